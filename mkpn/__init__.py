@@ -1,0 +1,59 @@
+"""MKPN Studio: burst denoising by kernel prediction, as a library; `python -m mkpn --help` lists the commands."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from mkpn.burst import Burst
+    from mkpn.config import MODELS, BurstConfig, ModelConfig, model_config
+    from mkpn.images import load_image, synthesize
+    from mkpn.inference import Denoiser, Result, load
+    from mkpn.metrics import MetricDefinition, psnr, ssim
+    from mkpn.noise import GAINS, Noise
+
+# Names are looked up at first use, so that importing mkpn costs nothing.
+_HOMES = {
+    "MODELS": "config",
+    "BurstConfig": "config",
+    "ModelConfig": "config",
+    "model_config": "config",
+    "Burst": "burst",
+    "GAINS": "noise",
+    "Noise": "noise",
+    "MetricDefinition": "metrics",
+    "psnr": "metrics",
+    "ssim": "metrics",
+    "load_image": "images",
+    "synthesize": "images",
+    "Denoiser": "inference",
+    "Result": "inference",
+    "load": "inference",
+}
+
+__all__ = [
+    "GAINS",
+    "MODELS",
+    "Burst",
+    "BurstConfig",
+    "Denoiser",
+    "MetricDefinition",
+    "ModelConfig",
+    "Noise",
+    "Result",
+    "load",
+    "load_image",
+    "model_config",
+    "psnr",
+    "ssim",
+    "synthesize",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        return getattr(import_module(f"mkpn.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'mkpn' has no attribute {name!r}")

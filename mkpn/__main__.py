@@ -1,0 +1,162 @@
+"""The command line: `python -m mkpn app | denoise | train | evaluate | models | bench`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from mkpn.config import MODELS, EvaluateConfig, TrainConfig, model_config
+
+# Everything heavy is imported inside the commands, so that --help answers at once.
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenoiseOptions:
+    """Synthesise a burst of an image, denoise it, and save the pictures.
+
+    Attributes:
+        out: folder for `noisy.png`, `clean.png` and one PNG per model.
+        models: networks to run; all shipped ones by default.
+        gain: 1, 2, 4 or 8.
+        downsample: box-downsampling factor of the image.
+        seed: of the burst.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+    """
+
+    out: Path
+    models: tuple[str, ...] = MODELS
+    gain: int = 4
+    downsample: int = 1
+    seed: int = 0
+    device: str = "auto"
+
+
+def denoise(image: tyro.conf.Positional[Path], options: Annotated[DenoiseOptions, tyro.conf.arg(name="")]) -> None:
+    """Synthesise a noisy burst of an image, denoise it, and save the pictures."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    import mkpn
+    from mkpn.images import box_downsample
+    from mkpn.metrics import definition_for
+
+    def save(name: str, picture: torch.Tensor) -> None:
+        pixels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+        Image.fromarray(np.ascontiguousarray(pixels)).save(options.out / f"{name}.png")
+
+    burst = mkpn.synthesize(
+        box_downsample(mkpn.load_image(image), options.downsample), gain=options.gain, seed=options.seed
+    )
+    options.out.mkdir(parents=True, exist_ok=True)
+    save("clean", burst.clean)
+    save("noisy", burst.frames[0])
+    definition = definition_for(*burst.clean.shape[-2:])
+    print(definition.describe())
+    pictures = {"noisy": burst.frames[0], "mean": burst.frames.mean(0)}
+    for name in (*pictures, *options.models):
+        seconds = ""
+        if name in pictures:
+            picture = pictures[name]
+        else:
+            result = mkpn.load(name, device=options.device)(burst)
+            picture, seconds = result.image, f"  {result.seconds:.2f} s"
+            save(Path(name).stem, picture)
+        p, s = mkpn.psnr(picture, burst.clean, definition), mkpn.ssim(picture, burst.clean, definition)
+        print(f"{name:8}  {p:6.2f} dB  {s:.3f}{seconds}")
+
+
+def train(
+    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help=f"one of {', '.join(MODELS)}")],
+    config: Annotated[TrainConfig, tyro.conf.arg(name="")],
+) -> None:
+    """Train a network, or resume its run."""
+    from mkpn.train import train as run
+
+    print(f"exported {run(model, config)}")
+
+
+def evaluate(config: Annotated[EvaluateConfig, tyro.conf.arg(name="")]) -> None:
+    """Measure PSNR and SSIM of models at gains on a folder of images."""
+    from mkpn.evaluate import evaluate as run
+    from mkpn.evaluate import markdown_table
+
+    print(markdown_table(run(config)["rows"]))
+
+
+def models() -> None:
+    """Print the ten networks of both presets with their parameter counts."""
+    from mkpn.network import parameter_count
+
+    print(f"{'model':9} {'kernel sides':20} {'kernels':10} {'compact':>10} {'paper':>12}")
+    for name in MODELS:
+        config = model_config(name)
+        sides = ",".join(map(str, config.sizes))
+        kind = "separable" if config.separable else "full"
+        compact, paper = parameter_count(config), parameter_count(model_config(name, "paper"))
+        print(f"{name:9} {sides:20} {kind:10} {compact:10,} {paper:12,}")
+
+
+def bench(
+    out: Path | None = None,
+    only: Literal["ops", "models", "large"] | None = None,
+    threads: int = 0,
+    device: str = "auto",
+    models: tuple[str, ...] = (),
+    quick: bool = False,
+) -> None:
+    """Measure time and memory of the local convolution, the networks, a training step and a 12-megapixel burst.
+
+    Args:
+        out: write the figures as JSON.
+        only: one part: `ops`, `models` or `large`.
+        threads: CPU threads; 0 keeps PyTorch's choice.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        models: networks to run; all by default.
+        quick: tiny sizes, to see that everything runs.
+    """
+    from mkpn.bench import bench as run
+
+    run(out=out, only=only, threads=threads, device=device, models=models, quick=quick)
+
+
+def app(
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    device: str = "auto",
+    checkpoints: Path | None = None,
+    browser: bool = False,
+) -> None:
+    """Start the comparison app.
+
+    Args:
+        host: address to listen on; 0.0.0.0 lets other machines in.
+        port: port; by default the first free one from 7860.
+        device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
+        checkpoints: folder of the networks; the shipped ones by default.
+        browser: open the page in a browser.
+    """
+    from mkpn.ui.launch import launch
+
+    launch(host=host, port=port, device=device, checkpoints=checkpoints, browser=browser)
+
+
+def main() -> None:
+    """Runs the command line; a bad argument ends with a message and exit code 2, not with a traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    commands = {"app": app, "denoise": denoise, "train": train, "evaluate": evaluate, "models": models}
+    commands["bench"] = bench
+    try:
+        tyro.extras.subcommand_cli_from_dict(commands, prog="mkpn")
+    except (ValueError, FloatingPointError) as error:
+        print(f"mkpn: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

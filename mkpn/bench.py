@@ -1,0 +1,247 @@
+"""How fast and how small: medians and spreads of the local convolution, the networks and a training step.
+
+The figures are ratios to something measured in the same run wherever possible: to a plain implementation of the local
+convolution, to the machine's convolution peak, to the network's convolutions alone.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import platform
+import resource
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from mkpn.runtime import describe_device, keep_large_blocks, select_device
+
+Row = dict[str, Any]
+Part = Literal["ops", "models", "large"]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of repeated calls.
+
+    Attributes:
+        median: the middle one.
+        low: the first quartile.
+        high: the third quartile.
+        runs: how many there were.
+    """
+
+    median: float
+    low: float
+    high: float
+    runs: int
+
+    def row(self, name: str = "seconds") -> Row:
+        """The figures under `name`, `name_low`, `name_high` and `runs`."""
+        return {name: self.median, f"{name}_low": self.low, f"{name}_high": self.high, "runs": self.runs}
+
+    def __str__(self) -> str:
+        return f"{1000 * self.median:9.2f} ms [{1000 * self.low:.2f}, {1000 * self.high:.2f}]"
+
+
+def measure(call: Callable[[], object], device: torch.device, budget: float = 2.0, most: int = 21) -> Timing:
+    """Times a call: one for warm-up, then until `budget` seconds or `most` calls are spent, three at least.
+
+    A call that takes more than ten budgets is not repeated.
+    """
+
+    def once() -> float:
+        started = time.perf_counter()
+        call()
+        _synchronise(device)
+        return time.perf_counter() - started
+
+    first = once()
+    if first > 10 * budget:
+        return Timing(first, first, first, 1)
+    samples: list[float] = []
+    while len(samples) < most and (len(samples) < 3 or sum(samples) < budget):
+        samples.append(once())
+    quartiles = statistics.quantiles(samples, n=4, method="inclusive")
+    return Timing(quartiles[1], quartiles[0], quartiles[2], len(samples))
+
+
+def extra_memory(call: Callable[[], object], device: torch.device) -> int | None:
+    """Returns by how many bytes a call raises the memory in use at its peak, its result included.
+
+    On the CPU the resident set's high-water mark is reset before (Linux); None where that is not possible.
+    """
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        call()
+        return torch.cuda.max_memory_allocated(device) - before
+    if device.type != "cpu" or not _reset_peak():
+        return None
+    before = _status("VmRSS")
+    call()
+    return max(0, _status("VmHWM") - before)
+
+
+def peak_memory() -> int:
+    """The largest resident set of this process so far, in bytes."""
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def convolution_peak(device: torch.device, quick: bool) -> tuple[float, list[Row]]:
+    """The best rate of 3x3 convolutions, in FLOP/s, and the rows of all shapes tried."""
+    rows: list[Row] = []
+    shapes = [(64, 64, 32)] if quick else [(64, 64, 256), (128, 128, 128), (64, 576, 128), (256, 256, 64)]
+    for before, after, side in shapes:
+        for layout in (torch.contiguous_format, torch.channels_last):
+            convolution = nn.Conv2d(before, after, 3, padding=1).to(device, memory_format=layout)  # pyright: ignore
+            x = torch.rand(1, before, side, side, device=device).to(memory_format=layout)
+            with torch.inference_mode():
+                timing = measure(partial(convolution, x), device, 1.0)
+            rate = 2 * 9 * before * after * side * side / timing.median
+            name = "channels_last" if layout == torch.channels_last else "contiguous"
+            rows.append({"kind": "peak", "shape": [before, after, side], "layout": name, "flops": rate, **timing.row()})
+    return max(row["flops"] for row in rows), rows
+
+
+def forward_flops(network: nn.Module, *inputs: torch.Tensor) -> int:
+    """Multiplications and additions of all convolutions in one call, counted by hooks."""
+    total = 0
+
+    def count(module: nn.Conv2d, _: Any, output: torch.Tensor) -> None:
+        nonlocal total
+        area = output.shape[0] * output.shape[-2] * output.shape[-1]
+        total += 2 * module.weight.numel() * area
+
+    hooks = [module.register_forward_hook(count) for module in network.modules() if isinstance(module, nn.Conv2d)]
+    try:
+        with torch.inference_mode():
+            network(*inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return total
+
+
+def environment(device: torch.device) -> Row:
+    """Device, threads, versions and commit, for the head of a table."""
+    return {
+        "device": describe_device(device),
+        "processor": _processor(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "commit": _commit(),
+        "date": time.strftime("%Y-%m-%d %H:%M:%S"),
+    }
+
+
+def bench(
+    *,
+    out: Path | None = None,
+    only: Part | None = None,
+    threads: int = 0,
+    device: str = "auto",
+    models: tuple[str, ...] = (),
+    quick: bool = False,
+) -> Row:
+    """Measures and prints; returns what `out` receives as JSON.
+
+    Args:
+        out: the JSON file; its folder must exist.
+        only: `ops` (local convolution and training step), `models` (whole inference) or `large` (12 megapixels);
+            all by default.
+        threads: CPU threads; 0 keeps PyTorch's choice.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        models: which networks; all by default.
+        quick: tiny sizes, to see that everything runs.
+
+    Raises:
+        ValueError: if the folder of `out`, the device or a model does not exist.
+    """
+    from mkpn.bench_models import bench_large, bench_models, bench_training
+    from mkpn.bench_ops import bench_ops
+
+    if out is not None and not out.parent.is_dir():
+        raise ValueError(f"out: expected a file in an existing folder, got {out}")
+    keep_large_blocks()
+    if threads:
+        torch.set_num_threads(threads)
+    where = select_device(device)
+    head = environment(where)
+    for key, value in head.items():
+        print(f"{key:10} {value}")
+    rows: list[Row] = []
+    parts: list[Callable[[], Iterator[Row]]] = []
+    if only in (None, "ops"):
+        parts += [lambda: bench_ops(where, quick), lambda: bench_training(where, quick)]
+    if only in (None, "models"):
+        parts.append(lambda: bench_models(where, models, quick))
+    if only in (None, "large"):
+        parts.append(lambda: bench_large(where, models, quick))
+    for part in parts:
+        for row in part():
+            rows.append(row)
+            # Kept while it goes on: a long run that is stopped leaves what it has measured.
+            if out is not None:
+                out.write_text(json.dumps({**head, "rows": rows}, indent=1) + "\n")
+    return {**head, "rows": rows}
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def _status(field: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{field}:"):
+            return 1024 * int(line.split()[1])
+    return 0
+
+
+def _reset_peak() -> bool:
+    _trim()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _trim() -> None:
+    """Gives kept blocks back, so that they count when they are used again."""
+    import ctypes
+
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _commit() -> str:
+    folder = Path(__file__).parent
+    try:
+        command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,97 @@
+"""What the predicted kernels do: the kernels of one pixel, per size, per frame and fused (Fig. 2, Eq. 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mkpn.inference import Result
+from mkpn.streaming import coefficients_at
+from mkpn.tiling import Box
+
+
+@dataclass(frozen=True)
+class PixelKernels:
+    """The kernels of one pixel.
+
+    Attributes:
+        by_size: for each kernel side K, `[N,K,K]`; the weight `[i, r+dy, r+dx]` is that of pixel `(y+dy, x+dx)` of
+            frame `i`.
+        fused: `[N,K,K]` with the largest K: Eq. 3, smaller kernels zero-padded and centred.
+        x: column of the pixel.
+        y: row of the pixel.
+    """
+
+    by_size: dict[int, NDArray[np.float32]]
+    fused: NDArray[np.float32]
+    x: int
+    y: int
+
+    @property
+    def frame_weights(self) -> NDArray[np.float32]:
+        """The sum of each frame's fused kernel over N, `[N]`: how much of the result comes from which frame."""
+        return self.fused.sum(axis=(1, 2)) / len(self.fused)
+
+
+@torch.inference_mode()
+def probe(result: Result, x: int, y: int) -> PixelKernels:
+    """Returns the kernels that made one pixel, from the features that the result kept.
+
+    Where it kept none (`features_budget`), the network runs again on the pixel's surroundings.
+
+    Args:
+        result: of `Denoiser`.
+        x: column, 0 to W-1.
+        y: row, 0 to H-1.
+
+    Raises:
+        ValueError: if the pixel is outside of the image.
+    """
+    height, width = result.image.shape[-2:]
+    if not (0 <= x < width and 0 <= y < height):
+        raise ValueError(f"pixel: expected 0 <= x < {width} and 0 <= y < {height}, got x={x}, y={y}")
+    config, network = result.denoiser.config, result.denoiser.network
+    # The pixel needs a 2x2 neighbourhood of coefficients, and they a 3x3 neighbourhood of features each.
+    image = Box((0, result.cells[0]), (0, result.cells[1]))
+    rows, columns = _neighbours(y, result.cells[0]), _neighbours(x, result.cells[1])
+    cells = Box((rows[0], rows[1] + 1), (columns[0], columns[1] + 1))
+    seen = cells.grown(1, image)
+    near = coefficients_at(network, result.features_at(seen)[None], seen, cells, image)  # [1,N,...,<=2,<=2]
+    weights = torch.outer(_bilinear(y, rows), _bilinear(x, columns)).to(near)
+    coeffs = (near * weights).sum((-2, -1))[0].cpu()
+    by_size: dict[int, NDArray[np.float32]] = {}
+    start = 0
+    for size in config.sizes:
+        if config.separable:
+            vertical, horizontal = coeffs[:, 0, start : start + size], coeffs[:, 1, start : start + size]
+            by_size[size] = (vertical[:, :, None] * horizontal[:, None, :]).numpy()
+            start += size
+        else:
+            by_size[size] = coeffs[:, start : start + size * size].unflatten(1, (size, size)).numpy()
+            start += size * size
+    return PixelKernels(by_size, fuse(by_size), x, y)
+
+
+def fuse(by_size: dict[int, NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Eq. 3: the mean over sizes of kernels `[N,K,K]`, zero-padded and centred in the largest."""
+    largest = max(by_size)
+    fused = np.zeros((len(by_size[largest]), largest, largest), np.float32)
+    for size, kernels in by_size.items():
+        edge = (largest - size) // 2
+        fused[:, edge : edge + size, edge : edge + size] += kernels / len(by_size)
+    return fused
+
+
+def _neighbours(position: int, count: int) -> tuple[int, int]:
+    """The half-resolution cells (first, last) that x2 bilinear up-sampling reads for a full-resolution position."""
+    source = max(0.0, (position + 0.5) / 2 - 0.5)
+    first = min(int(source), count - 1)
+    return first, min(first + 1, count - 1)
+
+
+def _bilinear(position: int, cells: tuple[int, int]) -> torch.Tensor:
+    fraction = max(0.0, (position + 0.5) / 2 - 0.5) - cells[0]
+    return torch.ones(1) if cells[0] == cells[1] else torch.tensor([1 - fraction, fraction])

@@ -1,0 +1,51 @@
+"""The basic loss (Eq. 5) and the annealed total loss (Eq. 6)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+NEGLIGIBLE = 1e-3
+"""Below this weight the annealing term is left out: it is then under 1/1000 of the basic loss."""
+
+
+def basic_loss(estimate: torch.Tensor, target: torch.Tensor, intensity_weight: float = 0.5) -> torch.Tensor:
+    """Eq. 5: mean squared error of intensities plus mean absolute error of forward differences.
+
+    Args:
+        estimate: `[...,H,W]` intensities; its leading dimensions broadcast with those of `target`.
+        target: `[...,H,W]` ground truth.
+        intensity_weight: lambda_1; lambda_2 is `1 - lambda_1`.
+
+    Returns:
+        A scalar, the mean over everything.
+    """
+    error = estimate - target
+    # The gradient is linear: the difference of the gradients is the gradient of the difference.
+    gradient = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
+    return intensity_weight * error.square().mean() + (1 - intensity_weight) * gradient
+
+
+def annealing_weight(step: int, beta: float, annealing: float) -> float:
+    """Returns `beta * alpha**t` of Eq. 6 with `alpha = exp(-1/annealing)`, and 0 once it is negligible."""
+    weight = beta * math.exp(-step / annealing)
+    return weight if weight >= NEGLIGIBLE else 0.0
+
+
+def total_loss(
+    image: torch.Tensor, estimates: torch.Tensor | None, target: torch.Tensor, weight: float
+) -> torch.Tensor:
+    """Eq. 6, its sum over frames and sizes written as a mean (DESIGN 2.8).
+
+    Args:
+        image: `[B,C,H,W]` denoised image.
+        estimates: `[B,N,S,C,H,W]` per-frame and per-size estimates; may be None where `weight` is 0.
+        target: `[B,C,H,W]` ground truth.
+        weight: of the annealing term, see `annealing_weight`.
+    """
+    loss = basic_loss(image, target)
+    if weight == 0:
+        return loss
+    assert estimates is not None
+    return loss + weight * basic_loss(estimates, target[:, None, None])

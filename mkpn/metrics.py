@@ -1,0 +1,133 @@
+"""PSNR and SSIM as they are declared beside every number (DESIGN section 4); scikit-image is the definition."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from skimage.metrics import structural_similarity
+
+_SSIM_WINDOW = 11
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricDefinition:
+    """What is measured; two numbers may be compared only where these agree.
+
+    Attributes:
+        border: pixels removed on every side before measuring.
+        channels: `rgb`, the mean of the colour channels, or `luma`, Rec. 601 luma.
+    """
+
+    border: int = 8
+    channels: Literal["rgb", "luma"] = "rgb"
+
+    def __post_init__(self) -> None:
+        if self.border < 0:
+            raise ValueError(f"border: expected 0 or more pixels, got {self.border}")
+        if self.channels not in ("rgb", "luma"):
+            raise ValueError(f"channels: expected 'rgb' or 'luma', got {self.channels!r}")
+
+    def fits(self, height: int, width: int) -> bool:
+        """Tells whether SSIM's window fits what the border leaves of an image."""
+        return min(height, width) - 2 * self.border >= _SSIM_WINDOW
+
+    def describe(self) -> str:
+        """Returns one sentence for captions and tables."""
+        mode = "mean of the colour channels" if self.channels == "rgb" else "Rec. 601 luma"
+        return (
+            f"PSNR and SSIM on intensities clipped to [0,1], {self.border}-pixel border removed, {mode}; "
+            "SSIM: Gaussian 11x11, sigma 1.5."
+        )
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns the definition for JSON files, constants included."""
+        return {**asdict(self), "data_range": 1.0, "clip": [0, 1], "ssim": "Wang 2004, Gaussian 11x11, sigma 1.5"}
+
+
+DEFAULT = MetricDefinition()
+
+
+def definition_for(height: int, width: int) -> MetricDefinition:
+    """Returns the default definition, without a border where an image is too small for one."""
+    return DEFAULT if DEFAULT.fits(height, width) else MetricDefinition(border=0)
+
+
+def psnr(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: MetricDefinition = DEFAULT) -> float:
+    """Returns the peak signal-to-noise ratio in dB, infinite for equal images.
+
+    Args:
+        a: `[C,H,W]` or `[H,W]` intensities, nominally in [0,1]; they are clipped.
+        b: of the same shape.
+        definition: border and channel mode.
+
+    Raises:
+        ValueError: if the shapes differ or the border leaves nothing.
+    """
+    x, y = _prepare(a, b, definition, smallest=1)
+    error = float(np.mean((x - y) ** 2))
+    return float("inf") if error == 0 else -10 * float(np.log10(error))
+
+
+def ssim(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: MetricDefinition = DEFAULT) -> float:
+    """Returns the structural similarity (Wang et al. 2004), at most 1; arguments and errors as `psnr`.
+
+    What the border leaves must hold at least one 11x11 window.
+    """
+    x, y = _prepare(a, b, definition, smallest=_SSIM_WINDOW)
+    return float(_similarity(x, y, full=False))
+
+
+def ssim_map(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor) -> NDArray[np.float32]:
+    """Returns the local structural similarity `[H,W]`, the mean of the channels, without a border removed."""
+    x, y = _prepare(a, b, MetricDefinition(border=0), smallest=_SSIM_WINDOW)
+    return _similarity(x, y, full=True).mean(axis=0).astype(np.float32)
+
+
+def _similarity(x: NDArray[np.float64], y: NDArray[np.float64], full: bool) -> NDArray[np.float64]:
+    result = structural_similarity(
+        x,
+        y,
+        channel_axis=0,
+        data_range=1.0,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        K1=0.01,
+        K2=0.03,
+        full=full,
+    )
+    return np.asarray(result[1] if full else result)
+
+
+def _prepare(
+    a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: MetricDefinition, smallest: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Checks, clips and crops two images to `[C,h,w]` float64."""
+    x, y = (_to_float64(image) for image in (a, b))
+    if x.shape != y.shape or x.ndim not in (2, 3):
+        raise ValueError(f"expected two images [C,H,W] or [H,W] of one shape, got {list(x.shape)} and {list(y.shape)}")
+    border = definition.border
+    if min(x.shape[-2:]) - 2 * border < smallest:
+        raise ValueError(
+            f"expected sides of at least {2 * border + smallest} pixels (a border of {border} is removed), "
+            f"got {list(x.shape)}"
+        )
+    return _reduce(x, definition), _reduce(y, definition)
+
+
+def _to_float64(image: ArrayLike | torch.Tensor) -> NDArray[np.float64]:
+    if isinstance(image, torch.Tensor):
+        image = image.detach().cpu().numpy()
+    return np.asarray(image, dtype=np.float64)
+
+
+def _reduce(image: NDArray[np.float64], definition: MetricDefinition) -> NDArray[np.float64]:
+    image = image.reshape(-1, *image.shape[-2:]).clip(0, 1)
+    if definition.channels == "luma" and image.shape[0] == 3:
+        image = np.tensordot([0.299, 0.587, 0.114], image, axes=1)[None]
+    border = definition.border
+    return image[:, border : image.shape[1] - border, border : image.shape[2] - border]

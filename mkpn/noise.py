@@ -1,0 +1,70 @@
+"""The noise model (Eq. 7), the noise estimate (Eq. 8) and the four gains of section 3.1."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+Image = TypeVar("Image", torch.Tensor, NDArray[np.float32])
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Read and shot noise of Eq. 7: variance `sigma_r**2 + sigma_s * intensity`.
+
+    Attributes:
+        sigma_r: standard deviation of the read noise, in intensities (image range [0,1]), 0 to 1.
+        sigma_s: slope of the variance with intensity, 0 to 1.
+    """
+
+    sigma_r: float
+    sigma_s: float
+
+    def __post_init__(self) -> None:
+        for field in ("sigma_r", "sigma_s"):
+            value = getattr(self, field)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{field}: expected a number from 0 to 1, got {value}")
+
+    def std(self, intensity: Image) -> Image:
+        """Returns Eq. 8, `sqrt(sigma_r^2 + sigma_s * max(x, 0))`, elementwise for any shape."""
+        if isinstance(intensity, torch.Tensor):
+            return (self.sigma_r**2 + self.sigma_s * intensity.clamp_min(0)).sqrt()
+        return np.sqrt(self.sigma_r**2 + self.sigma_s * np.maximum(intensity, 0)).astype(np.float32)
+
+
+GAINS: dict[int, Noise] = {
+    1: Noise(10**-2.1, 10**-2.6),
+    2: Noise(10**-1.8, 10**-2.3),
+    4: Noise(10**-1.4, 10**-1.9),
+    8: Noise(10**-1.1, 10**-1.5),
+}
+"""Section 3.1's read and shot parameters of the test sets, by gain."""
+
+
+def noise_for_gain(gain: int) -> Noise:
+    """Returns the noise of one of the four gains.
+
+    Raises:
+        ValueError: if the gain is not 1, 2, 4 or 8.
+    """
+    if gain not in GAINS:
+        raise ValueError(f"gain: expected one of {', '.join(map(str, GAINS))}, got {gain!r}")
+    return GAINS[gain]
+
+
+def sample_noise(rng: np.random.Generator, recipe: Literal["gains", "paper"]) -> Noise:
+    """Draws training noise (DESIGN section 2.4).
+
+    Args:
+        rng: source of randomness.
+        recipe: `paper`, uniform in the ranges printed in section 3.1, or `gains`, log-uniform and wide enough for
+            all four gains.
+    """
+    if recipe == "paper":
+        return Noise(rng.uniform(10**-3, 10**-1.5), rng.uniform(10**-2, 10**-1))
+    return Noise(10 ** rng.uniform(-2.6, -1.0), 10 ** rng.uniform(-3.0, -1.3))

@@ -1,0 +1,190 @@
+"""The network of Fig. 1 without its memory: what is large exists for one block of the image at a time.
+
+The first two encoder blocks work at full and half resolution and are run block by block; so are the head, the last
+convolution and the local convolution. In between, the trunk sees a whole tile, whose tensors are small: a quarter of
+the resolution and less. Every block is run with the halo that its convolutions read and cropped to what is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mkpn.config import ModelConfig
+from mkpn.network import KernelPredictionNetwork
+from mkpn.ops import local_conv_region
+from mkpn.tiling import Box, cut
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What the head needs of a tile.
+
+    Attributes:
+        cells: the tile in the whole image, at half resolution.
+        skip: `[1,w2,h,w]`, the second encoder block's output.
+        low: `[1,w3,h/2,w/2]`, the last decoder block's output.
+    """
+
+    cells: Box
+    skip: Tensor
+    low: Tensor
+
+
+def trunk_bytes(config: ModelConfig) -> int:
+    """Peak memory per pixel of a tile, in bytes of float32."""
+    _, w2, w3, w4, _ = config.widths
+    # At the last decoder block: both skips, the up-sampled tensor, their concatenation in two layouts, the output.
+    return w2 + (w3 + w4 + 2 * (w3 + w4) + w3) // 4 + 1
+
+
+def entry_bytes(config: ModelConfig) -> int:
+    """Peak memory per pixel of a block of `run_trunk`, in bytes of float32."""
+    # Input and output of a convolution, each also in the layout that the convolution prefers.
+    return 4 * 2 * max(config.in_channels + config.widths[0], 2 * config.widths[0])
+
+
+def exit_bytes(config: ModelConfig) -> int:
+    """Peak memory per pixel of a block of `denoise_block`, in bytes of float32."""
+    _, w2, w3, _, _ = config.widths
+    head = config.head_width or config.out_channels
+    return max(2 * (w2 + w3) + 2 * head, 2 * head + 2 * config.out_channels) + 8 * config.colors
+
+
+def run_trunk(
+    network: KernelPredictionNetwork,
+    frames: Tensor,
+    noise_std: Tensor,
+    source: Box,
+    block_area: int,
+    checkpoint: Callable[[], None],
+) -> Trunk:
+    """Runs everything before the head on a tile.
+
+    Args:
+        network: in evaluation mode.
+        frames: whole burst `[1,N,C,H,W]`.
+        noise_std: `[1,C,H,W]`.
+        source: the tile, in pixels of the image padded to multiples of 16.
+        block_area: pixels of a block.
+        checkpoint: called between blocks; may raise.
+    """
+    cells = Box(*((first // 2, end // 2) for first, end in (source.rows, source.columns)))
+    dtype = network.last.weight.dtype
+    first, second, third, fourth, fifth = (cast(nn.Sequential, block) for block in network.encoder)
+    shape = (cells.rows[1] - cells.rows[0], cells.columns[1] - cells.columns[0])
+    skip = torch.empty((1, network.config.widths[1], *shape), dtype=dtype, device=frames.device)
+    for block in cut(cells, block_area // 4):
+        checkpoint()
+        # Three convolutions at half resolution read the pooled output of three at full resolution.
+        wide = block.grown(3, cells)
+        pixels = wide.scaled(2)
+        seen = pixels.grown(3, source)
+        x = _apply(first, network_input(frames, noise_std, seen).to(dtype))
+        x = functional.avg_pool2d(x[(..., *pixels.within(seen).index)], 2)
+        skip[(..., *block.within(cells).index)] = _apply(second, x)[(..., *block.within(wide).index)]
+    checkpoint()
+    skip2 = _apply(third, functional.avg_pool2d(skip, 2))
+    skip3 = _apply(fourth, functional.avg_pool2d(skip2, 2))
+    low = _apply(fifth, functional.avg_pool2d(skip3, 2))
+    low = _apply(cast(nn.Sequential, network.decoder[0]), _joined(low, skip3))
+    del skip3
+    checkpoint()
+    return Trunk(cells, skip, _apply(cast(nn.Sequential, network.decoder[1]), _joined(low, skip2)))
+
+
+def network_input(frames: Tensor, noise_std: Tensor, pixels: Box) -> Tensor:
+    """Frames and noise estimate `[1,(N+1)C,h,w]` of some pixels; beyond the image its last row or column repeats."""
+    height, width = frames.shape[-2:]
+    rows, columns = (
+        (min(first, size - 1), min(end, size))
+        for (first, end), size in ((pixels.rows, height), (pixels.columns, width))
+    )
+    inside = (..., slice(*rows), slice(*columns))
+    x = torch.cat((frames.flatten(1, 2)[inside], noise_std[inside]), dim=1)
+    below, right = (end - first for first, end in (pixels.rows, pixels.columns))
+    padding = (0, right - x.shape[-1], 0, below - x.shape[-2])
+    return functional.pad(x, padding, mode="replicate") if any(padding) else x
+
+
+def head_features(network: KernelPredictionNetwork, trunk: Trunk, cells: Box) -> Tensor:
+    """What the last convolution reads in some cells of a tile, `[1,head,h,w]`."""
+    wide = cells.grown(2, trunk.cells)
+    half = Box(*((first // 2, end // 2) for first, end in (trunk.cells.rows, trunk.cells.columns)))
+    read = wide.upsampled_from(half)
+    up = _upsample(trunk.low[(..., *read.within(half).index)])[(..., *wide.within(read.scaled(2)).index)]
+    x = torch.cat((up, trunk.skip[(..., *wide.within(trunk.cells).index)]), dim=1)
+    return _apply(network.head, x)[(..., *cells.within(wide).index)]
+
+
+def coefficients_at(network: KernelPredictionNetwork, features: Tensor, seen: Box, cells: Box, image: Box) -> Tensor:
+    """The last convolution in some cells.
+
+    Args:
+        network: whose convolution it is.
+        features: `[1,head,h,w]` of the cells `seen`.
+        seen: at least `cells` and one more on each side, where the image does not end.
+        cells: where the coefficients are wanted.
+        image: all cells of the padded image; the convolution pads zeros outside of them.
+
+    Returns:
+        Coefficients as the network arranges them, float32.
+    """
+    x = features[(..., *cells.grown(1, image).within(seen).index)]
+    padding: list[int] = []
+    for (first, end), limit in ((cells.columns, image.columns), (cells.rows, image.rows)):
+        padding += [int(first == limit[0]), int(end == limit[1])]
+    x = functional.pad(x, padding) if any(padding) else x
+    return network.arrange(functional.conv2d(x, network.last.weight, network.last.bias)).float()
+
+
+def denoise_block(
+    network: KernelPredictionNetwork,
+    frames: Tensor,
+    features: Tensor,
+    seen: Box,
+    block: Box,
+    image: Box,
+    timed: Callable[[Callable[[], Tensor]], Tensor],
+) -> Tensor:
+    """The last convolution and the local convolution in some pixels, `[C,h,w]`.
+
+    Args:
+        network: predicts the kernels.
+        frames: whole burst `[1,N,C,H,W]`.
+        features: `[1,head,h,w]` of the cells `seen`, see `cells_seen`.
+        seen: see `features`.
+        block: pixels, within the burst.
+        image: all cells of the padded image.
+        timed: runs the local convolution and takes its time.
+    """
+    cells = block.upsampled_from(image)
+    coeffs = coefficients_at(network, features, seen, cells, image)
+    region = (*block.rows, *block.columns)
+    origin = (cells.rows[0], cells.columns[0])
+    return timed(lambda: local_conv_region(frames, coeffs, network.config.sizes, region=region, origin=origin))[0]
+
+
+def cells_seen(block: Box, image: Box) -> Box:
+    """Cells whose features the kernels of some pixels depend on: interpolation and one convolution."""
+    return block.upsampled_from(image).grown(1, image)
+
+
+def _apply(block: nn.Sequential, x: Tensor) -> Tensor:
+    for layer in block:
+        # The convolution's output is nobody else's.
+        x = torch.relu_(x) if isinstance(layer, nn.ReLU) else layer(x)
+    return x
+
+
+def _upsample(x: Tensor) -> Tensor:
+    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def _joined(low: Tensor, skip: Tensor) -> Tensor:
+    return torch.cat((_upsample(low), skip), dim=1)

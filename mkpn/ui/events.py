@@ -1,0 +1,102 @@
+"""Builds the page: which event calls which handler. All listeners are private; the public endpoints are in `api`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from mkpn.ui import api, layout
+from mkpn.ui.handlers import CUSTOM, Handlers
+from mkpn.ui.layout import Controls, Results
+from mkpn.ui.models import ModelStore
+
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# Cheap events do not wait behind a run, and do not crowd out its thread either.
+_QUICK: dict[str, Any] = {**_PRIVATE, "concurrency_id": "quick", "concurrency_limit": 4}
+_LATEST: dict[str, Any] = {**_QUICK, "trigger_mode": "always_last"}
+
+
+def build(store: ModelStore, root: Path) -> gr.Blocks:
+    """Builds the page.
+
+    Args:
+        store: the models.
+        root: folder of the pictures, to be named in `allowed_paths` at launch.
+    """
+    handlers = Handlers(store, root)
+    # Uploads are deleted after a day: a page that is open longer asks for the image again.
+    with gr.Blocks(title="MKPN Studio", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
+        # First, because a private listener takes the name of its function from a later endpoint.
+        api.register(store, root)
+        dark = gr.Checkbox(False, visible=False)
+        layout.header(store)
+        with gr.Row(elem_id="columns"):
+            with gr.Column(scale=0, min_width=348, elem_id="controls"):
+                left = layout.controls(store, root)
+            with gr.Column(scale=1, min_width=320, elem_id="results"):
+                right = layout.results(store)
+        _wire_controls(handlers, left, dark, page)
+        _wire_run(handlers, left, right, dark)
+        _wire_views(handlers, right, dark)
+    return page
+
+
+def _wire_controls(handlers: Handlers, left: Controls, dark: gr.Checkbox, page: gr.Blocks) -> None:
+    left.intake.example(handlers.pick_example, None, [left.source, left.preview], **_LATEST)
+    left.intake.picked(handlers.take_upload, left.source, [left.source, left.preview], **_LATEST)
+    left.intake.refused(handlers.refuse_upload, None, None, **_QUICK)
+    left.dice.click(handlers.roll_seed, None, left.seed, **_QUICK)
+    noise = [left.gain, left.sigma_r, left.sigma_s]
+    theme = page.load(None, None, dark, js="() => document.body.classList.contains('dark')", **_PRIVATE)
+    gain = left.gain.input(handlers.choose_gain, left.gain, [left.sigma_r, left.sigma_s], **_LATEST)
+    typed = gr.on([left.sigma_r.input, left.sigma_s.input], lambda: CUSTOM, None, left.gain, **_LATEST)
+    for changed in (theme, gain, typed):
+        changed.then(handlers.noise_curve, [*noise, dark], left.curve, **_LATEST)
+
+
+def _wire_run(handlers: Handlers, left: Controls, right: Results, dark: gr.Checkbox) -> None:
+    settings = [
+        left.source,
+        left.downsample,
+        left.fit,
+        left.gain,
+        left.sigma_r,
+        left.sigma_s,
+        left.rate,
+        left.small,
+        left.large,
+        left.seed,
+        left.models,
+    ]
+    running = right.start.click(
+        handlers.run,
+        [*settings, right.shown, right.side, right.run],
+        [right.run, right.status, right.overview, right.crops, right.table, right.viewer, right.frames],
+        concurrency_id="models",
+        concurrency_limit=1,
+        **_PRIVATE,
+    )
+    stopping = right.stop.click(
+        handlers.stop, right.run, [right.status, right.crops, right.table, right.viewer], cancels=running, **_QUICK
+    )
+    for finished in (running, stopping):
+        plotted = finished.then(handlers.size_plot, [right.run, dark], right.sizes, **_QUICK)
+        plotted.then(handlers.kernels, *_kernel_io(right, dark), **_QUICK)
+
+
+def _wire_views(handlers: Handlers, right: Results, dark: gr.Checkbox) -> None:
+    compared = [right.run, right.overview, right.crops, right.table, right.frames]
+    right.shown.input(handlers.show, [right.run, right.shown], right.overview, **_LATEST)
+    right.side.input(handlers.resize_crop, [right.run, right.shown, right.side], compared, **_LATEST)
+    for pick in (right.overview.pick, right.viewer.pick):
+        moved = pick(handlers.move_crop, [right.run, right.shown], compared, **_LATEST)
+        moved.then(handlers.kernels, *_kernel_io(right, dark), **_LATEST)
+    right.viewer.crop(handlers.measure_region, right.run, right.viewer, **_LATEST)
+    gr.on([right.kernel_model.input, right.kernel_frame.input], handlers.kernels, *_kernel_io(right, dark), **_LATEST)
+
+
+def _kernel_io(right: Results, dark: gr.Checkbox) -> tuple[list[Any], list[Any]]:
+    inputs = [right.run, right.kernel_model, right.kernel_frame, dark]
+    return inputs, [right.kernel_grid, right.kernel_numbers, right.kernel_text]

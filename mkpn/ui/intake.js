@@ -1,0 +1,54 @@
+// The image: a bundled example (event "example"), or a file: browse, drop, or paste anywhere on the page. The file is sent as it is, byte for byte;
+// Python hears its address on the server (event "picked") or why it was not sent (event "refused").
+const LIMIT_MB = 200;
+
+async function send(file) {
+  if (!file) return;
+  if (file.size > LIMIT_MB * 2 ** 20) {
+    trigger("refused", { reason: `${file.name} is larger than ${LIMIT_MB} MB.` });
+    return;
+  }
+  element.classList.add("busy");
+  try {
+    const { path } = await upload(file);
+    trigger("picked", { path, name: file.name });
+  } catch (error) {
+    trigger("refused", { reason: `The upload of ${file.name} failed: ${error.message || error}` });
+  } finally {
+    element.classList.remove("busy");
+  }
+}
+
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-example]");
+  if (button) trigger("example", { name: button.dataset.example });
+});
+
+element.addEventListener("change", (event) => {
+  if (event.target.type !== "file") return;
+  send(event.target.files[0]);
+  event.target.value = "";
+});
+
+for (const name of ["dragenter", "dragover"]) {
+  element.addEventListener(name, (event) => {
+    event.preventDefault();
+    element.classList.add("over");
+  });
+}
+for (const name of ["dragleave", "drop"]) {
+  element.addEventListener(name, (event) => {
+    event.preventDefault();
+    element.classList.remove("over");
+  });
+}
+element.addEventListener("drop", (event) => send(event.dataTransfer.files[0]));
+
+document.addEventListener("paste", (event) => {
+  if (event.target.closest?.("input, textarea, [contenteditable]")) return;
+  const file = [...(event.clipboardData?.files || [])].find((item) => item.type.startsWith("image/"));
+  if (file) {
+    event.preventDefault();
+    send(file);
+  }
+});

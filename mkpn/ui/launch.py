@@ -1,0 +1,79 @@
+"""Starts the app: what `python app.py` and `python -m mkpn app` call."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+MAX_WAITING = 16
+"""Runs that may wait for their turn; the next one is told that the queue is full."""
+
+
+def launch(
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    device: str = "auto",
+    checkpoints: Path | None = None,
+    browser: bool = False,
+    block: bool = True,
+) -> tuple[Any, str]:
+    """Builds the page, starts the server, and loads the networks in the background.
+
+    Args:
+        host: address to listen on; `0.0.0.0` lets other machines in.
+        port: port; by default the first free one from 7860.
+        device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
+        checkpoints: folder with `<model>.safetensors`; by default the shipped ones.
+        browser: open the page in a browser.
+        block: do not return before the server is stopped.
+
+    Returns:
+        The `gr.Blocks` and the page's address.
+
+    Raises:
+        ValueError: if the device or the port is not available.
+    """
+    # Before gradio is imported: it asks the network for its newest version otherwise.
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    from gradio.themes import Default
+    from gradio.themes.utils.fonts import LocalFont
+
+    from mkpn.ui.events import build
+    from mkpn.ui.layout import HERE
+    from mkpn.ui.models import ModelStore
+    from mkpn.ui.pictures import make_root
+
+    store = ModelStore(checkpoints, device)
+    root = make_root()
+    page = build(store, root).queue(max_size=MAX_WAITING)
+    try:
+        _, address, _ = page.launch(
+            server_name=host,
+            server_port=port,
+            inbrowser=browser,
+            prevent_thread_lock=True,
+            allowed_paths=[str(root)],
+            max_file_size="200mb",
+            theme=Default(
+                primary_hue="teal",
+                secondary_hue="teal",
+                neutral_hue="slate",
+                # Bold, because the half-bold file that gradio ships lacks most letters.
+                font=(LocalFont("Source Sans Pro", weights=(400, 700)), "ui-sans-serif", "system-ui", "sans-serif"),
+            ),
+            css_paths=[HERE / "app.css"],
+            footer_links=["api", "settings"],
+            run_history=False,
+            ssr_mode=False,
+            quiet=True,
+        )
+    except OSError as error:
+        raise ValueError(f"port: expected a free port at {host}, got {port or 'none from 7860 on'}") from error
+    # Only now: loading competes with the page for the processor.
+    store.preload()
+    if block:
+        print(f"MKPN Studio is at {address} ({store.device_name}); Ctrl+C ends it.", flush=True)
+        page.block_thread()
+    return page, address

@@ -1,0 +1,165 @@
+// What a user can do; every tool, key and gesture ends in one of these, and each says aloud what changed.
+
+const MODE_NAMES = { grid: "Grid", single: "Single pane", blink: "Blink", split: "Split" };
+
+function addActions(app) {
+  const { state, view } = app;
+
+  function changed({ layout = false, region = false } = {}) {
+    app.refresh({ layout, region });
+    app.emitView();
+  }
+
+  Object.assign(app, {
+    viewChanged() {
+      app.touchView();
+      app.redraw();
+      app.announceZoom();
+      app.emitView();
+    },
+    fit() {
+      view.fit();
+      app.viewChanged();
+    },
+    zoomTo(zoom) {
+      view.zoomTo(zoom, app.panes.first());
+      app.viewChanged();
+    },
+    setMode(mode) {
+      if (!(mode in MODE_NAMES) || state.mode === mode) return;
+      state.mode = mode;
+      // Flicker starts by itself only for those who have not asked their system for less motion.
+      state.blink.playing = mode === "blink" && !app.controls.reducedMotion();
+      app.solo.blink();
+      app.announce(mode === "grid" ? `Grid of ${app.shownPanes().length}` : `${MODE_NAMES[mode]}: ${app.activeText()}`);
+      changed({ layout: true });
+    },
+    setActive(id, quiet = false) {
+      if (!app.pane(id)) return;
+      state.active = id;
+      app.solo.blink();
+      if (!quiet) app.announce(app.activeText());
+      changed();
+    },
+    show(id) {
+      app.setActive(id);
+      if (state.mode === "grid") app.setMode("single");
+    },
+    stepPane(direction, quiet = false) {
+      const panes = app.shownPanes();
+      if (!panes.length) return;
+      const at = panes.findIndex((pane) => pane.id === state.active);
+      const next = at < 0 ? 0 : (at + direction + panes.length) % panes.length;
+      // The timer of an automatic round must not restart itself, nor talk on every step.
+      if (quiet) {
+        state.active = panes[next].id;
+        app.refresh();
+      } else {
+        app.setActive(panes[next].id);
+      }
+    },
+    setReference(id, byUser) {
+      if (!app.pane(id) || state.reference === id) return;
+      state.reference = id;
+      app.announce(`Reference: ${app.pane(id).label}`);
+      if (byUser) app.emit("reference", { id });
+      changed({ region: true });
+    },
+    hold(holding) {
+      if (state.holding === holding) return;
+      state.holding = holding;
+      if (holding) app.announce(`Reference: ${app.pane(state.reference)?.label ?? "none"}`);
+      app.refresh();
+    },
+    setError(on, kind = state.errorKind) {
+      state.errorOn = on;
+      if (kind in ERROR_KINDS) state.errorKind = kind;
+      const { label } = ERROR_KINDS[state.errorKind];
+      app.announce(on ? `${label} error, colours up to ${shortText(app.top())}` : "Images");
+      changed();
+    },
+    top: () => state.tops[state.errorKind] ?? ERROR_KINDS[state.errorKind].top,
+    setTop(top) {
+      state.tops[state.errorKind] = Math.min(1, Math.max(ERROR_KINDS[state.errorKind].low, top));
+      changed();
+    },
+    autoTop() {
+      const pairs = app
+        .shownPanes()
+        .filter((pane) => app.imageOf(pane.id) && pane.group !== "noisy" && pane.id !== state.reference)
+        .map((pane) => app.surfaces.errorPair(pane, state.errorKind))
+        .filter((pair) => !pair.note);
+      if (pairs.length) app.setTop(commonTop(state.errorKind, pairs, 0.995));
+    },
+    setTone(ev, contrast) {
+      Object.assign(state, { ev, contrast });
+      changed();
+    },
+    setTool(tool) {
+      state.tool = tool === "region" ? "region" : "pan";
+      changed();
+    },
+    setHidden(ids) {
+      const hidden = new Set(ids);
+      // The last pane cannot be hidden: an empty stage explains nothing.
+      if (state.panes.length && state.panes.every((pane) => hidden.has(pane.id))) hidden.delete(state.active);
+      state.hidden = hidden;
+      changed({ layout: true, region: true });
+    },
+    setCursor(pixel, paneId) {
+      if (!pixel && !state.cursor) return;
+      state.cursor = pixel;
+      state.hovered = paneId;
+      app.refreshCursor();
+    },
+    setTable(table) {
+      state.table = table;
+      app.refresh({ region: table === "region" });
+    },
+    setPick(pixel, byUser) {
+      state.pick = pixel;
+      if (byUser) app.setTable("pixel");
+      app.refreshCursor();
+      if (!byUser || !pixel) return;
+      app.announce(`Pixel ${pixel.x}, ${pixel.y}`);
+      app.emit("pick", { ...pixel, pane: state.active });
+    },
+    setRegion(region, done) {
+      state.region = region;
+      if (region) state.table = "region";
+      const work = region ? region.w * region.h * app.shownPanes().length : 0;
+      // While a rectangle is being drawn its numbers follow only as long as they cost less than a frame.
+      app.refresh({ region: done || work < 3e5 });
+      if (!done) return;
+      app.announce(region ? `Region ${region.w} by ${region.h} at ${region.x}, ${region.y}` : "Region cleared");
+      app.emit("crop", region ?? { x: 0, y: 0, w: 0, h: 0 });
+    },
+    /** The whole pixels that are visible, even in part. */
+    visibleRect() {
+      const [left, top, right, bottom] = view.visible(app.panes.first());
+      const [x, y] = [Math.floor(left + 1e-6), Math.floor(top + 1e-6)];
+      return { x, y, w: Math.max(1, Math.ceil(right - 1e-6) - x), h: Math.max(1, Math.ceil(bottom - 1e-6) - y) };
+    },
+    reset() {
+      Object.assign(state, { ev: 0, contrast: 1, errorOn: false, tops: {}, split: 0.5, tool: "pan" });
+      state.hidden = new Set();
+      view.fit();
+      if (state.region) app.setRegion(null, true);
+      app.setMode("grid");
+      app.announce("View reset");
+      app.viewChanged();
+      changed({ layout: true });
+    },
+    back() {
+      if (state.mode !== "grid") app.setMode("grid");
+      else if (state.region) app.setRegion(null, true);
+      else if (state.tool !== "pan") app.setTool("pan");
+      else return false;
+      return true;
+    },
+    openHelp() {
+      const dialog = app.ui("help-dialog");
+      if (!dialog.open) dialog.showModal();
+    },
+  });
+}

@@ -1,0 +1,109 @@
+// The state of one viewer, what Python may put into it, and what goes back to Python.
+
+function initialState() {
+  return {
+    panes: [],
+    datasetId: null,
+    active: null,
+    second: null,
+    reference: null,
+    hidden: new Set(),
+    mode: "grid",
+    tool: "pan",
+    errorOn: false,
+    errorKind: "absolute",
+    tops: {},
+    ev: 0,
+    contrast: 1,
+    split: 0.5,
+    blink: { playing: false, rate: 1, partner: "reference" },
+    holding: false,
+    cursor: null,
+    hovered: null,
+    pick: null,
+    region: null,
+    crop: null,
+    regionSsim: {},
+    note: "",
+    side: true,
+    table: "pixel",
+    keys: recall("mkpn-viewer-keys") !== "off",
+  };
+}
+
+/** An address is a string, or the record that Gradio makes of a file it serves. */
+function addressOf(value) {
+  return (typeof value === "string" ? value : value?.url) || null;
+}
+
+function numberOrNull(value) {
+  if (value === "inf") return Infinity;
+  return typeof value === "number" && !Number.isNaN(value) ? value : null;
+}
+
+function paneFrom(entry) {
+  const url = addressOf(entry.url);
+  return {
+    id: String(entry.id),
+    label: String(entry.label ?? entry.id),
+    group: String(entry.group ?? ""),
+    url,
+    ssimMap: addressOf(entry.ssim_map),
+    width: entry.width || 0,
+    height: entry.height || 0,
+    psnr: numberOrNull(entry.psnr),
+    ssim: numberOrNull(entry.ssim),
+    seconds: numberOrNull(entry.seconds),
+    status: entry.status || (url ? "done" : "waiting"),
+    key: entry.key ?? null,
+  };
+}
+
+/** Gives the digits 1..9, 0 to the ten models; other panes are reached by stepping. */
+function assignKeys(panes) {
+  const models = panes.filter((pane) => pane.group === "baseline" || pane.group === "mkpn");
+  const keys = new Map();
+  const digits = [..."1234567890"];
+  for (const pane of panes) if (pane.key !== null) keys.set(String(pane.key), pane.id);
+  for (const pane of models.length ? models : panes) {
+    if (pane.key !== null) continue;
+    const digit = digits.find((d) => !keys.has(d));
+    if (digit === undefined) break;
+    keys.set(digit, pane.id);
+  }
+  return keys;
+}
+
+/** The panes with the highest figure, among those that were denoised: the truth is no competitor. */
+function bestPanes(panes, key) {
+  const rivals = panes.filter((pane) => pane.group !== "truth" && pane[key] !== null && pane.url);
+  const highest = Math.max(...rivals.map((pane) => pane[key]));
+  return new Set(rivals.length > 1 ? rivals.filter((pane) => pane[key] === highest).map((pane) => pane.id) : []);
+}
+
+function rectFrom(value, width, height) {
+  if (!value) return null;
+  const { x, y, w, h } = value;
+  const fits = [x, y, w, h].every(Number.isInteger) && x >= 0 && y >= 0 && w > 0 && h > 0;
+  return fits && (!width || (x + w <= width && y + h <= height)) ? { x, y, w, h } : null;
+}
+
+/** Everything that a permalink needs, as plain JSON. */
+function viewRecord(state, view, zoom) {
+  return {
+    mode: state.mode,
+    zoom,
+    fit: view.fit,
+    center: [view.cx, view.cy],
+    active: state.active,
+    second: state.second,
+    hidden: [...state.hidden],
+    error: state.errorOn ? state.errorKind : null,
+    top: state.tops[state.errorKind] ?? ERROR_KINDS[state.errorKind].top,
+    ev: state.ev,
+    contrast: state.contrast,
+    split: state.split,
+    blink: { ...state.blink },
+    reference: state.reference,
+  };
+}

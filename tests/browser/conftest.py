@@ -1,0 +1,61 @@
+"""Headless Chromium for the browser tests, and the app with untrained networks; skipped where either is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def _missing(reason: str) -> None:
+    """Skips, except where `.ci/run` has set MKPN_REQUIRE_BROWSER: there a test that does not run is a failure."""
+    if os.environ.get("MKPN_REQUIRE_BROWSER"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[object]:
+    """A running headless Chromium."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        _missing("playwright is not installed")
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if executable is None:
+        _missing("no Chromium is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(ARGUMENTS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of ten checkpoints of untrained networks whose kernels differ from pixel to pixel."""
+    import torch
+
+    from mkpn.checkpoint import save_model
+    from mkpn.config import MODELS, model_config
+    from mkpn.network import KernelPredictionNetwork
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for seed, name in enumerate(MODELS):
+        torch.manual_seed(seed)
+        network = KernelPredictionNetwork(model_config(name))
+        torch.nn.init.normal_(network.last.weight, std=0.003)
+        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
+    return folder

@@ -1,0 +1,88 @@
+"""The README's Python code and commands do what it says."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def photo_path(photo: NDArray, tmp_path: Path) -> Path:  # pyright: ignore[reportMissingTypeArgument]
+    path = tmp_path / "photo.jpg"
+    Image.fromarray(photo[:160, :160]).save(path, quality=95)
+    return path
+
+
+def test_python_block_runs_as_printed(photo_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code += "\nassert result.image.shape == burst.clean.shape == (3, 128, 128)\n"
+    code += "assert mkpn.psnr(result.image, burst.clean) > mkpn.psnr(burst.frames[0], burst.clean) + 6\n"
+    path = f"{ROOT}"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=photo_path.parent, env={"PYTHONPATH": path}, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    psnr, ssim = map(float, run.stdout.split())
+    assert 20 < psnr < 40
+    assert 0.3 < ssim < 1
+
+
+def mkpn(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment = {"PYTHONPATH": f"{ROOT}", "COLUMNS": "120"}
+    return subprocess.run(
+        [sys.executable, "-m", "mkpn", *arguments], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+
+
+def test_denoise_writes_the_pictures_and_figures(photo_path: Path) -> None:
+    run = mkpn(
+        "denoise", "photo.jpg", "--out", "out", "--gain", "8", "--models", "kpn-l3", "mkpn", cwd=photo_path.parent
+    )
+    assert run.returncode == 0, run.stderr
+    assert {path.name for path in (photo_path.parent / "out").iterdir()} == {
+        "clean.png",
+        "noisy.png",
+        "kpn-l3.png",
+        "mkpn.png",
+    }
+    figures = {name: float(value) for name, value in re.findall(r"^(\S+)\s+([\d.]+) dB", run.stdout, re.MULTILINE)}
+    assert figures["mkpn"] > figures["noisy"] + 6
+    assert "8-pixel border" in run.stdout
+
+
+def test_parameter_counts_are_printed() -> None:
+    run = mkpn("models")
+    assert re.search(r"mkpn +1,3,5,7,9,11 +separable +2,135,168 +35,265,984", run.stdout)
+    assert len(run.stdout.splitlines()) == 11
+
+
+def test_bad_arguments_end_with_a_message(tmp_path: Path) -> None:
+    run = mkpn("denoise", str(tmp_path / "none.jpg"), "--out", str(tmp_path / "out"))
+    assert run.returncode == 2
+    assert run.stderr.startswith("mkpn: expected an image file, but")
+    assert "Traceback" not in run.stderr
+    run = mkpn("train", "mkpn", "--images", str(tmp_path), "--run", str(tmp_path / "run"), "--patch", "40")
+    assert run.returncode == 2
+    assert "patch: expected a positive multiple of 16, got 40" in run.stderr
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    commands = {line.split()[3] for line in README.splitlines() if line.startswith("python -m mkpn ")}
+    assert {"app", "denoise", "evaluate", "train", "models"} <= commands
+    listing = mkpn("--help").stdout
+    for command in commands:
+        assert command in listing
+    options = set(
+        re.findall(r"(?<= )--[a-z-]+", "".join(re.findall(r"```bash\n(python -m mkpn.*?)```", README, re.DOTALL)))
+    )
+    helps = "".join(mkpn(command, "--help").stdout for command in commands)
+    assert options <= set(re.findall(r"--[a-z-]+", helps)), options
