@@ -25,8 +25,8 @@ from mkpn.ui import viewer
 
 
 @pytest.fixture(scope="module")
-def page_handle() -> Iterator[Handle]:
-    with served_viewer() as handle:
+def page_handle(chromium) -> Iterator[Handle]:
+    with served_viewer(chromium) as handle:
         yield handle
 
 

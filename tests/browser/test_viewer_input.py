@@ -10,8 +10,8 @@ from viewer_page import MODELS, PANES, WIDTH, Handle, expected_canvas, image_of,
 
 
 @pytest.fixture(scope="module")
-def page_handle() -> Iterator[Handle]:
-    with served_viewer() as handle:
+def page_handle(chromium) -> Iterator[Handle]:
+    with served_viewer(chromium) as handle:
         yield handle
 
 

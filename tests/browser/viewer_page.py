@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,24 +15,13 @@ from numpy.typing import NDArray
 from mkpn.ui import viewer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 # Not a square and not a multiple of anything: mistakes of half a pixel or of swapped axes show.
 WIDTH, HEIGHT = 97, 83
 MODELS = ("kpn-l1", "kpn-l3", "kpn-l5", "kpn-l7", "kpn-l9", "kpn-l11", "kpn-l13", "kpn-l25", "kpn", "mkpn")
 PANES = ("noisy", *MODELS, "truth")
 REGION_SSIM = {"noisy": 0.25, "mkpn": 0.875}
-_CHROMIUM = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
-
-
-def missing(what: str) -> None:
-    """Skips where a browser is not installed; where the tests must run, that is a failure."""
-    if os.environ.get("MKPN_REQUIRE_BROWSER"):
-        pytest.fail(f"{what} is missing, and MKPN_REQUIRE_BROWSER is set")
-    pytest.skip(f"{what} is missing")
 
 
 def image_of(pane: str, gain: int = 1) -> NDArray[np.uint8]:
@@ -140,15 +127,10 @@ def expected_canvas(image: NDArray[np.uint8], place: dict[str, float]) -> tuple[
 
 
 @contextmanager
-def served_viewer(**context: Any) -> Iterator[Handle]:
-    """Starts a Gradio page and a browser on it; both end with the block."""
-    try:
-        from playwright.sync_api import expect, sync_playwright
-    except ImportError:
-        missing("playwright")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        missing("a chromium binary")
+def served_viewer(chromium: Browser, **context: Any) -> Iterator[Handle]:
+    """Starts a Gradio page and opens it in the browser; both end with the block."""
+    from playwright.sync_api import expect
+
     gradio = pytest.importorskip("gradio")
 
     with gradio.Blocks(analytics_enabled=False) as page_layout:
@@ -177,25 +159,18 @@ def served_viewer(**context: Any) -> Iterator[Handle]:
         measured.__annotations__["event"] = gradio.EventData
         component.crop(measured, None, [component, said], trigger_mode="always_last", api_visibility="private")
 
-    # Playwright's loop and the server's start-up must not share a thread that waits: the server goes first.
     _, url, _ = page_layout.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
+    options = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", "has_touch": True, **context}
+    window = chromium.new_context(**options)
     try:
-        with sync_playwright() as driver:
-            browser = driver.chromium.launch(executable_path=chromium, args=_CHROMIUM.split())
-            options = {
-                "viewport": {"width": 1280, "height": 900},
-                "reduced_motion": "reduce",
-                "has_touch": True,
-                **context,
-            }
-            page = browser.new_context(**options).new_page()
-            page.goto(url)
-            expect(page.locator(".mkpn-viewer")).to_be_visible(timeout=30_000)
-            handle = Handle(page)
-            load(handle, "gain-1")
-            yield handle
-            browser.close()
+        page = window.new_page()
+        page.goto(url)
+        expect(page.locator(".mkpn-viewer")).to_be_visible(timeout=30_000)
+        handle = Handle(page)
+        load(handle, "gain-1")
+        yield handle
     finally:
+        window.close()
         page_layout.close()
 
 
