@@ -16,7 +16,7 @@ LAYERS = (
     {"images"},
     {"data", "checkpoint", "streaming"},
     {"inference"},
-    {"train", "evaluate", "explain", "figures", "bench", "bench_ops", "bench_models"},
+    {"train", "evaluate", "explain", "figures", "figures_paint", "figures_paper", "bench", "bench_ops", "bench_models"},
     {"ui"},
     {"__main__"},
 )
