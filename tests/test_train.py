@@ -142,6 +142,11 @@ def test_a_trunk_starts_another_network(config: TrainConfig) -> None:
     a, b = load_model(donor)[0], load_model(child)[0]
     torch.testing.assert_close(a.encoder[0][0].weight, b.encoder[0][0].weight, atol=1e-3, rtol=0)
     assert load_model(child)[1]["training"]["started_from"]["model"] == "kpn-l3"
+    whole = replace(config, run=config.run / "whole", steps=1, lr=1e-12, init=donor, sample_every=0)
+    fresh = replace(whole, run=config.run / "fresh", fresh_last=True)
+    last_of = {run.run.name: load_model(train("kpn-l3", run))[0].last.weight for run in (whole, fresh)}
+    torch.testing.assert_close(last_of["whole"], a.last.weight, atol=1e-3, rtol=0)
+    assert a.last.weight.abs().max() > 1e-3 > last_of["fresh"].abs().max()
     with pytest.raises(ValueError, match="same preset"):
         train("mkpn", replace(config, run=config.run / "paper", preset="paper", init=donor))
 
