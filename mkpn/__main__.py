@@ -1,8 +1,9 @@
-"""The command line: `python -m mkpn app | denoise | train | evaluate | models | bench`."""
+"""The command line: `python -m mkpn app | denoise | train | curves | evaluate | models | bench`."""
 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,9 +85,25 @@ def train(
 def evaluate(config: Annotated[EvaluateConfig, tyro.conf.arg(name="")]) -> None:
     """Measure PSNR and SSIM of models at gains on a folder of images."""
     from mkpn.evaluate import evaluate as run
-    from mkpn.evaluate import markdown_table
 
-    print(markdown_table(run(config)["rows"]))
+    run(config)
+    if os.environ.get("RANK", "0") == "0":
+        print((config.out / "results.md").read_text())
+
+
+def curves(runs: tuple[Path, ...], /, *, out: Path) -> None:
+    """Draw the learning curves of training runs as one PNG.
+
+    Args:
+        runs: folders of runs, each with its `stats.jsonl`.
+        out: the file.
+    """
+    from mkpn.charts import learning_curves, read_curve
+
+    figure = learning_curves([read_curve(run) for run in runs])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(figure)
+    print(f"wrote {out}")
 
 
 def models() -> None:
@@ -150,7 +167,7 @@ def main() -> None:
     """Runs the command line; a bad argument ends with a message and exit code 2, not with a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     commands = {"app": app, "denoise": denoise, "train": train, "evaluate": evaluate, "models": models}
-    commands["bench"] = bench
+    commands |= {"curves": curves, "bench": bench}
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog="mkpn")
     except (ValueError, FloatingPointError) as error:

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
 import statistics
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
+from torch import distributed
 from tqdm import tqdm
 
+from mkpn.baselines import baselines
 from mkpn.burst import Burst
+from mkpn.charts import table1_chart
 from mkpn.checkpoint import shipped_models, stamp_metrics, weights_hash
 from mkpn.config import MODELS, BurstConfig, EvaluateConfig
 from mkpn.data import TestSet, image_files
 from mkpn.inference import Denoiser, load
 from mkpn.metrics import MetricDefinition, psnr, ssim
 from mkpn.noise import noise_for_gain
+from mkpn.processes import local_device, process_group
+from mkpn.table1 import measured_on
+from mkpn.tables import Rows, csv_table, latex_table, markdown_report, spread
 
 Method = Callable[[Burst], torch.Tensor]
 
@@ -43,49 +48,79 @@ class Measurement:
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     """Measures every method on every test set and writes the tables.
 
+    Under `torchrun` the bursts are shared out among the processes; the figures are those of one process.
+
     Args:
         config: the evaluation.
 
     Returns:
         What `results.json` holds: `rows` (a model at a gain: means and standard deviations over images), `against`
-        (paired bootstrap of each model against MKPN), `images` (per-image figures), `metric`, `settings`, `weights`.
+        (MKPN minus each other method, paired bootstrap), `previous` (this run minus `config.against`), `images`
+        (per-image figures), `metric`, `settings`, `weights`, `skipped` (baselines that cannot run, and why).
 
     Raises:
-        ValueError: if images, models or gains cannot be used.
+        ValueError: if images, models or gains cannot be used, or `config.against` was measured differently.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
+    with process_group() as (rank, world):
+        report = _report(config, rank, world)
+        if rank == 0:
+            _write(config, report)
+    return report
+
+
+def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     definition = MetricDefinition(border=config.border, channels=config.channels)
+    sets = [_test_set(config, gain) for gain in config.gains]
+    settings: dict[str, Any] = {
+        "images": [config.title] if config.title else [folder.resolve().name for folder in config.images],
+        "downsample": config.downsample,
+        "crop": config.crop,
+        "seed": config.seed,
+        "first_burst_sha256": {str(test.gain): burst_hash(test[0]) for test in sets},
+    }
+    report: dict[str, Any] = {"metric": definition.to_dict(), "settings": settings}
+    # Before the work, which takes minutes.
+    earlier = _earlier(config.against, report, _names(sets[0].files)) if config.against else []
     paths = _checkpoints(config.models)
     methods: dict[str, Method] = {"noisy": lambda burst: burst.frames[0], "mean": lambda burst: burst.frames.mean(0)}
+    classical, skipped = baselines(config.baselines)
+    methods |= classical
+    device = str(local_device(config.device))
     for name, path in paths.items():
-        methods[name] = _denoise_with(load(path, config.device))
-    sets = list(_test_sets(config))
-    measurements = list(_measure(methods, sets, definition))
-    report: dict[str, Any] = {
+        methods[name] = _denoise_with(load(path, device))
+    measurements = _measure(methods, sets, definition, rank, world)
+    return {
         "rows": summarise(measurements),
         "against": compare(measurements, "mkpn") if "mkpn" in methods else [],
-        "metric": definition.to_dict(),
-        "settings": {
-            "images": [str(folder) for folder in config.images],
-            "downsample": config.downsample,
-            "crop": config.crop,
-            "seed": config.seed,
-            "first_burst_sha256": {str(test.gain): burst_hash(test[0]) for test in sets},
-        },
+        "previous": compare_runs(measurements, earlier),
+        **report,
         "weights": {name: weights_hash(path) for name, path in paths.items()},
+        "skipped": skipped,
         "images": [vars(measurement) for measurement in measurements],
     }
-    config.out.mkdir(parents=True, exist_ok=True)
-    (config.out / "results.json").write_text(json.dumps(report, indent=1) + "\n")
-    (config.out / "results.md").write_text(markdown_table(report["rows"]) + "\n" + definition.describe() + "\n")
-    (config.out / "results.csv").write_text(csv_table(report["rows"]))
-    (config.out / "results.tex").write_text(latex_table(report["rows"]))
+
+
+def _write(config: EvaluateConfig, report: dict[str, Any]) -> None:
+    rows, against, out = report["rows"], report["against"], config.out
+    definition = MetricDefinition(border=config.border, channels=config.channels)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(report, indent=1) + "\n")
+    (out / "results.md").write_text(markdown_report(report, definition))
+    (out / "results.csv").write_text(csv_table(rows))
+    (out / "results.tex").write_text(latex_table(rows, against))
+    (out / "images.csv").write_text(csv_table(spread(report["images"])))
+    where = measured_on(report["settings"], rows[0]["images"])
+    if any(row["model"] in MODELS for row in rows):
+        (out / "table1.png").write_bytes(table1_chart(rows, against, where, "png"))
+        (out / "table1.pdf").write_bytes(table1_chart(rows, against, where, "pdf"))
     if config.stamp:
-        for name, path in paths.items():
-            rows = [row for row in report["rows"] if row["model"] == name]
-            stamp_metrics(path, {"rows": rows, "metric": report["metric"], "settings": report["settings"]})
-    return report
+        shared = {"metric": report["metric"], "settings": report["settings"]}
+        shared["references"] = [row for row in rows if row["model"] in ("noisy", "mean")]
+        for name, path in _checkpoints(config.models).items():
+            own = {key: [row for row in report[key] if row["model"] == name] for key in ("rows", "against")}
+            stamp_metrics(path, {**own, **shared})
 
 
 def burst_hash(burst: Burst) -> str:
@@ -110,88 +145,84 @@ def summarise(measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
     return rows
 
 
-def compare(measurements: Iterable[Measurement], against: str) -> list[dict[str, Any]]:
+def compare(measurements: Iterable[Measurement], against: str) -> Rows:
     """Paired bootstrap over images: how much better `against` is than every other model, in dB of PSNR.
 
     Returns:
         `{model, gain, difference, low, high, tie}`: the mean difference, its 95 % interval, and whether that interval
         contains zero.
     """
+    table = _by_gain(measurements)
+    return [
+        {"model": model, "gain": gain, **interval(np.subtract(models[against], values))}
+        for gain, models in table.items()
+        for model, values in models.items()
+        if model != against
+    ]
+
+
+def compare_runs(measurements: Iterable[Measurement], earlier: Iterable[Measurement]) -> Rows:
+    """Paired bootstrap over images: this run minus an earlier one on the same bursts, as `compare`.
+
+    What only one of the runs measured is left out.
+    """
+    before = _by_gain(earlier)
+    return [
+        {"model": model, "gain": gain, **interval(np.subtract(values, before[gain][model]))}
+        for gain, models in _by_gain(measurements).items()
+        for model, values in models.items()
+        if model in before.get(gain, {})
+    ]
+
+
+def interval(differences: ArrayLike) -> dict[str, Any]:
+    """Returns the mean of differences, its 95 % bootstrap interval, and whether that contains zero (a tie).
+
+    The same resampling from a fixed seed serves every comparison: the intervals are reproducible.
+    """
+    values = np.asarray(differences, np.float64)
+    picks = np.random.default_rng(0).integers(len(values), size=(_BOOTSTRAP_SAMPLES, len(values)))
+    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
+    return {
+        "difference": float(values.mean()),
+        "low": float(low),
+        "high": float(high),
+        "tie": bool(low <= 0 <= high),
+    }
+
+
+def _by_gain(measurements: Iterable[Measurement]) -> dict[int, dict[str, list[float]]]:
     table: dict[int, dict[str, list[float]]] = {}
     for measurement in measurements:
         table.setdefault(measurement.gain, {}).setdefault(measurement.model, []).append(measurement.psnr)
-    rows: list[dict[str, Any]] = []
-    for gain, models in table.items():
-        for model, values in models.items():
-            if model == against:
-                continue
-            differences = np.array(models[against]) - np.array(values)
-            # The same resampling for all models, from a fixed seed: the intervals are reproducible.
-            rng = np.random.default_rng(0)
-            picks = rng.integers(len(differences), size=(_BOOTSTRAP_SAMPLES, len(differences)))
-            low, high = np.percentile(differences[picks].mean(axis=1), [2.5, 97.5])
-            tie = bool(low <= 0 <= high)
-            mean = float(differences.mean())
-            rows.append(
-                {"model": model, "gain": gain, "difference": mean, "low": float(low), "high": float(high), "tie": tie}
-            )
-    return rows
+    return table
 
 
-def markdown_table(rows: list[dict[str, Any]]) -> str:
-    """Returns models x gains as a Markdown table, `PSNR / SSIM`, the best of each column in bold."""
-    gains, models, cells, best = _table(rows)
-    lines = ["| model | " + " | ".join(f"gain {gain}" for gain in gains) + " |", "| --- |" + " --- |" * len(gains)]
-    for model in models:
-        texts = [
-            " / ".join(
-                f"**{cells[model, gain][key]:.{digits}f}**"
-                if cells[model, gain][key] == best[key, gain]
-                else f"{cells[model, gain][key]:.{digits}f}"
-                for key, digits in (("psnr", 2), ("ssim", 3))
-            )
-            for gain in gains
-        ]
-        lines.append(f"| {model} | " + " | ".join(texts) + " |")
-    return "\n".join(lines) + "\n"
+def _earlier(path: Path, report: dict[str, Any], images: list[str]) -> list[Measurement]:
+    """Reads the measurements of an earlier run; a run that was measured differently is refused."""
+    try:
+        other = json.loads(path.read_text())
+        before = {"metric": other["metric"], **other["settings"], "first_burst_sha256": {}}
+        before["files"] = list(dict.fromkeys(row["image"] for row in other["images"]))
+        hashes: dict[str, str] = other["settings"]["first_burst_sha256"]
+        measurements = [Measurement(**row) for row in other["images"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"against: expected a results.json of mkpn evaluate, got {path} ({error})") from error
+    now: dict[str, Any] = {"metric": report["metric"], **report["settings"], "files": images}
+    wrong = [
+        f"{key} was {_short(before[key])}, is {_short(now[key])}"
+        for key in ("metric", "downsample", "crop", "seed", "files")
+        if before.get(key) != now[key]
+    ]
+    own: dict[str, str] = now["first_burst_sha256"]
+    wrong += [f"other bursts at gain {gain}" for gain in own if hashes.get(gain, own[gain]) != own[gain]]
+    if wrong:
+        raise ValueError(f"against: {path} was measured differently, so its figures do not compare: {'; '.join(wrong)}")
+    return measurements
 
 
-def latex_table(rows: list[dict[str, Any]]) -> str:
-    """Returns models x gains as a LaTeX `tabular`, in the layout of the paper's Table 1."""
-    gains, models, cells, best = _table(rows)
-    lines = [r"\begin{tabular}{l" + "cc" * len(gains) + "}"]
-    lines.append(
-        " & ".join(["Model"] + [rf"\multicolumn{{2}}{{c}}{{Gain $\times {gain}$}}" for gain in gains]) + r" \\"
-    )
-    lines.append(" & ".join([""] + ["PSNR & SSIM"] * len(gains)) + r" \\ \hline")
-    for model in models:
-        texts = [model]
-        for gain in gains:
-            for key, digits in (("psnr", 2), ("ssim", 3)):
-                value = cells[model, gain][key]
-                text = f"{value:.{digits}f}"
-                texts.append(rf"\textbf{{{text}}}" if value == best[key, gain] else text)
-        lines.append(" & ".join(texts) + r" \\")
-    return "\n".join([*lines, r"\end{tabular}", ""])
-
-
-def csv_table(rows: list[dict[str, Any]]) -> str:
-    """Returns the rows as CSV with a header."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
-
-
-def _table(
-    rows: list[dict[str, Any]],
-) -> tuple[list[int], list[str], dict[tuple[str, int], dict[str, Any]], dict[tuple[str, int], float]]:
-    gains = list(dict.fromkeys(row["gain"] for row in rows))
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    cells = {(row["model"], row["gain"]): row for row in rows}
-    best = {(key, gain): max(cells[model, gain][key] for model in models) for key in ("psnr", "ssim") for gain in gains}
-    return gains, models, cells, best
+def _short(value: object) -> str:
+    return f"{len(value)} names" if isinstance(value, list) else json.dumps(value)
 
 
 def _checkpoints(models: tuple[str, ...]) -> dict[str, Path]:
@@ -213,31 +244,45 @@ def _denoise_with(denoiser: Denoiser) -> Method:
     return lambda burst: denoiser(burst).image
 
 
-def _test_sets(config: EvaluateConfig) -> Iterator[TestSet]:
-    files = tuple(image_files(config.images))
-    for gain in config.gains:
-        yield TestSet(
-            files=files[: config.limit or None],
-            noise=noise_for_gain(gain),
-            gain=gain,
-            downsample=config.downsample,
-            crop=config.crop,
-            seed=config.seed,
-            burst=BurstConfig(),
+def _test_set(config: EvaluateConfig, gain: int) -> TestSet:
+    return TestSet(
+        files=tuple(image_files(config.images))[: config.limit or None],
+        noise=noise_for_gain(gain),
+        gain=gain,
+        downsample=config.downsample,
+        crop=config.crop,
+        seed=config.seed,
+        burst=BurstConfig(),
+    )
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    """File names, or whole paths where two folders hold the same name."""
+    names = [path.name for path in files]
+    return names if len(set(names)) == len(names) else [str(path) for path in files]
+
+
+def _measure(
+    methods: dict[str, Method], sets: list[TestSet], definition: MetricDefinition, rank: int, world: int
+) -> list[Measurement]:
+    """Measures every `world`-th burst and gathers what the other processes measured, in one process's order."""
+    bursts = [(test, index, name) for test in sets for index, name in enumerate(_names(test.files))]
+    shards: list[list[list[Measurement]]] = [[] for _ in range(world)]
+    for test, index, name in tqdm(bursts[rank::world], unit="burst", disable=rank != 0):
+        burst = test[index]
+        images = {model: method(burst) for model, method in methods.items()}
+        shards[rank].append(
+            [
+                Measurement(
+                    model,
+                    test.gain,
+                    name,
+                    psnr(image, burst.clean, definition),
+                    ssim(image, burst.clean, definition),
+                )
+                for model, image in images.items()
+            ]
         )
-
-
-def _measure(methods: dict[str, Method], sets: list[TestSet], definition: MetricDefinition) -> Iterator[Measurement]:
-    with tqdm(total=sum(map(len, sets)), unit="burst") as progress:
-        for test in sets:
-            for path, burst in zip(test.files, test, strict=True):
-                for name, method in methods.items():
-                    image = method(burst)
-                    yield Measurement(
-                        name,
-                        test.gain,
-                        path.name,
-                        psnr(image, burst.clean, definition),
-                        ssim(image, burst.clean, definition),
-                    )
-                progress.update()
+    if world > 1:
+        distributed.all_gather_object(shards, shards[rank])
+    return [row for position in range(len(bursts)) for row in shards[position % world][position // world]]

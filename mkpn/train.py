@@ -5,17 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
-from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
@@ -25,7 +21,8 @@ from mkpn.data import Batch, TrainingStream, load_photographs
 from mkpn.losses import annealing_weight, total_loss
 from mkpn.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
-from mkpn.runtime import keep_large_blocks, select_device
+from mkpn.processes import local_device, process_group
+from mkpn.runtime import keep_large_blocks
 
 log = logging.getLogger(__name__)
 
@@ -50,13 +47,13 @@ def train(model: str, config: TrainConfig) -> Path:
     keep_large_blocks()
     if config.threads:
         torch.set_num_threads(config.threads)
-    with _process_group() as (rank, world):
+    with process_group() as (rank, world):
         return _train(model, config, rank, world)
 
 
 def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
     architecture = model_config(model, config.preset)
-    device = _local_device(config.device)
+    device = local_device(config.device)
     state = TrainingState(architecture, config, device)
     _write_or_check_config(config.run, model, config, world, rank)
     state.resume(config.run / "state.safetensors")
@@ -313,24 +310,3 @@ def _to(batch: Batch, device: torch.device) -> Batch:
 
 def _progress(steps: int, step: int, model: str, rank: int) -> tqdm[Any]:
     return tqdm(total=steps, initial=step, desc=model, unit="step", mininterval=5, disable=rank != 0)
-
-
-def _local_device(name: str) -> torch.device:
-    if name in ("auto", "cuda") and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
-        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-    return select_device(name)
-
-
-@contextmanager
-def _process_group() -> Generator[tuple[int, int]]:
-    """Joins the processes that `torchrun` started; yields (rank, number of processes)."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield 0, 1
-        return
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-    try:
-        yield distributed.get_rank(), distributed.get_world_size()
-    finally:
-        distributed.destroy_process_group()

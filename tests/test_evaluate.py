@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +21,34 @@ from mkpn.burst import make_burst, rng_for
 from mkpn.checkpoint import save_model
 from mkpn.config import EvaluateConfig, model_config
 from mkpn.data import centre_crop, image_files
-from mkpn.evaluate import Measurement, compare, evaluate, latex_table, markdown_table, summarise
+from mkpn.evaluate import Measurement, compare, evaluate, summarise
 from mkpn.noise import GAINS
+from mkpn.tables import csv_table, interval_table, latex_table, markdown_table, spread, spread_table
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two small untrained networks that carry the names of shipped ones."""
+    folder = tmp_path_factory.mktemp("networks")
+    for name in ("kpn-l3", "mkpn"):
+        network = perturbed(model_config(name))
+        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
+    return folder
+
+
+@pytest.fixture
+def config(photo_folder: Path, networks: Path, tmp_path: Path) -> EvaluateConfig:
+    models = tuple(str(networks / f"{name}.safetensors") for name in ("kpn-l3", "mkpn"))
+    return EvaluateConfig(
+        images=(photo_folder,),
+        out=tmp_path / "out",
+        models=models,
+        crop=48,
+        limit=3,
+        gains=(1, 8),
+        device="cpu",
+        threads=1,
+    )
 
 
 def test_evaluation_is_the_mean_of_the_images(photo_folder: Path, tmp_path: Path) -> None:
@@ -42,7 +74,10 @@ def test_evaluation_is_the_mean_of_the_images(photo_folder: Path, tmp_path: Path
     assert report["metric"]["border"] == 8
     stamped = mkpn.load(tmp_path / "mine.safetensors", "cpu").metadata["metrics"]
     assert stamped["rows"] == [row for row in report["rows"] if row["model"] == "mine"]
-    assert {"results.md", "results.csv", "results.tex"} <= {path.name for path in (tmp_path / "out").iterdir()}
+    assert [row["model"] for row in stamped["references"]] == ["noisy", "mean"] * 2
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("results.json", "results.md", "results.csv", "results.tex", "images.csv")
+    }
 
 
 def measurements(**models: list[float]) -> list[Measurement]:
@@ -68,13 +103,102 @@ def test_bootstrap_tells_ties_from_differences() -> None:
     assert tied["tie"]
 
 
-def test_tables_mark_the_best() -> None:
-    rows = summarise(measurements(noisy=[20.0, 22.0], mkpn=[30.0, 31.0]))
+def test_tables_mark_the_best_and_the_ties() -> None:
+    figures = measurements(noisy=[20.0, 22.0], **{"kpn-l5": [30.1, 30.8], "kpn": [29.0, 30.0]}, mkpn=[30.0, 31.0])
+    rows, against = summarise(figures), compare(figures, "mkpn")
     assert rows[0]["psnr"] == 21
     assert rows[0]["psnr_sd"] == pytest.approx(math.sqrt(2))
-    assert "| mkpn | **30.50** / **0.762** |" in markdown_table(rows)
-    assert "| noisy | 21.00 / 0.525 |" in markdown_table(rows)
-    assert r"mkpn & \textbf{30.50} & \textbf{0.762} \\" in latex_table(rows)
+    markdown = markdown_table(rows, against)
+    assert "| MKPN | **30.50** / **0.762** |" in markdown
+    assert "| noisy frame | 21.00 / 0.525 |" in markdown
+    assert "| KPN L5 | 30.45 / 0.761 ≈ |" in markdown
+    assert "| KPN 5×5 | 29.50 / 0.738 |" in markdown
+    latex = latex_table(rows, against)
+    assert r"MKPN & \textbf{30.50} & \textbf{0.762} \\" in latex
+    assert r"KPN L5 & 30.45$^{\approx}$ & 0.761 \\" in latex
+    assert r"KPN 5$\times$5 & 29.50 & 0.738 \\" in latex
+    assert "| KPN L5 | +0.05 [−0.10, +0.20] ≈ |" in interval_table(against)
+    assert "| KPN 5×5 | +1.00 [+1.00, +1.00] |" in interval_table(against)
+
+
+def test_images_are_listed_by_where_mkpn_differs() -> None:
+    figures = [
+        asdict(row) for row in measurements(**{"kpn-l5": [28.0, 29.0], "kpn-l25": [27.0, 31.0]}, mkpn=[27.5, 33.0])
+    ]
+    rows = spread(figures)
+    assert [(row["image"], row["best_single"]) for row in rows] == [("1", "kpn-l25"), ("0", "kpn-l5")]
+    assert [row["mkpn_minus_best_single"] for row in rows] == [2.0, -0.5]
+    assert [row["mkpn_minus_kpn-l5"] for row in rows] == [4.0, -0.5]
+    assert "| 4 | 1 | 33.00 | KPN L25 | +2.00 | +4.00 |" in spread_table(rows)
+    assert csv_table(rows).splitlines()[0].startswith("gain,image,kpn-l5,kpn-l25,mkpn,best_single,")
+    assert spread_table(spread([asdict(row) for row in measurements(mine=[20.0])])) == ""
+
+
+def test_runs_are_compared_only_where_they_were_measured_alike(config: EvaluateConfig) -> None:
+    first = evaluate(config)
+    assert first["previous"] == []
+    with (config.out / "images.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 2 * 3
+    by_key = {(row["model"], row["gain"], row["image"]): row["psnr"] for row in first["images"]}
+    assert float(table[0]["mkpn"]) == by_key["mkpn", 1, table[0]["image"]]
+    assert (config.out / "table1.png").read_bytes().startswith(b"\x89PNG")
+    assert (config.out / "table1.pdf").read_bytes().startswith(b"%PDF")
+
+    kept = config.out / "results.json"
+    again = replace(config, out=config.out / "again", against=kept, models=config.models[1:], gains=(8,))
+    rows = evaluate(again)["previous"]
+    assert [(row["model"], row["gain"]) for row in rows] == [("noisy", 8), ("mean", 8), ("mkpn", 8)]
+    assert all(row["difference"] == row["low"] == row["high"] == 0 and row["tie"] for row in rows)
+    assert "This run minus the earlier one" in (again.out / "results.md").read_text()
+
+    for changes, message in (
+        ({"border": 4}, r'metric was .*"border": 8.*, is .*"border": 4'),
+        ({"channels": "luma"}, "metric was"),
+        ({"crop": 64}, "crop was 48, is 64"),
+        ({"seed": 1}, "seed was 0, is 1"),
+        ({"limit": 2}, "files was 3 names, is 2 names"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluate(replace(again, **changes))
+    other = json.loads(kept.read_text())
+    other["settings"]["first_burst_sha256"]["8"] = "0"
+    kept.write_text(json.dumps(other))
+    with pytest.raises(ValueError, match="other bursts at gain 8"):
+        evaluate(again)
+    kept.write_text("{}")
+    with pytest.raises(ValueError, match=r"expected a results\.json"):
+        evaluate(again)
+
+
+def test_two_processes_measure_what_one_does(config: EvaluateConfig) -> None:
+    """Three bursts on two ranks, started as torchrun does: every file is the same, byte for byte."""
+    evaluate(replace(config, gains=(8,)))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = config.out / "two"
+    command = [sys.executable, "-m", "mkpn", "evaluate", "--images", str(config.images[0]), "--out", str(shared)]
+    command += ["--models", *config.models, "--crop", "48", "--limit", "3", "--gains", "8"]
+    command += ["--device", "cpu", "--threads", "1"]
+    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            command,
+            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    printed = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert printed == [(shared / "results.md").read_text() + "\n", ""]
+    names = {path.name for path in shared.iterdir()}
+    assert "results.json" in names
+    for name in names:
+        assert (shared / name).read_bytes() == (config.out / name).read_bytes(), name
 
 
 def test_unknown_models_are_named(photo_folder: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mkpn"
 LAYERS = (
     {"config", "noise", "losses", "metrics", "ops", "runtime"},
-    {"burst", "network", "tiling"},
-    {"images"},
+    {"burst", "network", "tiling", "processes", "table1", "charts", "tables"},
+    {"images", "baselines"},
     {"data", "checkpoint", "streaming"},
     {"inference"},
     {"train", "evaluate", "explain", "figures", "figures_paint", "figures_paper", "bench", "bench_ops", "bench_models"},
