@@ -8,7 +8,21 @@ import numpy as np
 from numba import njit
 
 from mkpn.ops.cpu_rows import GUARD, INNER, PADDED, TILE, size_planes, zero_span
-from mkpn.ops.simd import evens, fma8, interleave, load8, load16, mul8, odds, splat8, store8, store16
+from mkpn.ops.simd import (
+    evens,
+    fma8,
+    fma16,
+    interleave,
+    load8,
+    load16,
+    mul8,
+    mul16,
+    odds,
+    splat8,
+    splat16,
+    store8,
+    store16,
+)
 
 
 @njit(forceinline=True, **INNER)
@@ -93,6 +107,59 @@ def upsample_kernel(coeffs, first, planes, size, separable, h, w, y, x0, width, 
     for part in range(parts):
         base = (first + part * (planes // 2)) * h * w
         upsample_row(coeffs, base, count, h, w, y, x0, width, up, part * count * TILE)
+
+
+@njit(forceinline=True, **INNER)
+def spread8(coeffs, a, out, t):
+    """Sixteen pixels from the columns `a-1 .. a+8`: `out[t : t+16]`."""
+    quarter = splat8(np.float32(0.25))
+    middle = mul8(load8(coeffs, a), splat8(np.float32(0.75)))
+    even = fma8(load8(coeffs, a - 1), quarter, middle)
+    odd = fma8(load8(coeffs, a + 1), quarter, middle)
+    store16(out, t, interleave(even, odd))
+
+
+@njit(**INNER)
+def spread_row(coeffs, base, rows, h, w, j, x0, out, o):
+    """Up-samples row `j` of `rows` planes `[h, w]` along the row only, to the columns `x0 .. x0+63`.
+
+    The first plane is at `base`; they go to `out[o:]`, 64 per plane. Pixels outside the image are left as they are.
+    """
+    j0 = x0 >> 1
+    low = max(j0, 1)
+    high = min(j0 + 32, w - 1)
+    for k in range(rows):
+        a = base + (k * h + j) * w
+        t = o + k * TILE - 2 * j0
+        m = low
+        while m + 8 <= high:
+            spread8(coeffs, a + m, out, t + 2 * m)
+            m += 8
+        if m < high and high - low >= 8:
+            # The last vector ends at the last column; some pixels are written twice.
+            m = high - 8
+            spread8(coeffs, a + m, out, t + 2 * m)
+            m = high
+        one = np.float32(1)
+        zero = np.float32(0)
+        while m < high:
+            upsample1(coeffs, a + m, one, a + m, zero, 1, 1, out, t + 2 * m)
+            m += 1
+        if j0 == 0:
+            upsample1(coeffs, a, one, a, zero, 0, min(1, w - 1), out, t)
+        if j0 < w <= j0 + 32 and w > 1:
+            upsample1(coeffs, a + w - 1, one, a + w - 1, zero, 1, 0, out, t + 2 * w - 2)
+
+
+@njit(**INNER)
+def blend_rows(spread, above, own, below, count, up, t, distance):
+    """Two full-resolution rows from three spread ones: `up[t : t+count]` and `distance` further."""
+    quarter = splat16(np.float32(0.25))
+    three_quarters = splat16(np.float32(0.75))
+    for m in range(0, count, 16):
+        middle = mul16(load16(spread, own + m), three_quarters)
+        store16(up, t + m, fma16(load16(spread, above + m), quarter, middle))
+        store16(up, t + distance + m, fma16(load16(spread, below + m), quarter, middle))
 
 
 @njit(**INNER)
