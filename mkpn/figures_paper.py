@@ -190,7 +190,7 @@ def _layout(panels: Sequence[Panel], area: Area, note: str) -> Sheet:
                 color = _FAINT if row == 2 else _INK
                 sheet.texts.append(Text(x + column // 2, middle, text, size, color, bold=row == 0))
         y = text_y + pitch * max(map(len, captions)) + gap
-    small = max(11, round(0.62 * size))
+    small = max(11, round(0.7 * size))
     for text in _wrapped(note, sheet_width - 2 * gap, small):
         sheet.texts.append(Text(gap, y + small // 2, text, small, _FAINT, anchor="lm"))
         y += round(1.4 * small)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from mkpn.figures_paper import Area
 from mkpn.metrics import ssim
 from mkpn.ui.pictures import picture_url
 from mkpn.ui.session import CROP_DEFINITION, Pane, Run
@@ -19,19 +20,17 @@ _STATUS: dict[str, Literal["waiting", "running", "done", "failed"]] = {
 }
 
 
-def compare(run: Run, region: Rect | None = None) -> ViewerValue:
-    """Returns what the viewer shows of a run.
-
-    Args:
-        run: the run; panes that are not finished are shown as waiting.
-        region: a rectangle of the picture in pixels, selected in the viewer; its SSIM is measured for every pane.
-    """
+def compare(run: Run) -> ViewerValue:
+    """Returns what the viewer shows of a run; panes that are not finished are shown as waiting."""
+    region = run.region
     return viewer_value(
         [_pane(run, pane) for pane in run.panes.values()],
         # Not the gain or the seed: zoom, reference and region survive a new burst of the same picture.
         dataset_id=f"{run.title} {run.size}",
-        crop=region,
+        # The region is part of every value: one without it would clear the user's selection.
+        crop=None if region is None else Rect(x=region.x, y=region.y, w=region.w, h=region.h),
         region_ssim={} if region is None else _region_ssim(run, region),
+        view=run.view,
         note=run.definition.describe(),
     )
 
@@ -51,14 +50,17 @@ def _pane(run: Run, pane: Pane) -> ViewerPane:
     )
 
 
-def _region_ssim(run: Run, region: Rect) -> dict[str, float]:
+def _region_ssim(run: Run, region: Area) -> dict[str, float]:
     """SSIM of a region for every finished picture; nothing where the region holds no 11x11 window."""
-    if not CROP_DEFINITION.fits(region["h"], region["w"]):
+    if not CROP_DEFINITION.fits(region.h, region.w):
         return {}
-    rows, columns = slice(region["y"], region["y"] + region["h"]), slice(region["x"], region["x"] + region["w"])
-    clean = run.burst.clean[:, rows, columns]
-    return {
-        pane.id: ssim(pane.image[:, rows, columns], clean, CROP_DEFINITION)
-        for pane in run.panes.values()
-        if pane.image is not None and pane.group != "truth"
-    }
+    inside = (slice(None), slice(region.y, region.y + region.h), slice(region.x, region.x + region.w))
+    measured: dict[str, float] = {}
+    for pane in run.panes.values():
+        if pane.image is None or pane.group == "truth":
+            continue
+        # While models arrive the same region is asked for again and again.
+        if pane.region_ssim is None or pane.region_ssim[0] != region:
+            pane.region_ssim = (region, ssim(pane.image[inside], run.burst.clean[inside], CROP_DEFINITION))
+        measured[pane.id] = pane.region_ssim[1]
+    return measured

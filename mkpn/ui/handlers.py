@@ -19,14 +19,15 @@ from PIL import Image
 from mkpn import figures
 from mkpn.config import BurstConfig
 from mkpn.explain import probe
+from mkpn.figures_paper import Area
 from mkpn.noise import GAINS, Noise
 from mkpn.ui import views
 from mkpn.ui.compare import compare
 from mkpn.ui.models import ModelStore
-from mkpn.ui.session import Crop, Run, run_models, start_run
+from mkpn.ui.session import Crop, Run, run_models, start_run, stay_in_place
 from mkpn.ui.settings import Settings
 from mkpn.ui.sources import Source, example_source, forget_source, upload_source
-from mkpn.ui.viewer import Rect, ViewerValue, parse_event
+from mkpn.ui.viewer import ViewerValue, parse_event
 
 CUSTOM = "custom"
 FORGOTTEN = "This run is no longer kept (30 minutes). Press Run again."
@@ -46,7 +47,7 @@ class Handlers:
         try:
             source = example_source(str(event.name), self.root)
         except ValueError as error:
-            return _refuse(str(error), 2)
+            return refuse(str(error), 2)
         return source, source.html()
 
     def take_upload(self, previous: Source | None, event: gr.EventData) -> tuple[Source | Update, str | Update]:
@@ -54,11 +55,11 @@ class Handlers:
         path = Path(str(event.path))
         # The browser names the file: without this check it could name any file of the server.
         if not is_in_or_equal(path, get_upload_folder()):
-            return _refuse("That file was not uploaded to this page.", 2)
+            return refuse("That file was not uploaded to this page.", 2)
         try:
             source = upload_source(path, str(event.name), self.root)
         except ValueError as error:
-            return _refuse(str(error), 2)
+            return refuse(str(error), 2)
         forget_source(previous)
         return source, source.html()
 
@@ -116,8 +117,14 @@ class Handlers:
             )
             run = start_run(source.pixels(), source.title, settings, self.store, self.root, side)
         except ValueError as error:
-            yield _refuse(str(error), 7)
+            yield refuse(str(error), 7)
             return
+        run.image = source.ref
+        stay_in_place(run, previous)
+        yield from self.stream(run, shown, previous)
+
+    def stream(self, run: Run, shown: str, previous: Run | None) -> Iterator[tuple[Any, ...]]:
+        """Yields the page of a run that has been started, after each of its models; the run before it is closed."""
         yield run, *self._page(run, shown), views.burst_frames(run)
         if previous is not None:
             close_run(previous)
@@ -127,7 +134,7 @@ class Handlers:
     def stop(self, run: Run | None) -> tuple[Any, ...]:
         """Keeps what is finished; the running model's result is dropped."""
         if run is None:
-            return _refuse("Nothing is running.", 4)
+            return refuse("Nothing is running.", 4)
         run.cancel()
         return views.status_line(run), views.crops(run), views.table(run), compare(run)
 
@@ -168,15 +175,16 @@ class Handlers:
             return gr.skip()
         width, height = run.size
         x, y = min(record["x"], width), min(record["y"], height)
-        region: Rect = {"x": x, "y": y, "w": min(record["w"], width - x), "h": min(record["h"], height - y)}
-        return compare(run, region) if region["w"] and region["h"] else gr.skip()
+        region = Area(x, y, min(record["w"], width - x), min(record["h"], height - y))
+        run.region = region if region.w and region.h else None
+        return compare(run)
 
     def _page(self, run: Run, shown: str) -> tuple[str, str, str, str, ViewerValue]:
         return views.status_line(run), views.overview(run, shown), views.crops(run), views.table(run), compare(run)
 
     def _recrop(self, run: Run | None, shown: str, pixel: tuple[int, int] | None, side: int | None) -> tuple[Any, ...]:
         if run is None:
-            return _refuse(FORGOTTEN, 5)
+            return refuse(FORGOTTEN, 5)
         run.crop = Crop.around(*(pixel or run.crop.pixel), side or run.crop.side, *run.size)
         # Handing the run back keeps it for another half hour.
         return run, views.overview(run, shown), views.crops(run), views.table(run), views.burst_frames(run)
@@ -202,7 +210,7 @@ def _theme(dark: bool) -> figures.Theme:
     return "dark" if dark else "light"
 
 
-def _refuse(message: str, outputs: int) -> tuple[Any, ...]:
+def refuse(message: str, outputs: int) -> tuple[Any, ...]:
     """Warns and leaves all outputs as they are."""
     gr.Warning(message)
     return tuple(gr.skip() for _ in range(outputs))

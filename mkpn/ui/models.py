@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from mkpn.checkpoint import shipped_models
+from mkpn.checkpoint import shipped_models, weights_hash
 from mkpn.inference import Denoiser, load
 from mkpn.ops import warm_up
 from mkpn.runtime import describe_device, select_device
@@ -34,6 +34,7 @@ class ModelStore:
         self.paths = shipped_models(folder)
         self.device: torch.device = select_device(device)
         self._loaded: dict[str, Denoiser] = {}
+        self._hashes: dict[str, str] = {}
         self._lock = threading.Lock()
         self._compiled = threading.Event()
         self._compiled.set()
@@ -61,7 +62,12 @@ class ModelStore:
         with self._lock:
             if name not in self._loaded:
                 self._loaded[name] = load(self.paths[name], str(self.device))
+                self._hashes[name] = weights_hash(self.paths[name])
             return self._loaded[name]
+
+    def hash_of(self, name: str) -> str | None:
+        """Returns the SHA-256 of the weights that were loaded, None for a network that has not been asked for."""
+        return self._hashes.get(name)
 
     def preload(self) -> threading.Thread:
         """Starts a background thread that compiles the CPU kernels and loads all networks; returns it."""

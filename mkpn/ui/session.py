@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from mkpn.burst import Burst, make_burst, rng_for
 from mkpn.config import MODELS, model_config
+from mkpn.figures_paper import Area
 from mkpn.inference import Result
 from mkpn.metrics import MetricDefinition, definition_for, psnr, ssim, ssim_map
 from mkpn.ui.models import ModelStore
 from mkpn.ui.pictures import PictureFolder
 from mkpn.ui.settings import Settings, fit_scene
+from mkpn.ui.state import ImageRef, Recorded
 
 Group = Literal["noisy", "mean", "baseline", "mkpn", "truth"]
 Status = Literal["waiting", "running", "done", "failed", "stopped"]
@@ -43,6 +45,7 @@ class Pane:
         message: what went wrong, for people.
         result: what the kernels can be read from.
         measured: PSNR and SSIM of a square, and which square that was.
+        region_ssim: SSIM of the viewer's region, and which region that was.
     """
 
     id: str
@@ -59,6 +62,7 @@ class Pane:
     message: str = ""
     result: Result | None = None
     measured: tuple[Crop, float, float] | None = None
+    region_ssim: tuple[Area, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,11 @@ class Run:
         device: where the models run, for people.
         stop: set to keep what is finished and to start no further model.
         crop: the square that is compared.
+        image: which picture this is, to find it again.
+        region: the rectangle that is selected in the viewer.
+        view: how the viewer should look; None leaves it as it is.
+        recorded: the numbers of the file or address that this run was rebuilt from.
+        caveats: what of that file or address could not be kept, one sentence each.
     """
 
     title: str
@@ -105,6 +114,11 @@ class Run:
     definition: MetricDefinition
     device: str
     crop: Crop
+    image: ImageRef
+    region: Area | None = None
+    view: dict[str, Any] | None = None
+    recorded: Recorded | None = None
+    caveats: list[str] = field(default_factory=lambda: list[str]())
     stop: threading.Event = field(default_factory=threading.Event)
     frames: list[Path] = field(default_factory=lambda: list[Path]())
 
@@ -160,6 +174,7 @@ def start_run(
         definition=definition_for(height, width),
         device=store.device_name,
         crop=Crop.around(width // 2, height // 2, crop_side, width, height),
+        image=ImageRef(title),
     )
     run.frames = [run.folder.save(f"frame-{index}", frame) for index, frame in enumerate(burst.frames)]
     _finish(run, run.panes["noisy"], burst.frames[0])
@@ -200,6 +215,13 @@ def crop_metrics(run: Run, pane: Pane) -> tuple[float, float] | None:
         a, b = pane.image[region], run.burst.clean[region]
         pane.measured = (crop, psnr(a, b, CROP_DEFINITION), ssim(a, b, CROP_DEFINITION))
     return pane.measured[1:]
+
+
+def stay_in_place(run: Run, previous: Run | None) -> None:
+    """Takes square and region over from the run before, where the pictures have the same size."""
+    if previous is not None and previous.size == run.size:
+        run.crop = Crop.around(*previous.crop.pixel, run.crop.side, *run.size)
+        run.region = previous.region
 
 
 CROP_DEFINITION = MetricDefinition(border=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from PIL import Image, ImageOps
 
 from mkpn.images import EXAMPLES, box_downsample, conversion_notes, example_image, load_image
 from mkpn.ui.pictures import picture_url, to_uint8
+from mkpn.ui.state import ImageRef
 
 _PREVIEW_SIDE = 640
 
@@ -27,12 +29,21 @@ class Source:
         path: the file, or None for a bundled example of that name.
         caption: size, credit and what reading it changes, for people.
         preview: an exact PNG, box-downsampled where the image is large.
+        bundled: short name of a bundled example, else None.
+        sha256: of the uploaded file, or of a bundled example's pixels.
     """
 
     title: str
     path: Path | None
     caption: str
     preview: Path
+    bundled: str | None = None
+    sha256: str = ""
+
+    @property
+    def ref(self) -> ImageRef:
+        """What a file or an address says about this image."""
+        return ImageRef(self.title[:255] or "image", self.bundled, self.sha256)
 
     def pixels(self) -> NDArray[np.float32]:
         """Decodes the image to `[H,W,3]` intensities.
@@ -56,14 +67,15 @@ def example_source(name: str, folder: Path) -> Source:
     Raises:
         ValueError: if there is no such example.
     """
-    pixels = load_image(example_image(name))
-    credit = next(example.credit for example in EXAMPLES if example.name == name)
-    index = [example.name for example in EXAMPLES].index(name)
+    levels = example_image(name)
+    pixels = load_image(levels)
+    index, example = next((index, example) for index, example in enumerate(EXAMPLES) if example.name == name)
     preview = folder / f"example-{index}.png"
     if not preview.exists():
         _write_preview(pixels, preview)
-    caption = f"{_size(pixels)} px. {credit}; from scikit-image."
-    return Source(title=name, path=None, caption=caption, preview=preview)
+    caption = f"{_size(pixels)} px. {example.credit}; from scikit-image."
+    digest = hashlib.sha256(levels.tobytes()).hexdigest()
+    return Source(title=name, path=None, caption=caption, preview=preview, bundled=example.loader, sha256=digest)
 
 
 def upload_source(path: Path, name: str, folder: Path) -> Source:
@@ -89,7 +101,8 @@ def upload_source(path: Path, name: str, folder: Path) -> Source:
     preview = Path(file)
     _write_preview(pixels, preview)
     caption = f"{_size(pixels)} px." + "".join(f" {note[0].upper()}{note[1:]}." for note in notes)
-    return Source(title=name, path=path, caption=caption, preview=preview)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Source(title=name, path=path, caption=caption, preview=preview, sha256=digest)
 
 
 def forget_source(source: Source | None) -> None:

@@ -221,6 +221,7 @@ function createViewer(root) {
     for (const name of ["ev", "contrast", "split"]) if (typeof record[name] === "number") state[name] = record[name];
     for (const name of ["active", "second", "reference"]) if (byId.has(record[name])) state[name] = record[name];
     if (Array.isArray(record.hidden)) state.hidden = new Set(record.hidden);
+    if ("region" in record) state.region = rectFrom(record.region, app.view.state.width, app.view.state.height);
     if (record.error in ERROR_KINDS) state.errorKind = record.error;
     if ("error" in record) state.errorOn = record.error in ERROR_KINDS;
     if (typeof record.top === "number") state.tops[state.errorKind] = record.top;
