@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -59,19 +60,34 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     Raises:
         ValueError: if the file is missing, damaged, cut short, or not one of ours.
     """
+    with _opened(path) as (file, metadata):
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 - not a dict
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[tuple[Any, dict[str, Any]]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
                 raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}, got {header.get('format')!r}")
-            metadata = json.loads(header["json"])
-            return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 - not a dict
+            yield file, json.loads(header["json"])
     except FileNotFoundError as error:
         raise ValueError(f"{path}: expected a checkpoint, but there is no such file") from error
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(
             f"{path}: expected a safetensors checkpoint, but it is damaged or foreign ({error})"
         ) from error
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Reads only the metadata of what `write_tensors` wrote: quick, whatever the size of the file.
+
+    Raises:
+        ValueError: as `read_tensors`.
+    """
+    with _opened(path) as (_, metadata):
+        return metadata
 
 
 def save_model(

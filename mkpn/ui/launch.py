@@ -63,7 +63,7 @@ def launch(
                 # Bold, because the half-bold file that gradio ships lacks most letters.
                 font=(LocalFont("Source Sans Pro", weights=(400, 700)), "ui-sans-serif", "system-ui", "sans-serif"),
             ),
-            css_paths=[HERE / "app.css", HERE / "share.css"],
+            css_paths=[HERE / "app.css", HERE / "share.css", HERE / "table1.css"],
             footer_links=["api", "settings"],
             run_history=False,
             ssr_mode=False,

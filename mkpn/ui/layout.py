@@ -14,6 +14,7 @@ from mkpn.noise import GAINS
 from mkpn.ui import views
 from mkpn.ui.handlers import CUSTOM, close_run
 from mkpn.ui.models import ModelStore
+from mkpn.ui.published import table1
 from mkpn.ui.settings import FIRST_GAIN, FIRST_SEED
 from mkpn.ui.share_panel import Share, figure_panel, link_button, share
 from mkpn.ui.sources import example_source, example_strip, forget_source
@@ -199,6 +200,8 @@ def results(store: ModelStore) -> Results:
             kernel_numbers = _figure("Fused kernel, all weights", "kernel-numbers")
         with gr.Tab("Kernel size", id="sizes"):
             sizes = _figure("PSNR against kernel size", "size-plot")
+        with gr.Tab("Table 1", id="table1"):
+            gr.HTML(table1(store.paths), elem_id="table1")
         with gr.Tab("Burst", id="burst"):
             frames = gr.HTML(views.placeholder("The eight noisy frames."), elem_id="frames")
     return Results(
