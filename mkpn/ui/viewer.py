@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Group = Literal["noisy", "mean", "classical", "baseline", "mkpn", "truth"]
 Status = Literal["waiting", "running", "done", "failed"]
 EVENTS = ("pick", "crop", "reference", "view")
-
+STYLES = ("theme", "controls", "stage", "side", "responsive")  # where two rules weigh the same, the later one wins
 _ASSETS = Path(__file__).parent / "viewer"
 
 
@@ -106,7 +106,7 @@ def comparison_viewer(
     return gradio.HTML(
         value or viewer_value([], dataset_id=""),
         html_template=_asset("viewer.html"),
-        css_template=f"--viewer-height: {height};\n{_asset('viewer.css')}",
+        css_template=f"--viewer-height: {height};\n{''.join(_asset(f'{name}.css') for name in STYLES)}",
         js_on_load=_script(),
         apply_default_css=False,
         elem_id=elem_id,

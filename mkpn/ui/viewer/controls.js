@@ -160,7 +160,7 @@ function createControls(app, signal) {
     for (const button of modes) press(button, button.dataset.modeTo === mode);
     for (const button of tools) press(button, button.dataset.toolTo === state.tool);
     for (const button of tables) press(button, button.dataset.tableTo === state.table);
-    for (const card of root.querySelectorAll("[data-table]")) card.hidden = card.dataset.table !== state.table;
+    setAttribute(ui("side"), "data-shown", state.table);
     setAttribute(root, "data-mode", mode);
     setAttribute(root, "data-tool", state.tool);
     setAttribute(root, "data-error", errorOn ? state.errorKind : null);

@@ -78,5 +78,5 @@ function createInspector(app, signal) {
     );
   }
 
-  return { list, values };
+  return { list, values, channels };
 }

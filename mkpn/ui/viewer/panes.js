@@ -2,6 +2,7 @@
 
 const GAP = 6;
 const SMALLEST_CELL = 112;
+const SMALLEST_SOLO = 340;
 const WIDE_CAPTION = 205;
 const PRINT_FROM = 32;
 
@@ -37,11 +38,12 @@ function createSlot() {
     box: make("div", { class: "pane-box", hidden: true }),
     pick: make("div", { class: "pane-pick", hidden: true }),
     cross: make("div", { class: "pane-cross", hidden: true }),
+    value: make("div", { class: "pane-value", "aria-hidden": "true" }),
   };
   name.append(parts.key, parts.label);
   const figures = make("span", { class: "pane-figures" }, parts.psnr, parts.ssim);
   const caption = make("figcaption", {}, name, parts.mark, figures);
-  const view = make("div", { class: "pane-view" }, parts.canvas, parts.box, parts.pick, parts.cross, parts.note);
+  const view = make("div", { class: "pane-view" }, parts.canvas, parts.box, parts.pick, parts.cross, parts.note, parts.value);
   const element = make("figure", { class: "pane" }, caption, view);
   const context = parts.canvas.getContext("2d", { alpha: false });
   return { element, name, view, context, paneId: null, width: 1, height: 1, ...parts };
@@ -55,6 +57,7 @@ function createPanes(app) {
   let visible = [];
   let background = "#808080";
   let settle = 0;
+  let printing = false;
 
   function placeSlot(slot, left, top, width, height, captionHeight) {
     const { style } = slot.element;
@@ -78,16 +81,19 @@ function createPanes(app) {
   function layout() {
     const width = Math.floor(stage.clientWidth);
     if (width < 40) return false;
-    const large = width >= 1500;
+    const large = app.root.clientWidth >= 1400;
     stage.classList.toggle("large", large);
     const captionHeight = (cell) => (cell >= WIDE_CAPTION ? (large ? 30 : 26) : 40);
     const { width: imageWidth, height: imageHeight } = app.view.state;
     const aspect = imageWidth && imageHeight ? imageWidth / imageHeight : 1;
     stage.style.height = "";
-    const height = Math.floor(stage.clientHeight);
+    let height = Math.floor(stage.clientHeight);
     const ids = state.mode === "grid" ? app.shownPanes().map((pane) => pane.id) : [];
     for (const [id, slot] of slots) if (!ids.includes(id)) (slot.element.remove(), slots.delete(id));
     if (state.mode !== "grid") {
+      // On a phone the window is much higher than a picture as wide as the stage.
+      const enough = Math.max(SMALLEST_SOLO, Math.round(width / aspect) + captionHeight(width));
+      if (enough < height) (stage.style.height = `${enough}px`), (height = enough);
       // Moving an element takes its focus away: the divider must keep it through a resize.
       if (solo.element.parentNode !== stage) stage.append(solo.element);
       stage.classList.remove("narrow");
@@ -163,7 +169,7 @@ function createPanes(app) {
     ];
   }
 
-  function drawSlot(slot, printing) {
+  function drawSlot(slot, resting) {
     const { context } = slot;
     context.fillStyle = background;
     context.fillRect(0, 0, slot.width, slot.height);
@@ -178,7 +184,7 @@ function createPanes(app) {
       const image = app.imageOf(id);
       const place = app.view.place(slot);
       drawSurface(context, surface, image, place, slot, from, to);
-      if (printing) drawValues(context, image, place, slot, from, to, valueWriter(app, pane, image));
+      if (printing && resting) drawValues(context, image, place, slot, from, to, valueWriter(app, pane, image));
     }
     setText(slot.note, note);
     placeMarks(slot);
@@ -203,15 +209,17 @@ function createPanes(app) {
     placeMark(slot.pick, slot, pixel(state.pick));
     // Under the mouse itself a mark would only hide what is looked at.
     placeMark(slot.cross, slot, slot === solo || slot.paneId === state.hovered ? null : pixel(state.cursor));
+    const levels = slot !== solo && !blank && state.cursor ? app.inspector.channels(app.imageOf(slot.paneId), state.cursor) : null;
+    setText(slot.value, levels && !printing ? levels.map((level) => String(level).padStart(3)).join(" ") : "");
   }
 
   function draw() {
     if (!visible.length) return;
     const cssScale = app.view.place(visible[0]).scale / (window.devicePixelRatio || 1);
-    const printing = cssScale >= PRINT_FROM;
+    printing = cssScale >= PRINT_FROM;
     // Printing thousands of numbers takes longer than a frame: only once the view rests.
     const resting = !app.moving();
-    for (const slot of visible) drawSlot(slot, printing && resting);
+    for (const slot of visible) drawSlot(slot, resting);
     clearTimeout(settle);
     if (printing && !resting) settle = setTimeout(() => app.redraw(), 140);
   }

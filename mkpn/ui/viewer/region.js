@@ -13,11 +13,16 @@ function drawHistogram(canvas, histogram, color) {
   });
 }
 
+const REMEASURE_MS = 1200;
+const REMEASURE_TIMES = 3;
+
 function createRegion(app, signal) {
   const { state, view } = app;
   const body = app.ui("region-rows");
   const fields = { x: app.ui("region-x"), y: app.ui("region-y"), w: app.ui("region-w"), h: app.ui("region-h") };
   let shown = null;
+  let timer = 0;
+  const asked = new Map();
 
   /** Collects the numbers; `region_ssim` counts only for the very rectangle that Python measured. */
   function measure() {
@@ -76,6 +81,25 @@ function createRegion(app, signal) {
     );
   }
 
+  /**
+   * Asks Python again for the SSIM of the region when what it last sent belongs to another one or to other pictures:
+   * after a new run, and because Gradio may answer two quick events with the first one's rectangle.
+   */
+  function remeasure() {
+    clearTimeout(timer);
+    // Pictures that arrive one after the other are measured once, after the last.
+    timer = setTimeout(() => {
+      const { region, crop, panes } = state;
+      if (!region || sameRect(region, crop) || !app.root.isConnected) return;
+      const key = JSON.stringify([region, panes.map((pane) => pane.url)]);
+      const times = asked.get(key) ?? 0;
+      if (times >= REMEASURE_TIMES || !panes.some((pane) => pane.url)) return;
+      asked.clear();
+      asked.set(key, times + 1);
+      app.emit("crop", region);
+    }, REMEASURE_MS);
+  }
+
   for (const input of Object.values(fields)) {
     input.addEventListener(
       "change",
@@ -96,7 +120,7 @@ function createRegion(app, signal) {
   app.ui("region-clear").addEventListener("click", () => app.setRegion(null, true), { signal });
   app.ui("region-visible").addEventListener("click", () => app.setRegion(app.visibleRect(), true), { signal });
 
-  return { render, statistics: () => shown };
+  return { render, remeasure, statistics: () => shown };
 }
 
 function sameRect(a, b) {

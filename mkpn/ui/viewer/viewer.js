@@ -207,11 +207,13 @@ function createViewer(root) {
     state.reference ??= state.panes.find((pane) => pane.group === "truth")?.id ?? state.panes.at(-1)?.id ?? null;
     if (!byId.has(state.active)) state.active = (state.panes.find((pane) => pane.group === "mkpn") ?? state.panes[0])?.id ?? null;
     state.crop = rectFrom(value.crop, width, height);
-    if (fresh(value, "crop") && !isEcho("crop", state.crop)) state.region = state.crop;
+    // No rectangle means that Python has none to give: the one on the screen outlives a new run.
+    if (fresh(value, "crop") && state.crop && !isEcho("crop", state.crop)) state.region = state.crop;
     if (fresh(value, "pick") && !isEcho("pick", value.pick)) state.pick = value.pick ?? null;
     state.regionSsim = value.region_ssim ?? {};
     if (fresh(value, "view") && value.view) restore(value.view);
     app.solo.blink();
+    app.region.remeasure();
     app.refresh({ layout: true, region: true });
   }
 
