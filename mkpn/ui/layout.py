@@ -84,6 +84,7 @@ def header(store: ModelStore) -> gr.HTML:
         "<h1>MKPN Studio</h1><p>A photograph becomes a noisy burst of eight frames; ten kernel prediction networks "
         "denoise it, side by side. Multi-kernel prediction networks, Marinč et al., ICIP 2019. "
         f"Runs on <b>{store.device_name}</b>.</p>",
+        js_on_load=_script("names.js"),
         elem_id="header",
     )
 
@@ -167,7 +168,7 @@ def results(store: ModelStore) -> Results:
             )
         with gr.Column(scale=11, min_width=300):
             table = gr.HTML(views.placeholder("PSNR and SSIM of all models."), elem_id="table")
-    with gr.Tabs(elem_id="views"):
+    with gr.Tabs(elem_id="views", overflow_behavior="wrap"):
         with gr.Tab("Compare", id="compare"):
             viewer = comparison_viewer()
             figure = figure_panel(store)

@@ -106,7 +106,8 @@ def table(run: Run) -> str:
             f'<td class="seconds">{seconds}</td></tr>'
         )
     return (
-        '<div class="scroll"><table class="results"><thead>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Figures of all models">'
+        '<table class="results"><thead>'
         '<tr><th rowspan="2" scope="col">Model</th>'
         '<th colspan="2" scope="colgroup">Whole image</th><th colspan="2" scope="colgroup">Square</th>'
         '<th rowspan="2" scope="col" class="seconds">Time</th></tr>'
@@ -218,7 +219,9 @@ def kernel_caption(run: Run, pane: Pane, kernels: PixelKernels, frame: int) -> s
     return (
         f'<p class="caption"><b>{pane.label}</b> at pixel x {x}, y {y}. One colour scale, symmetric about zero, for '
         "all kernels of the upper figure; Σ is the sum of a kernel's weights. Below: the fused kernel of "
-        f'{which} with all weights.</p><div class="scroll"><table class="results weights">'
+        f"{which} with all weights.</p>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="Share of every frame">'
+        '<table class="results weights">'
         f'<thead><tr><th scope="row">Frame</th>{heads}<th scope="col">Sum</th></tr></thead>'
         f'<tbody><tr><th scope="row">Share of the result</th>{cells}<td>{_signed(shares.sum(), 3)}</td></tr></tbody>'
         "</table></div>"
