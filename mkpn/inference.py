@@ -115,9 +115,8 @@ class Denoiser:
             raise ValueError(f"precision: expected float32 or float16, got {precision!r}")
         if precision == "float16" and self.device.type == "cpu":
             raise ValueError("precision: expected float32 on the CPU, got 'float16'; half precision needs a GPU")
-        # On the CPU the kernels must be contiguous for the local convolution, and the default layout is no slower.
-        layout = torch.contiguous_format if self.device.type == "cpu" else torch.channels_last
         dtype = getattr(torch, precision)
+        layout = torch.channels_last
         self.network = network.eval().to(self.device, dtype=dtype, memory_format=layout)  # pyright: ignore[reportCallIssue]
 
     @torch.inference_mode()
@@ -232,8 +231,9 @@ class Denoiser:
         channels = weight.shape[1]
         if channels * cells.area * weight.element_size() > self.features_budget:
             return None
-        shape = (channels, cells.rows[1], cells.columns[1])
-        return torch.empty(shape, dtype=weight.dtype, device=self.device)
+        shape = (1, channels, cells.rows[1], cells.columns[1])
+        layout = torch.channels_last
+        return torch.empty(shape, dtype=weight.dtype, device=self.device, memory_format=layout)[0]
 
 
 class _DeviceCopy:

@@ -3,6 +3,9 @@
 The first two encoder blocks work at full and half resolution and are run block by block; so are the head, the last
 convolution and the local convolution. In between, the trunk sees a whole tile, whose tensors are small: a quarter of
 the resolution and less. Every block is run with the halo that its convolutions read and cropped to what is exact.
+
+All of it is channels-last: on the CPU, convolutions of few channels are up to 1.6 times as fast as in the default
+layout, pooling and up-sampling four times. Only the local convolution reads planes.
 """
 
 from __future__ import annotations
@@ -78,14 +81,14 @@ def run_trunk(
     dtype = network.last.weight.dtype
     first, second, third, fourth, fifth = (cast(nn.Sequential, block) for block in network.encoder)
     shape = (cells.rows[1] - cells.rows[0], cells.columns[1] - cells.columns[0])
-    skip = torch.empty((1, network.config.widths[1], *shape), dtype=dtype, device=frames.device)
+    skip = _empty((1, network.config.widths[1], *shape), dtype, frames.device)
     for block in cut(cells, block_area // 4):
         checkpoint()
         # Three convolutions at half resolution read the pooled output of three at full resolution.
         wide = block.grown(3, cells)
         pixels = wide.scaled(2)
         seen = pixels.grown(3, source)
-        x = _apply(first, network_input(frames, noise_std, seen).to(dtype))
+        x = _apply(first, network_input(frames, noise_std, seen, dtype))
         x = functional.avg_pool2d(x[(..., *pixels.within(seen).index)], 2)
         skip[(..., *block.within(cells).index)] = _apply(second, x)[(..., *block.within(wide).index)]
     checkpoint()
@@ -98,18 +101,24 @@ def run_trunk(
     return Trunk(cells, skip, _apply(cast(nn.Sequential, network.decoder[1]), _joined(low, skip2)))
 
 
-def network_input(frames: Tensor, noise_std: Tensor, pixels: Box) -> Tensor:
+def network_input(frames: Tensor, noise_std: Tensor, pixels: Box, dtype: torch.dtype) -> Tensor:
     """Frames and noise estimate `[1,(N+1)C,h,w]` of some pixels; beyond the image its last row or column repeats."""
-    height, width = frames.shape[-2:]
+    burst = frames.flatten(1, 2)
     rows, columns = (
         (min(first, size - 1), min(end, size))
-        for (first, end), size in ((pixels.rows, height), (pixels.columns, width))
+        for (first, end), size in zip((pixels.rows, pixels.columns), frames.shape[-2:], strict=True)
     )
     inside = (..., slice(*rows), slice(*columns))
-    x = torch.cat((frames.flatten(1, 2)[inside], noise_std[inside]), dim=1)
-    below, right = (end - first for first, end in (pixels.rows, pixels.columns))
-    padding = (0, right - x.shape[-1], 0, below - x.shape[-2])
-    return functional.pad(x, padding, mode="replicate") if any(padding) else x
+    height, width = (end - first for first, end in (rows, columns))
+    area = (end - first for first, end in (pixels.rows, pixels.columns))
+    shape = (1, burst.shape[1] + noise_std.shape[1], *area)
+    # Straight into its place: a concatenation would be laid out anew by the first convolution.
+    x = _empty(shape, dtype, frames.device)
+    x[:, : burst.shape[1], :height, :width] = burst[inside]
+    x[:, burst.shape[1] :, :height, :width] = noise_std[inside]
+    x[..., :height, width:] = x[..., :height, width - 1 : width]
+    x[..., height:, :] = x[..., height - 1 : height, :]
+    return x
 
 
 def head_features(network: KernelPredictionNetwork, trunk: Trunk, cells: Box) -> Tensor:
@@ -140,7 +149,13 @@ def coefficients_at(network: KernelPredictionNetwork, features: Tensor, seen: Bo
     for (first, end), limit in ((cells.columns, image.columns), (cells.rows, image.rows)):
         padding += [int(first == limit[0]), int(end == limit[1])]
     x = functional.pad(x, padding) if any(padding) else x
-    return network.arrange(functional.conv2d(x, network.last.weight, network.last.bias)).float()
+    last = network.last
+    if x.device.type != "cpu":
+        return network.arrange(functional.conv2d(x, last.weight, last.bias)).float()
+    # The local convolution reads planes: whichever has fewer channels is laid out anew.
+    if x.shape[1] < last.weight.shape[0]:
+        return network.arrange(functional.conv2d(_planes(x), last.weight.contiguous(), last.bias))
+    return network.arrange(_planes(functional.conv2d(x, last.weight, last.bias)))
 
 
 def denoise_block(
@@ -180,6 +195,17 @@ def _apply(block: nn.Sequential, x: Tensor) -> Tensor:
         # The convolution's output is nobody else's.
         x = torch.relu_(x) if isinstance(layer, nn.ReLU) else layer(x)
     return x
+
+
+def _empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)
+
+
+def _planes(x: Tensor) -> Tensor:
+    """`x.contiguous()` of a channels-last `[1,c,h,w]`, in a third of its time."""
+    x = x.contiguous(memory_format=torch.channels_last)
+    # PyTorch transposes matrices block by block, other tensors number by number.
+    return x[0].permute(1, 2, 0).flatten(0, 1).t().contiguous().view(x.shape)
 
 
 def _upsample(x: Tensor) -> Tensor:
