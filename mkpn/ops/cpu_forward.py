@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-from mkpn.ops.cpu_resample import blend_rows, spread_row
+from mkpn.ops.cpu_resample import blend_rows, prefetch_row, spread_row
 from mkpn.ops.cpu_rows import (
     DIMS,
     ENTRY,
@@ -187,6 +187,7 @@ def _build(fingerprint):
                         spread_row(coeffs, base, planes, h, w, j_next, x0 - 2 * cell_x, spread, j_next % 3 * line)
                         spread_to = j_next
                         j_next += 1
+                    ahead = min(j + 2, h - 1)
                     above_at = max(j - 1, 0) % 3 * line
                     own_at = j % 3 * line
                     below_at = below % 3 * line
@@ -196,6 +197,8 @@ def _build(fingerprint):
                         count = size_planes(size, separable)
                         parts = 2 if separable else 1
                         for part in range(parts):
+                            k = frame * planes + first_plane + part * (planes // 2)
+                            prefetch_row(coeffs, k * h * w, count // parts, h, w, ahead, x0 - 2 * cell_x)
                             o = (first_plane + part * (planes // 2)) * TILE
                             blend_rows(
                                 spread,

@@ -18,6 +18,7 @@ from mkpn.ops.simd import (
     mul8,
     mul16,
     odds,
+    prefetch,
     splat8,
     splat16,
     store8,
@@ -149,6 +150,16 @@ def spread_row(coeffs, base, rows, h, w, j, x0, out, o):
             upsample1(coeffs, a, one, a, zero, 0, min(1, w - 1), out, t)
         if j0 < w <= j0 + 32 and w > 1:
             upsample1(coeffs, a + w - 1, one, a + w - 1, zero, 1, 0, out, t + 2 * w - 2)
+
+
+@njit(**INNER)
+def prefetch_row(coeffs, base, rows, h, w, j, x0):
+    """Asks for what `spread_row` will read: each plane is a stream of its own, too many for the processor to foresee."""
+    for k in range(rows):
+        a = base + (k * h + j) * w + (x0 >> 1)
+        prefetch(coeffs, a)
+        prefetch(coeffs, a + 16)
+        prefetch(coeffs, a + 32)
 
 
 @njit(**INNER)
