@@ -252,7 +252,7 @@ def _ink(curve: Curve) -> dict[str, Any]:
         return {"color": _MKPN, "linewidth": 2.4}
     if not config.separable:
         return {"color": _FULL, "linewidth": 1.4, "linestyle": (0, (4, 2))}
-    rank = [1, 3, 5, 7, 9, 11, 13, 25].index(config.sizes[0]) / 7
+    rank = [1, 3, 5, 7, 9, 11, 13, 25].index(max(config.sizes)) / 7
     return {"color": colormaps["viridis"](0.82 * (1 - rank)), "linewidth": 1.4}
 
 

@@ -7,7 +7,7 @@ import logging
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from mkpn.checkpoint import load_model, read_tensors, save_model, write_tensors
 from mkpn.config import BurstConfig, ModelConfig, TrainConfig, model_config
 from mkpn.data import Batch, TrainingStream, load_photographs
+from mkpn.journal import Statistics, Validation, write_sample
 from mkpn.losses import annealing_weight, total_loss
 from mkpn.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
@@ -27,7 +28,10 @@ from mkpn.runtime import keep_large_blocks
 log = logging.getLogger(__name__)
 
 # What may change when a run is resumed: none of it changes the numbers of a step.
-_FREE_FIELDS = {"run", "device", "threads", "checkpoint_every", "log_every", "sample_every", "images"}
+_FREE_FIELDS = {"run", "device", "threads", "checkpoint_every", "log_every", "sample_every", "images"} | {
+    "validate_images",
+    "validate_every",
+}
 
 
 def train(model: str, config: TrainConfig) -> Path:
@@ -74,6 +78,7 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
     if world > 1:
         network = DistributedDataParallel(network)
     statistics = Statistics(config, state.step) if rank == 0 else None
+    validation = Validation(config) if rank == 0 and config.validate_images else None
 
     # The next batch is drawn while the current one is computed.
     with ThreadPoolExecutor(1) as executor, _progress(config.steps, state.step, model, rank) as progress:
@@ -86,11 +91,14 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
             if statistics:
                 statistics.add(state.step, loss, state.optimizer.param_groups[0]["lr"])
             done = state.step == config.steps
+            if statistics and validation and (done or state.step % config.validate_every == 0):
+                statistics.validated(state.step, validation(state.averaged_network()))
             if rank == 0 and (done or state.step % config.checkpoint_every == 0):
                 state.save(config.run / "state.safetensors")
                 state.export(config.run / f"{model}.safetensors", len(photographs))
             if rank == 0 and config.sample_every and (done or state.step % config.sample_every == 0):
-                _write_sample(config.run / "samples" / f"{state.step:07d}.png", state, stream, device)
+                sample = config.run / "samples" / f"{state.step:07d}.png"
+                write_sample(sample, state.averaged_network(), _to(stream(0), device))
     return config.run / f"{model}.safetensors"
 
 
@@ -140,7 +148,7 @@ class TrainingState:
         self.network = KernelPredictionNetwork(architecture)
         self.ancestry: dict[str, Any] | None = None
         if config.init:
-            self._start_from(config.init)
+            self._start_from(config.init, fresh_last=config.fresh_last)
         # Measured on two CPU cores: channels-last costs MKPN's step 10 %, because the kernels must be laid out anew.
         layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.network.to(device, memory_format=layout)  # pyright: ignore[reportCallIssue]
@@ -152,10 +160,10 @@ class TrainingState:
         self.seconds = 0.0
         self._clock = time.monotonic()
 
-    def _start_from(self, path: Path) -> None:
+    def _start_from(self, path: Path, *, fresh_last: bool) -> None:
         donor, metadata = load_model(path)
         weights = donor.state_dict()
-        if donor.config != self.architecture:
+        if fresh_last or donor.config != self.architecture:
             weights = {name: tensor for name, tensor in weights.items() if not name.startswith("last.")}
         own = self.network.state_dict()
         wrong = [name for name, tensor in weights.items() if name not in own or own[name].shape != tensor.shape]
@@ -217,78 +225,26 @@ class TrainingState:
         }
         save_model(path, self.architecture, self.averaged, provenance)
 
+    def averaged_network(self) -> KernelPredictionNetwork:
+        """Returns a network with the moving average of the weights."""
+        device = next(self.network.parameters()).device
+        network = KernelPredictionNetwork(self.architecture).to(device)
+        network.load_state_dict(self.averaged)
+        return network.eval()
+
     def _elapsed(self) -> float:
         now = time.monotonic()
         self.seconds, self._clock = self.seconds + now - self._clock, now
         return self.seconds
 
 
-class Statistics:
-    """Appends a line to `stats.jsonl` every `log_every` steps: step, mean loss, learning rate, seconds per step."""
-
-    def __init__(self, config: TrainConfig, step: int) -> None:
-        self.path = config.run / "stats.jsonl"
-        self.every = config.log_every
-        self.losses: list[float] = []
-        self.since = time.monotonic()
-        self.writer = _tensorboard(config.run)
-        if self.path.exists():
-            # Lines behind the step that is resumed from would be written twice, the last one may be cut short.
-            kept = [line for line in self.path.read_text().splitlines() if _line_step(line) <= step]
-            self.path.write_text("".join(f"{line}\n" for line in kept))
-
-    def add(self, step: int, loss: float, learning_rate: float) -> None:
-        """Takes one step's figures."""
-        self.losses.append(loss)
-        if step % self.every:
-            return
-        now = time.monotonic()
-        mean = sum(self.losses) / len(self.losses)
-        seconds = (now - self.since) / len(self.losses)
-        record = {"step": step, "loss": mean, "lr": learning_rate, "seconds_per_step": round(seconds, 4)}
-        with self.path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-        if self.writer:
-            for key in ("loss", "lr", "seconds_per_step"):
-                self.writer.add_scalar(key, record[key], step)
-        self.losses, self.since = [], now
-
-
-def _line_step(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return math.inf
-
-
-def _tensorboard(run: Path) -> Any:
-    try:
-        from torch.utils.tensorboard.writer import SummaryWriter  # an optional extra
-    except ImportError:
-        return None
-    return SummaryWriter(str(run / "tensorboard"))
-
-
-def _write_sample(path: Path, state: TrainingState, stream: TrainingStream, device: torch.device) -> None:
-    """Writes noisy frame, burst mean, denoised and clean patches of a fixed batch, one row each."""
-    from PIL import Image
-
-    batch = _to(stream(0), device)
-    shown = KernelPredictionNetwork(state.architecture).to(device)
-    shown.load_state_dict(state.averaged)
-    with torch.inference_mode():
-        denoised = local_conv(batch.frames, shown(batch.frames, batch.noise_std), state.architecture.sizes)
-    rows = torch.stack([batch.frames[:, 0], batch.frames.mean(1), denoised, batch.clean])  # [4,B,C,h,w]
-    grid = rows.clamp(0, 1).permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2)  # [4h,Bw,C]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((grid * 255).round().byte().cpu().numpy()).save(path)
-
-
 def _write_or_check_config(run: Path, model: str, config: TrainConfig, world: int, rank: int) -> None:
     settings = {"model": model, "processes": world, **_jsonable(config)}
     path = run / "config.json"
     if path.exists():
-        before = json.loads(path.read_text())
+        # A run from before an option existed had what is the option's default today.
+        defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
+        before = {**defaults, **json.loads(path.read_text())}
         changed = [key for key in settings if key not in _FREE_FIELDS and before.get(key) != settings[key]]
         if changed:
             differences = ", ".join(f"{key} was {before.get(key)!r}, is {settings[key]!r}" for key in changed)

@@ -15,7 +15,7 @@ LAYERS = (
     {"burst", "network", "tiling", "processes", "table1", "charts", "tables"},
     {"images", "baselines"},
     {"data", "checkpoint", "streaming"},
-    {"inference"},
+    {"inference", "journal"},
     {"train", "evaluate", "explain", "figures", "figures_paint", "figures_paper", "bench", "bench_ops", "bench_models"},
     {"ui"},
     {"__main__"},

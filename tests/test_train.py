@@ -21,7 +21,9 @@ import mkpn
 from mkpn.checkpoint import load_model, read_tensors
 from mkpn.config import TrainConfig
 from mkpn.data import TrainingStream
+from mkpn.journal import Validation
 from mkpn.losses import basic_loss
+from mkpn.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
 from mkpn.train import _learning_rate, train
 
@@ -125,6 +127,46 @@ def test_training_learns_and_exports(config: TrainConfig) -> None:
     assert metadata["training"]["recipe"]["lr"] == config.lr
     sample = Image.open(config.run / "samples" / "0000060.png")
     assert sample.size == (2 * 16, 4 * 16)
+
+
+def test_half_precision_costs_less_than_a_hundredth_of_a_decibel(config: TrainConfig) -> None:
+    """The exported float16 weights against the float32 moving average they come from, at all gains."""
+    exported = train("kpn-l5", replace(config, steps=30, sample_every=0))
+    half, _ = load_model(exported)
+    tensors, _ = read_tensors(config.run / "state.safetensors")
+    full = KernelPredictionNetwork(half.config)
+    full.load_state_dict({name[9:]: tensor for name, tensor in tensors.items() if name.startswith("averaged/")})
+    assert not torch.equal(full.last.weight, half.last.weight)
+    validation = Validation(replace(config, validate_images=config.images))
+    before, after = validation(full.eval()), validation(half)
+    assert all(abs(before[gain] - after[gain]) < 0.01 for gain in (1, 2, 4, 8)), (before, after)
+
+
+def test_validation_is_written_and_changes_nothing(config: TrainConfig) -> None:
+    plain = replace(config, run=config.run / "plain", steps=10, sample_every=0)
+    checked = replace(plain, run=config.run / "checked", validate_images=config.images, validate_every=4)
+    train("kpn-l3", plain)
+    train("kpn-l3", checked)
+    assert same_state(plain.run, checked.run)
+    records = [json.loads(line) for line in (checked.run / "stats.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records if "loss" in record] == [5, 10]
+    figures = [(record["step"], record["psnr"]) for record in records if "psnr" in record]
+    assert [step for step, _ in figures] == [4, 8, 10]
+    network, _ = load_model(checked.run / "kpn-l3.safetensors")
+    again = Validation(checked)(network)
+    assert figures[-1][1] == pytest.approx({str(gain): db for gain, db in again.items()}, abs=0.01)
+
+
+def test_a_run_from_before_an_option_existed_resumes(config: TrainConfig) -> None:
+    short = replace(config, steps=5, sample_every=0)
+    train("kpn-l1", short)
+    path = config.run / "config.json"
+    settings = json.loads(path.read_text())
+    del settings["clip"]
+    path.write_text(json.dumps(settings))
+    train("kpn-l1", short)
+    with pytest.raises(ValueError, match=r"clip was 1\.0, is 2\.0"):
+        train("kpn-l1", replace(short, clip=2.0))
 
 
 def test_other_settings_are_refused(config: TrainConfig) -> None:
