@@ -98,7 +98,7 @@ def curves(runs: tuple[Path, ...], /, *, out: Path) -> None:
         runs: folders of runs, each with its `stats.jsonl`.
         out: the file.
     """
-    from mkpn.charts import learning_curves, read_curve
+    from mkpn.curves import learning_curves, read_curve
 
     figure = learning_curves([read_curve(run) for run in runs])
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -125,6 +125,7 @@ def bench(
     threads: int = 0,
     device: str = "auto",
     models: tuple[str, ...] = (),
+    clock: Literal["wall", "cpu"] = "wall",
     quick: bool = False,
 ) -> None:
     """Measure time and memory of the local convolution, the networks, a training step and a 12-megapixel burst.
@@ -135,11 +136,12 @@ def bench(
         threads: CPU threads; 0 keeps PyTorch's choice.
         device: `auto`, `cpu`, `cuda` or `mps`.
         models: networks to run; all by default.
+        clock: `cpu` counts processor time, for a machine with other work; with one thread only.
         quick: tiny sizes, to see that everything runs.
     """
     from mkpn.bench import bench as run
 
-    run(out=out, only=only, threads=threads, device=device, models=models, quick=quick)
+    run(out=out, only=only, threads=threads, device=device, models=models, clock=clock, quick=quick)
 
 
 def app(

@@ -2,18 +2,22 @@
 
 The figures are ratios to something measured in the same run wherever possible: to a plain implementation of the local
 convolution, to the machine's convolution peak, to the network's convolutions alone.
+
+On a machine with other work, one thread and its processor time (`threads=1, clock="cpu"`) leave out what the others
+took, though not what they did to the caches.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import os
 import platform
 import resource
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +29,10 @@ from torch import nn
 from mkpn.runtime import describe_device, keep_large_blocks, select_device
 
 Row = dict[str, Any]
+Shape = tuple[int, int, int]
 Part = Literal["ops", "models", "large"]
+Clock = Literal["wall", "cpu"]
+_CLOCKS: dict[Clock, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
 @dataclass(frozen=True)
@@ -52,6 +59,17 @@ class Timing:
         return f"{1000 * self.median:9.2f} ms [{1000 * self.low:.2f}, {1000 * self.high:.2f}]"
 
 
+class _Settings:
+    """What `bench` sets for as long as it runs."""
+
+    clock: Clock = "wall"
+
+
+def now() -> float:
+    """Seconds of the clock that `bench` was asked for."""
+    return _CLOCKS[_Settings.clock]()
+
+
 def measure(call: Callable[[], object], device: torch.device, budget: float = 2.0, most: int = 21) -> Timing:
     """Times a call: one for warm-up, then until `budget` seconds or `most` calls are spent, three at least.
 
@@ -59,10 +77,10 @@ def measure(call: Callable[[], object], device: torch.device, budget: float = 2.
     """
 
     def once() -> float:
-        started = time.perf_counter()
+        started = now()
         call()
         _synchronise(device)
-        return time.perf_counter() - started
+        return now() - started
 
     first = once()
     if first > 10 * budget:
@@ -72,6 +90,25 @@ def measure(call: Callable[[], object], device: torch.device, budget: float = 2.
         samples.append(once())
     quartiles = statistics.quantiles(samples, n=4, method="inclusive")
     return Timing(quartiles[1], quartiles[0], quartiles[2], len(samples))
+
+
+def measure_with_memory(
+    call: Callable[[], object], device: torch.device, budget: float = 2.0, most: int = 21
+) -> tuple[Timing, int | None]:
+    """Times a call as `measure` does, and takes the memory of its first run, see `extra_memory`."""
+    seconds: list[float] = []
+
+    def once() -> None:
+        started = now()
+        call()
+        _synchronise(device)
+        seconds.append(now() - started)
+
+    memory = extra_memory(once, device)
+    # A call that takes a minute, or most of the machine's memory, is not run twice.
+    if seconds[0] > 5 * budget:
+        return Timing(seconds[0], seconds[0], seconds[0], 1), memory
+    return measure(call, device, budget, most), memory
 
 
 def extra_memory(call: Callable[[], object], device: torch.device) -> int | None:
@@ -98,16 +135,25 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def convolution_peak(device: torch.device, quick: bool) -> tuple[float, list[Row]]:
-    """The best rate of 3x3 convolutions, in FLOP/s, and the rows of all shapes tried."""
+def convolution_peak(device: torch.device, quick: bool, shapes: Sequence[Shape] = ()) -> tuple[float, list[Row]]:
+    """The machine's convolution peak in FLOP/s, and the rows of all that was tried.
+
+    It is the best median rate of PyTorch's own 3x3 convolution with zero padding, over shapes that the networks
+    consist of or that suit the machine even better, in both memory layouts; inputs are resident, nothing else is timed.
+
+    Args:
+        device: where it runs.
+        quick: a tiny shape only.
+        shapes: channels in and out and the side of the image; by default four.
+    """
     rows: list[Row] = []
-    shapes = [(64, 64, 32)] if quick else [(64, 64, 256), (128, 128, 128), (64, 576, 128), (256, 256, 64)]
-    for before, after, side in shapes:
+    default = [(64, 64, 32)] if quick else [(64, 64, 256), (128, 128, 128), (64, 576, 128), (256, 256, 64)]
+    for before, after, side in shapes or default:
         for layout in (torch.contiguous_format, torch.channels_last):
             convolution = nn.Conv2d(before, after, 3, padding=1).to(device, memory_format=layout)  # pyright: ignore
             x = torch.rand(1, before, side, side, device=device).to(memory_format=layout)
             with torch.inference_mode():
-                timing = measure(partial(convolution, x), device, 1.0)
+                timing = measure(partial(convolution, x), device, 0.5)
             rate = 2 * 9 * before * after * side * side / timing.median
             name = "channels_last" if layout == torch.channels_last else "contiguous"
             rows.append({"kind": "peak", "shape": [before, after, side], "layout": name, "flops": rate, **timing.row()})
@@ -139,6 +185,8 @@ def environment(device: torch.device) -> Row:
         "device": describe_device(device),
         "processor": _processor(),
         "threads": torch.get_num_threads(),
+        "clock": _Settings.clock,
+        "load": [round(value, 1) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None,
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -154,6 +202,7 @@ def bench(
     threads: int = 0,
     device: str = "auto",
     models: tuple[str, ...] = (),
+    clock: Clock = "wall",
     quick: bool = False,
 ) -> Row:
     """Measures and prints; returns what `out` receives as JSON.
@@ -165,10 +214,11 @@ def bench(
         threads: CPU threads; 0 keeps PyTorch's choice.
         device: `auto`, `cpu`, `cuda` or `mps`.
         models: which networks; all by default.
+        clock: `cpu` counts processor time, for a machine with other work; with one thread only.
         quick: tiny sizes, to see that everything runs.
 
     Raises:
-        ValueError: if the folder of `out`, the device or a model does not exist.
+        ValueError: if the folder of `out`, the device or a model does not exist, or the clock cannot be used.
     """
     from mkpn.bench_models import bench_large, bench_models, bench_training
     from mkpn.bench_ops import bench_ops
@@ -179,17 +229,24 @@ def bench(
     if threads:
         torch.set_num_threads(threads)
     where = select_device(device)
+    if clock == "cpu" and (where.type != "cpu" or torch.get_num_threads() != 1):
+        raise ValueError(
+            f"clock: expected 'wall', or 'cpu' with one thread on the CPU, got {clock!r} with "
+            f"{torch.get_num_threads()} threads on {where}"
+        )
+    _Settings.clock = clock
     head = environment(where)
     for key, value in head.items():
         print(f"{key:10} {value}")
     rows: list[Row] = []
     parts: list[Callable[[], Iterator[Row]]] = []
+    # First, while the process is small: its peak is taken from the system, which remembers everything before.
+    if only in (None, "large"):
+        parts.append(lambda: bench_large(where, models, quick))
     if only in (None, "ops"):
         parts += [lambda: bench_ops(where, quick), lambda: bench_training(where, quick)]
     if only in (None, "models"):
         parts.append(lambda: bench_models(where, models, quick))
-    if only in (None, "large"):
-        parts.append(lambda: bench_large(where, models, quick))
     for part in parts:
         for row in part():
             rows.append(row)
@@ -204,6 +261,15 @@ def _synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
+
+
+def available_memory() -> int | None:
+    """Bytes of memory that a process may still take; None where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    return next((1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")), None)
 
 
 def _status(field: str) -> int:

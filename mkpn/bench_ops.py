@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mkpn.bench import Row, extra_memory, measure
+from mkpn.bench import Row, available_memory, measure_with_memory
 from mkpn.config import MKPN_SIZES
 from mkpn.ops import backends, local_conv, warm_up
 
@@ -62,21 +62,25 @@ def _compare(
     sizes: tuple[int, ...], frames: Tensor, coeffs: Tensor, device: torch.device, quick: bool
 ) -> Iterator[Row]:
     label = ",".join(map(str, sizes))
-    calls: dict[str, Callable[[], object]] = {"plain": lambda: unfold_and_multiply(frames, coeffs, sizes)}
+    calls: dict[str, Callable[[], object]] = {}
+    # The stack, its product with the kernels, and half as much again for all the rest.
+    needed, free = 2.5 * max(sizes) ** 2 * frames.nbytes, available_memory()
+    if device.type != "cpu" or free is None or needed < 0.8 * free:
+        calls["plain"] = lambda: unfold_and_multiply(frames, coeffs, sizes)
+    else:
+        print(f"{label:16} plain      left out: needs {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free")
     for name in _usable(device):
         calls[name] = lambda backend=name: local_conv(frames, coeffs, sizes, backend=backend)
-    # The 25x25 stack takes gigabytes and a minute: once is enough.
     budget = 0.05 if quick else 1.0
     plain = 0.0
     with torch.inference_mode():
         for name, call in calls.items():
-            timing = measure(call, device, budget)
-            memory = extra_memory(call, device)
+            timing, memory = measure_with_memory(call, device, budget)
             plain = timing.median if name == "plain" else plain
             published = PUBLISHED_SECONDS.get(sizes[0]) if len(sizes) == 1 and not quick else None
             ratio = published / timing.median if published else None
             print(
-                f"{label:16} {name:10} {timing!s:32} {plain / timing.median:7.1f}x "
+                f"{label:16} {name:10} {timing!s:32} {f'{plain / timing.median:.1f}x' if plain else '':>8} "
                 f"{f'{ratio:.1f}x' if ratio else '':>8} {_megabytes(memory):>13}"
             )
             yield {
@@ -86,7 +90,7 @@ def _compare(
                 "backend": name,
                 "shape": list(frames.shape),
                 **timing.row(),
-                "times_plain": plain / timing.median,
+                "times_plain": plain / timing.median if plain else None,
                 "times_public_figure": ratio,
                 "extra_bytes": memory,
                 "extra_bytes_beyond_output": None if memory is None else memory - frames[0, 0].nbytes,
@@ -106,8 +110,7 @@ def _training_batch(device: torch.device, batch: int, patch: int) -> Iterator[Ro
 
     reference = 0.0
     for name in _usable(device):
-        timing = measure(lambda backend=name: step(backend), device)
-        memory = extra_memory(lambda backend=name: step(backend), device)
+        timing, memory = measure_with_memory(lambda backend=name: step(backend), device)
         reference = timing.median if name == "reference" else reference
         ratio = reference / timing.median
         print(f"{name:10} {timing!s:32} {ratio:9.1f}x {_megabytes(memory):>13}")

@@ -31,6 +31,20 @@ def test_quick_run_writes_every_kind_of_row(tmp_path: Path, capsys: pytest.Captu
     assert "reference" in printed
 
 
+def test_processor_time_and_a_stand_in_too_large_for_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mkpn.bench_ops.available_memory", lambda: 1000)
+    before = torch.get_num_threads()
+    try:
+        with pytest.raises(ValueError, match="clock: expected 'wall', or 'cpu' with one thread"):
+            bench(device="cpu", threads=2, clock="cpu", quick=True)
+        written = bench(only="ops", device="cpu", threads=1, clock="cpu", quick=True)
+    finally:
+        torch.set_num_threads(before)
+    assert written["clock"] == "cpu"
+    assert {row.get("backend") for row in written["rows"]} >= {"reference", None}
+    assert "plain" not in {row.get("backend") for row in written["rows"]}
+
+
 def test_the_stand_in_computes_the_same() -> None:
     generator = torch.Generator().manual_seed(0)
     frames = torch.rand(1, 8, 3, 12, 14, generator=generator)

@@ -154,7 +154,7 @@ def spread_row(coeffs, base, rows, h, w, j, x0, out, o):
 
 @njit(**INNER)
 def prefetch_row(coeffs, base, rows, h, w, j, x0):
-    """Asks for what `spread_row` will read: each plane is a stream of its own, too many for the processor to foresee."""
+    """Asks for what `spread_row` will read: each plane is a stream of its own, too many for a processor to foresee."""
     for k in range(rows):
         a = base + (k * h + j) * w + (x0 >> 1)
         prefetch(coeffs, a)
