@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 
 from mkpn.__main__ import curves
-from mkpn.charts import learning_curves, read_curve, table1_chart
+from mkpn.charts import table1_chart
 from mkpn.config import MODELS
+from mkpn.curves import _apart, learning_curves, read_curve
 from mkpn.table1 import PAPER, label, measured_on, paper_rows
 
 
@@ -85,3 +86,9 @@ def test_the_curves_command_draws_all_runs(tmp_path: Path) -> None:
     validated = write_run(tmp_path / "validated", "mkpn", 0.02, validate=True)
     wide = Image.open(io.BytesIO(learning_curves([read_curve(validated)])))
     assert wide.width > plain.width
+
+
+def test_labels_are_moved_apart_about_their_mean() -> None:
+    assert _apart([0.1, 0.5, 0.9], 0.05) == pytest.approx([0.1, 0.5, 0.9])
+    assert _apart([0.1, 0.5, 0.5, 0.5], 0.05) == pytest.approx([0.1, 0.45, 0.5, 0.55])
+    assert _apart([0.98, 1.0], 0.05) == pytest.approx([0.95, 1.0])

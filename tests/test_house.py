@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mkpn"
 LAYERS = (
     {"config", "noise", "losses", "metrics", "ops", "runtime"},
-    {"burst", "network", "tiling", "processes", "table1", "charts", "tables"},
+    {"burst", "network", "tiling", "processes", "table1", "charts", "curves", "tables"},
     {"images", "baselines"},
     {"data", "checkpoint", "streaming"},
     {"inference", "journal"},
