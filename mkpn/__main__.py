@@ -125,6 +125,7 @@ def bench(
     threads: int = 0,
     device: str = "auto",
     models: tuple[str, ...] = (),
+    sides: tuple[int, ...] = (128, 256, 512, 1024),
     clock: Literal["wall", "cpu"] = "wall",
     quick: bool = False,
 ) -> None:
@@ -136,12 +137,13 @@ def bench(
         threads: CPU threads; 0 keeps PyTorch's choice.
         device: `auto`, `cpu`, `cuda` or `mps`.
         models: networks to run; all by default.
+        sides: of the square images that the networks denoise.
         clock: `cpu` counts processor time, for a machine with other work; with one thread only.
         quick: tiny sizes, to see that everything runs.
     """
     from mkpn.bench import bench as run
 
-    run(out=out, only=only, threads=threads, device=device, models=models, clock=clock, quick=quick)
+    run(out=out, only=only, threads=threads, device=device, models=models, sides=sides, clock=clock, quick=quick)
 
 
 def app(

@@ -95,7 +95,7 @@ def measure(call: Callable[[], object], device: torch.device, budget: float = 2.
 def measure_with_memory(
     call: Callable[[], object], device: torch.device, budget: float = 2.0, most: int = 21
 ) -> tuple[Timing, int | None]:
-    """Times a call as `measure` does, and takes the memory of its first run, see `extra_memory`."""
+    """Times a call as `measure` does and takes its memory as `extra_memory` does; a slow call runs once for both."""
     seconds: list[float] = []
 
     def once() -> None:
@@ -108,7 +108,8 @@ def measure_with_memory(
     # A call that takes a minute, or most of the machine's memory, is not run twice.
     if seconds[0] > 5 * budget:
         return Timing(seconds[0], seconds[0], seconds[0], 1), memory
-    return measure(call, device, budget, most), memory
+    # The first call of all also takes what stays: compiled code, thread pools, workspaces.
+    return measure(call, device, budget, most), extra_memory(call, device)
 
 
 def extra_memory(call: Callable[[], object], device: torch.device) -> int | None:
@@ -202,6 +203,7 @@ def bench(
     threads: int = 0,
     device: str = "auto",
     models: tuple[str, ...] = (),
+    sides: tuple[int, ...] = (128, 256, 512, 1024),
     clock: Clock = "wall",
     quick: bool = False,
 ) -> Row:
@@ -214,6 +216,7 @@ def bench(
         threads: CPU threads; 0 keeps PyTorch's choice.
         device: `auto`, `cpu`, `cuda` or `mps`.
         models: which networks; all by default.
+        sides: of the square images of `models`.
         clock: `cpu` counts processor time, for a machine with other work; with one thread only.
         quick: tiny sizes, to see that everything runs.
 
@@ -246,7 +249,7 @@ def bench(
     if only in (None, "ops"):
         parts += [lambda: bench_ops(where, quick), lambda: bench_training(where, quick)]
     if only in (None, "models"):
-        parts.append(lambda: bench_models(where, models, quick))
+        parts.append(lambda: bench_models(where, models, (32, 48) if quick else sides, quick))
     for part in parts:
         for row in part():
             rows.append(row)

@@ -27,7 +27,7 @@ from mkpn.noise import noise_for_gain
 from mkpn.ops import local_conv, warm_up
 
 
-def bench_models(device: torch.device, models: tuple[str, ...], quick: bool) -> Iterator[Row]:
+def bench_models(device: torch.device, models: tuple[str, ...], sides: tuple[int, ...], quick: bool) -> Iterator[Row]:
     """Yields a row per network and size: time, share of the convolution peak, memory, local convolution's share."""
     if device.type == "cpu":
         warm_up()
@@ -42,7 +42,7 @@ def bench_models(device: torch.device, models: tuple[str, ...], quick: bool) -> 
         again, rows = convolution_peak(device, quick, [(64, 64, 32)] if quick else [(256, 256, 64)])
         peak = max(peak, again)
         yield from rows
-        for side in (32, 48) if quick else (128, 256, 512, 1024):
+        for side in sides:
             burst = random_burst(side, side)
             zeros = torch.zeros(1, 8, 3, 64, 64, device=device)
             flops = forward_flops(denoiser.network, zeros, zeros[:, 0]) * side * side // 64**2
