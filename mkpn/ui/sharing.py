@@ -104,12 +104,17 @@ class Sharing:
         if run is None or run.recorded is None:
             return ""
         found = recording.differences(run, self.store)
-        caveats = _failure("Not everything could be restored.", run.caveats) if run.caveats else ""
+        caveats = (
+            _failure("Not everything could be restored; the page has its defaults instead.", run.caveats)
+            if run.caveats
+            else ""
+        )
         if found:
             return caveats + _failure("This view no longer gives the numbers that were recorded.", found)
+        done = "The rest was restored." if run.caveats else "Restored."
         count = len(run.recorded.figures)
         agrees = f" The recorded figures of all {count} pictures are the same again." if count else ""
-        return f'{caveats}<p class="notes" role="status" data-state="same">Restored.{agrees}</p>'
+        return f'{caveats}<p class="notes" role="status" data-state="same">{done}{agrees}</p>'
 
     def finish(self, run: Run | None, look: Look, panes: list[str], shown: str) -> tuple[Any, Any]:
         """After a run: whether it gives what was recorded, and its address."""
