@@ -1,6 +1,7 @@
 // Names for controls that gradio leaves without one: a screen reader would say no more than "button".
 // Gradio draws parts of the page later (a tab when it is opened first, a figure when it arrives), hence the observer.
-const TOOLTIP_ONLY = "input[type=checkbox][title]:not([aria-label])";
+// Not every box with a title: those of the choices have a label, and their title is the bare value.
+const TOOLTIP_ONLY = "input.select-all-checkbox[title]:not([aria-label])";
 const PICTURES = ".figure .image-container button:not([aria-label])";
 let asked = false;
 
