@@ -59,3 +59,14 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.nn.init.normal_(network.last.weight, std=0.003)
         save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
     return folder
+
+
+@pytest.fixture(scope="session")
+def address(chromium: object, untrained: Path) -> Iterator[str]:
+    """Where the app runs with the untrained networks: one server for all tests of the whole page."""
+    from mkpn.ui.launch import launch
+
+    del chromium  # asked for so that nothing is launched where it is missing
+    page, address = launch(device="cpu", checkpoints=untrained, block=False)
+    yield address
+    page.close(verbose=False)

@@ -27,16 +27,6 @@ SHOWN = (448 // 2 - 32, 172 // 2 - 32)
 
 
 @pytest.fixture(scope="module")
-def address(chromium: object, untrained: Path) -> Iterator[str]:
-    from mkpn.ui.launch import launch
-
-    del chromium  # asked for so that nothing is launched where it is missing
-    page, address = launch(device="cpu", checkpoints=untrained, block=False)
-    yield address
-    page.close(verbose=False)
-
-
-@pytest.fixture(scope="module")
 def app(chromium, address: str) -> Iterator[object]:
     """The page with an example chosen; its errors are failures."""
     errors: list[str] = []
