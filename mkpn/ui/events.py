@@ -18,6 +18,8 @@ _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidde
 # Cheap events do not wait behind a run, and do not crowd out its thread either.
 _QUICK: dict[str, Any] = {**_PRIVATE, "concurrency_id": "quick", "concurrency_limit": 4}
 _LATEST: dict[str, Any] = {**_QUICK, "trigger_mode": "always_last"}
+# For events that carry data: of two that follow each other "always_last" may send the first one's data twice.
+_EACH: dict[str, Any] = {**_QUICK, "trigger_mode": "multiple"}
 
 
 def build(store: ModelStore, root: Path) -> gr.Blocks:
@@ -48,8 +50,8 @@ def build(store: ModelStore, root: Path) -> gr.Blocks:
 
 def _wire_controls(handlers: Handlers, left: Controls, dark: gr.Checkbox, page: gr.Blocks) -> Any:
     """Returns the event after which an upload has been taken."""
-    left.intake.example(handlers.pick_example, None, [left.source, left.preview], **_LATEST)
-    uploaded = left.intake.picked(handlers.take_upload, left.source, [left.source, left.preview], **_LATEST)
+    left.intake.example(handlers.pick_example, None, [left.source, left.preview], **_EACH)
+    uploaded = left.intake.picked(handlers.take_upload, left.source, [left.source, left.preview], **_EACH)
     left.intake.refused(handlers.refuse_upload, None, None, **_QUICK)
     left.dice.click(handlers.roll_seed, None, left.seed, **_QUICK)
     noise = [left.gain, left.sigma_r, left.sigma_s]
@@ -125,10 +127,10 @@ def _wire_views(handlers: Handlers, right: Results, dark: gr.Checkbox, recorder:
     resized = right.side.input(handlers.resize_crop, [right.run, right.shown, right.side], compared, **_LATEST)
     recorder.follow(resized)
     for pick in (right.overview.pick, right.viewer.pick):
-        moved = pick(handlers.move_crop, [right.run, right.shown], compared, **_LATEST)
+        moved = pick(handlers.move_crop, [right.run, right.shown], compared, **_EACH)
         moved.then(handlers.kernels, *_kernel_io(right, dark), **_LATEST)
         recorder.follow(moved)
-    selected = right.viewer.crop(handlers.measure_region, right.run, right.viewer, **_LATEST)
+    selected = right.viewer.crop(handlers.measure_region, right.run, right.viewer, **_EACH)
     recorder.follow(selected)
     gr.on([right.kernel_model.input, right.kernel_frame.input], handlers.kernels, *_kernel_io(right, dark), **_LATEST)
 

@@ -97,6 +97,8 @@ function createRegion(app, signal) {
       asked.clear();
       asked.set(key, times + 1);
       app.emit("crop", region);
+      // Should this be lost too, an answer that changes nothing would wake nobody.
+      remeasure();
     }, REMEASURE_MS);
   }
 
