@@ -153,9 +153,24 @@ def coefficients_at(network: KernelPredictionNetwork, features: Tensor, seen: Bo
     if x.device.type != "cpu":
         return network.arrange(functional.conv2d(x, last.weight, last.bias)).float()
     # The local convolution reads planes: whichever has fewer channels is laid out anew.
-    if x.shape[1] < last.weight.shape[0]:
-        return network.arrange(functional.conv2d(_planes(x), last.weight.contiguous(), last.bias))
+    channels = last.weight.shape[0]
+    if x.shape[1] < channels:
+        assert last.bias is not None
+        more = _fast_channels(channels) - channels
+        weight, bias = functional.pad(last.weight, (0, 0, 0, 0, 0, 0, 0, more)), functional.pad(last.bias, (0, more))
+        return network.arrange(functional.conv2d(_planes(x), weight.contiguous(), bias)[:, :channels])
     return network.arrange(_planes(functional.conv2d(x, last.weight, last.bias)))
+
+
+def _fast_channels(channels: int) -> int:
+    """Output channels that oneDNN computes no later than as many as asked for.
+
+    Its AVX2 convolution takes 8 channels times 3 or 4 at once where that divides them. Measured at 64 channels in,
+    129x256 cells, two threads: 208 take 62 ms and 224 take 49 ms, 176 take 53 ms and 192 take 43 ms; with 80 channels
+    or fewer and with 400 there is nothing to gain.
+    """
+    blocks = -(-channels // 8)
+    return channels if blocks % 3 == 0 or not 12 <= blocks <= 32 else -(-blocks // 4) * 32
 
 
 def denoise_block(
