@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -14,6 +15,9 @@ from mkpn.config import MODELS, model_config
 from mkpn.table1 import MEASURED_ON, paper_rows
 
 Rows = Sequence[Mapping[str, Any]]
+
+# As in `figures_paint`: otherwise a chart's bytes would depend on whether that module has been imported.
+matplotlib.rcParams["pdf.fonttype"] = 42
 
 TEXT, FAINT, _LINE = "#1f2430", "#626a79", "#d4d8df"
 _SINGLE, FULL, MKPN = "#0b7a6e", "#1f2430", "#b4460f"
