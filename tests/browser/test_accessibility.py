@@ -25,6 +25,11 @@ def serious(page) -> list[str]:
     """What axe finds to be serious or critical, one line per element."""
     from axe_playwright_python.sync_playwright import Axe
 
+    # A colour on its way from one to another is nobody's choice.
+    page.evaluate(
+        "() => Promise.allSettled("
+        "document.getAnimations().filter((a) => a instanceof CSSTransition).map((a) => a.finished))"
+    )
     axe = Axe()
     found = axe.run(page, options={"resultTypes": ["violations"]}).response["violations"]
     return [
