@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from viewer_page import Handle, served_viewer
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -70,3 +71,15 @@ def address(chromium: object, untrained: Path) -> Iterator[str]:
     page, address = launch(device="cpu", checkpoints=untrained, block=False)
     yield address
     page.close(verbose=False)
+
+
+@pytest.fixture(scope="module")
+def page_handle(chromium) -> Iterator[Handle]:
+    with served_viewer(chromium) as handle:
+        yield handle
+
+
+@pytest.fixture
+def shown(page_handle: Handle) -> Handle:
+    page_handle.reset()
+    return page_handle

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from viewer_page import (
@@ -12,34 +10,16 @@ from viewer_page import (
     REGION_SSIM,
     WIDTH,
     Handle,
+    expect,
     expected_canvas,
     image_of,
     load,
     numbers,
-    served_viewer,
     ssim_map_of,
 )
 
 from mkpn.metrics import MetricDefinition, psnr
 from mkpn.ui import viewer
-
-
-@pytest.fixture(scope="module")
-def page_handle(chromium) -> Iterator[Handle]:
-    with served_viewer(chromium) as handle:
-        yield handle
-
-
-@pytest.fixture
-def shown(page_handle: Handle) -> Handle:
-    page_handle.reset()
-    return page_handle
-
-
-def expect(locator):  # Playwright may be missing where these tests are skipped.
-    from playwright.sync_api import expect as wait_for
-
-    return wait_for(locator)
 
 
 @pytest.mark.parametrize("zoom", [1, 2, 8, 16])

@@ -3,29 +3,10 @@ and what asks for more precision than a click: double click, region tool, two wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from viewer_page import MODELS, Handle, served_viewer
-
-
-@pytest.fixture(scope="module")
-def page_handle(chromium) -> Iterator[Handle]:
-    with served_viewer(chromium) as handle:
-        yield handle
-
-
-@pytest.fixture
-def shown(page_handle: Handle) -> Handle:
-    page_handle.reset()
-    return page_handle
-
-
-def expect(locator):  # Playwright may be missing where these tests are skipped.
-    from playwright.sync_api import expect as wait_for
-
-    return wait_for(locator)
+from viewer_page import MODELS, Handle, expect
 
 
 def solo(shown: Handle):

@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
-from viewer_page import MODELS, PANES, WIDTH, Handle, expected_canvas, image_of, served_viewer
-
-
-@pytest.fixture(scope="module")
-def page_handle(chromium) -> Iterator[Handle]:
-    with served_viewer(chromium) as handle:
-        yield handle
-
-
-@pytest.fixture
-def shown(page_handle: Handle) -> Handle:
-    page_handle.reset()
-    return page_handle
-
-
-def expect(locator):  # Playwright may be missing where these tests are skipped.
-    from playwright.sync_api import expect as wait_for
-
-    return wait_for(locator)
+from viewer_page import MODELS, PANES, WIDTH, Handle, expect, expected_canvas, image_of
 
 
 def solo(shown: Handle):

@@ -126,6 +126,12 @@ def expected_canvas(image: NDArray[np.uint8], place: dict[str, float]) -> tuple[
     return image[rows][:, columns], inside
 
 
+def expect(locator):  # Playwright may be missing where these tests are skipped.
+    from playwright.sync_api import expect as wait_for
+
+    return wait_for(locator)
+
+
 @contextmanager
 def served_viewer(chromium: Browser, **context: Any) -> Iterator[Handle]:
     """Starts a Gradio page and opens it in the browser; both end with the block."""
