@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+_RING_BYTES = 2**20
+
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 _pool_size = 0
@@ -80,6 +82,18 @@ def _down(total: int, part: int) -> int:
     return (total + part - 1) // part
 
 
+def _block(batch: int, height: int, width: int, planes: int) -> tuple[int, int]:
+    """Rows and columns of a task of `forward`, which `_run` shares among the threads."""
+    from mkpn.ops import cpu_rows
+
+    # As wide as the ring of three up-sampled rows of all planes allows, columns shared evenly.
+    most = max(cpu_rows.TILE, min(1024, _RING_BYTES // (12 * planes)))
+    columns = _down(_down(width, _down(width, most)), cpu_rows.TILE) * cpu_rows.TILE
+    # Four tasks per thread, else threads wait for the last one; many rows, as neighbours read some rows twice.
+    rows = _down(batch * height * _down(width, columns), 4 * torch.get_num_threads())
+    return min(cpu_rows.TILE_ROWS, max(8, _down(rows, 2) * 2)), columns
+
+
 def forward(
     frames: Tensor,
     coeffs: Tensor,
@@ -93,14 +107,15 @@ def forward(
     `region` (top, bottom, left, right) is the part of the frames' area that is computed, all by default; `origin` is
     the cell of the first coefficient.
     """
-    from mkpn.ops import cpu_forward, cpu_rows
+    from mkpn.ops import cpu_forward
 
     b, n, c = frames.shape[:3]
     top, bottom, left, right = region or (0, frames.shape[3], 0, frames.shape[4])
     height, width = bottom - top, right - left
     image = frames.new_empty((b, c, height, width))
     each = frames.new_empty((b, n, len(sizes), c, height, width) if estimates else (0,))
-    tasks = b * _down(height, cpu_rows.TILE_ROWS) * _down(width, cpu_rows.TILE)
+    block = _block(b, height, width, coeffs.shape[2:-2].numel())
+    tasks = b * _down(height, block[0]) * _down(width, block[1])
     _run(
         cpu_forward.forward,
         tasks,
@@ -109,6 +124,7 @@ def forward(
         np.array(sizes, np.int64),
         _dims(frames, coeffs),
         (top, bottom, left, right, *origin),
+        block,
         coeffs.dim() == 6,
         estimates,
         image.view(-1).numpy(),

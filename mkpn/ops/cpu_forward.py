@@ -1,9 +1,13 @@
 """CPU kernels of the local convolution, forward: numba functions on flat float32 arrays.
 
-The image is cut into tiles. For a tile, one frame after the other is copied with a border of zeros (no bounds tests
-later); for every row of 64 pixels the coefficients are up-sampled into a small buffer and used at once (Eq. 2). So
-neither coefficients at full resolution nor stacks of windows ever exist, and everything stays in the L1 and L2 caches.
-A tile is computed by one thread in one order: results do not depend on the number of threads.
+The image is cut into blocks. For a block, one frame after the other is copied with a border of zeros (no bounds tests
+later). Coefficients are up-sampled along three rows of the block, kept in a ring, and from there between the rows, 64
+pixels at a time, into a small buffer that is used at once (Eq. 2). So neither coefficients at full resolution nor
+stacks of windows ever exist, and everything that is read often stays in the caches.
+
+Blocks are as wide as the image if they can be: hundreds of planes of coefficients are read side by side, and runs of a
+whole row take a quarter less time than runs of 64 pixels. What a pixel's sums are added up from, and in which order,
+does not depend on the block: neither do results on the number of threads.
 
 Colours are handled three at a time, the last group being filled up with planes of zeros.
 """
@@ -15,8 +19,9 @@ from __future__ import annotations
 import numpy as np
 from numba import njit, types
 
-from mkpn.ops.cpu_resample import blend_rows, prefetch_row, spread_row
+from mkpn.ops.cpu_resample import blend_rows, spread_row
 from mkpn.ops.cpu_rows import (
+    BLOCK,
     DIMS,
     ENTRY,
     FLOATS,
@@ -25,7 +30,6 @@ from mkpn.ops.cpu_rows import (
     INTS,
     REGION,
     TILE,
-    TILE_ROWS,
     add_span,
     copy_span,
     copy_tile,
@@ -133,15 +137,26 @@ def full_row(tile, f0, stride, plane, up, u0, size, out, t):
 def _build(fingerprint):
     @njit(
         types.void(
-            types.int64, types.int64, FLOATS, FLOATS, INTS, DIMS, REGION, types.boolean, types.boolean, FLOATS, FLOATS
+            types.int64,
+            types.int64,
+            FLOATS,
+            FLOATS,
+            INTS,
+            DIMS,
+            REGION,
+            BLOCK,
+            types.boolean,
+            types.boolean,
+            FLOATS,
+            FLOATS,
         ),
         **ENTRY,
     )
-    def forward(first, last, frames, coeffs, sizes, dims, region, separable, want_estimates, image, estimates):
-        """Computes the tiles `first .. last-1` of the image (Eq. 2) and, if wanted, of the estimates (Eq. 6).
+    def forward(first, last, frames, coeffs, sizes, dims, region, block, separable, want_estimates, image, estimates):
+        """Computes the blocks `first .. last-1` of the image (Eq. 2) and, if wanted, of the estimates (Eq. 6).
 
         `region` is the part of the frames' area that is computed, first and end row, first and end column, and the
-        cell (row, column) of the first coefficient.
+        cell (row, column) of the first coefficient. `block` is an even number of rows and a multiple of 64 columns.
         """
         # A captured variable is part of the key under which numba caches the compiled code.
         _ = fingerprint
@@ -149,27 +164,29 @@ def _build(fingerprint):
         planes = frame_planes(sizes, separable)
         radius = largest(sizes) // 2
         groups = (colours + 2) // 3
-        stride = tile_stride(TILE, radius)
-        plane = (TILE_ROWS + 2 * radius) * stride
+        block_rows, block_columns = block
+        stride = tile_stride(block_columns, radius)
+        plane = (block_rows + 2 * radius) * stride
         tile = np.zeros(3 * groups * plane + GUARD, np.float32)
-        line = planes * TILE
+        line = planes * block_columns
         spread = np.zeros(3 * line, np.float32)
         up = np.empty(2 * size_planes(largest(sizes), separable) * TILE, np.float32)
         out = np.empty(6 * TILE, np.float32)
-        total = np.empty(3 * groups * TILE_ROWS * TILE, np.float32)
+        total = np.empty(3 * groups * block_rows * block_columns, np.float32)
         one = np.float32(1)
         scale = np.float32(1.0 / (n_frames * sizes.size))
         top, bottom, left, right, cell_y, cell_x = region
         out_height = bottom - top
         out_width = right - left
-        across = (out_width + TILE - 1) // TILE
-        down = (out_height + TILE_ROWS - 1) // TILE_ROWS
+        across = (out_width + block_columns - 1) // block_columns
+        down = (out_height + block_rows - 1) // block_rows
         for task in range(first, last):
             b = task // (down * across)
-            y0 = top + task // across % down * TILE_ROWS
-            x0 = left + task % across * TILE
-            rows = min(TILE_ROWS, bottom - y0)
-            columns = min(TILE, right - x0)
+            y0 = top + task // across % down * block_rows
+            x0 = left + task % across * block_columns
+            rows = min(block_rows, bottom - y0)
+            columns = min(block_columns, right - x0)
+            pieces = (columns + TILE - 1) // TILE
             zero_span(total, 0, total.size)
             for i in range(n_frames):
                 frame = b * n_frames + i
@@ -184,55 +201,55 @@ def _build(fingerprint):
                     j_next = max(spread_to + 1, max(j - 1, 0)) if spread_to >= 0 else max(j - 1, 0)
                     while j_next <= below:
                         base = frame * planes * h * w
-                        spread_row(coeffs, base, planes, h, w, j_next, x0 - 2 * cell_x, spread, j_next % 3 * line)
+                        cells_at = x0 - 2 * cell_x
+                        spread_row(coeffs, base, planes, h, w, j_next, cells_at, pieces, spread, j_next % 3 * line)
                         spread_to = j_next
                         j_next += 1
-                    ahead = min(j + 2, h - 1)
                     above_at = max(j - 1, 0) % 3 * line
                     own_at = j % 3 * line
                     below_at = below % 3 * line
-                    first_plane = 0
-                    for s in range(sizes.size):
-                        size = sizes[s]
-                        count = size_planes(size, separable)
-                        parts = 2 if separable else 1
-                        for part in range(parts):
-                            k = frame * planes + first_plane + part * (planes // 2)
-                            prefetch_row(coeffs, k * h * w, count // parts, h, w, ahead, x0 - 2 * cell_x)
-                            o = (first_plane + part * (planes // 2)) * TILE
-                            blend_rows(
-                                spread,
-                                above_at + o,
-                                own_at + o,
-                                below_at + o,
-                                count // parts * TILE,
-                                up,
-                                part * size * TILE,
-                                count * TILE,
-                            )
-                        first_plane += count // parts
-                        shift = radius - size // 2
-                        for group in range(groups):
-                            f0 = 3 * group * plane + (row + shift) * stride + shift
-                            if separable:
-                                separable_pair(tile, f0, stride, plane, up, size, out)
-                            else:
-                                full_row(tile, f0, stride, plane, up, 0, size, out, 0)
-                                full_row(tile, f0 + stride, stride, plane, up, count * TILE, size, out, 3 * TILE)
-                            for lower in range(min(2, rows - row)):
-                                for c in range(min(3, colours - 3 * group)):
-                                    colour = 3 * group + c
-                                    o = (3 * lower + c) * TILE
-                                    add_span(one, out, o, total, (colour * TILE_ROWS + row + lower) * TILE, TILE)
-                                    if want_estimates:
-                                        e = ((frame * sizes.size + s) * colours + colour) * out_height
-                                        e += y0 + row + lower - top
-                                        copy_span(out, o, estimates, e * out_width + x0 - left, columns)
+                    for x in range(0, pieces * TILE, TILE):
+                        first_plane = 0
+                        for s in range(sizes.size):
+                            size = sizes[s]
+                            count = size_planes(size, separable)
+                            parts = 2 if separable else 1
+                            for part in range(parts):
+                                o = x * planes + (first_plane + part * (planes // 2)) * TILE
+                                blend_rows(
+                                    spread,
+                                    above_at + o,
+                                    own_at + o,
+                                    below_at + o,
+                                    count // parts * TILE,
+                                    up,
+                                    part * size * TILE,
+                                    count * TILE,
+                                )
+                            first_plane += count // parts
+                            shift = radius - size // 2
+                            for group in range(groups):
+                                f0 = 3 * group * plane + (row + shift) * stride + shift + x
+                                if separable:
+                                    separable_pair(tile, f0, stride, plane, up, size, out)
+                                else:
+                                    full_row(tile, f0, stride, plane, up, 0, size, out, 0)
+                                    full_row(tile, f0 + stride, stride, plane, up, count * TILE, size, out, 3 * TILE)
+                                for lower in range(min(2, rows - row)):
+                                    for c in range(min(3, colours - 3 * group)):
+                                        colour = 3 * group + c
+                                        o = (3 * lower + c) * TILE
+                                        t = (colour * block_rows + row + lower) * block_columns + x
+                                        add_span(one, out, o, total, t, TILE)
+                                        if want_estimates:
+                                            e = ((frame * sizes.size + s) * colours + colour) * out_height
+                                            e = (e + y0 + row + lower - top) * out_width + x0 + x - left
+                                            copy_span(out, o, estimates, e, min(TILE, columns - x))
             for c in range(colours):
                 for row in range(rows):
                     o = ((b * colours + c) * out_height + y0 + row - top) * out_width + x0 - left
                     zero_span(image, o, columns)
-                    add_span(scale, total, (c * TILE_ROWS + row) * TILE, image, o, columns)
+                    add_span(scale, total, (c * block_rows + row) * block_columns, image, o, columns)
 
     return forward
 

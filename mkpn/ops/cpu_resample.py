@@ -121,45 +121,42 @@ def spread8(coeffs, a, out, t):
 
 
 @njit(**INNER)
-def spread_row(coeffs, base, rows, h, w, j, x0, out, o):
-    """Up-samples row `j` of `rows` planes `[h, w]` along the row only, to the columns `x0 .. x0+63`.
+def spread_row(coeffs, base, rows, h, w, j, x0, pieces, out, o):
+    """Up-samples row `j` of `rows` planes `[h, w]` along the row only, to `pieces` times 64 columns from `x0` on.
 
-    The first plane is at `base`; they go to `out[o:]`, 64 per plane. Pixels outside the image are left as they are.
+    The first plane is at `base`; they go to `out[o:]` as `[pieces, rows, 64]`. Pixels outside the image are left as
+    they are.
     """
-    j0 = x0 >> 1
-    low = max(j0, 1)
-    high = min(j0 + 32, w - 1)
+    one = np.float32(1)
+    zero = np.float32(0)
+    # Planes are too many streams for a processor to foresee. Two of them ahead, but some hundred cycles at least.
+    ahead = max(2, 16 // pieces) * h * w
     for k in range(rows):
         a = base + (k * h + j) * w
-        t = o + k * TILE - 2 * j0
-        m = low
-        while m + 8 <= high:
-            spread8(coeffs, a + m, out, t + 2 * m)
-            m += 8
-        if m < high and high - low >= 8:
-            # The last vector ends at the last column; some pixels are written twice.
-            m = high - 8
-            spread8(coeffs, a + m, out, t + 2 * m)
-            m = high
-        one = np.float32(1)
-        zero = np.float32(0)
-        while m < high:
-            upsample1(coeffs, a + m, one, a + m, zero, 1, 1, out, t + 2 * m)
-            m += 1
-        if j0 == 0:
-            upsample1(coeffs, a, one, a, zero, 0, min(1, w - 1), out, t)
-        if j0 < w <= j0 + 32 and w > 1:
-            upsample1(coeffs, a + w - 1, one, a + w - 1, zero, 1, 0, out, t + 2 * w - 2)
-
-
-@njit(**INNER)
-def prefetch_row(coeffs, base, rows, h, w, j, x0):
-    """Asks for what `spread_row` will read: each plane is a stream of its own, too many for a processor to foresee."""
-    for k in range(rows):
-        a = base + (k * h + j) * w + (x0 >> 1)
-        prefetch(coeffs, a)
-        prefetch(coeffs, a + 16)
-        prefetch(coeffs, a + 32)
+        # All pieces of a plane before the next plane: memory is read in long runs.
+        for piece in range(pieces):
+            j0 = (x0 >> 1) + piece * (TILE // 2)
+            low = max(j0, 1)
+            high = min(j0 + TILE // 2, w - 1)
+            t = o + (piece * rows + k) * TILE - 2 * j0
+            prefetch(coeffs, a + ahead + j0)
+            prefetch(coeffs, a + ahead + j0 + 16)
+            m = low
+            while m + 8 <= high:
+                spread8(coeffs, a + m, out, t + 2 * m)
+                m += 8
+            if m < high and high - low >= 8:
+                # The last vector ends at the last column; some pixels are written twice.
+                m = high - 8
+                spread8(coeffs, a + m, out, t + 2 * m)
+                m = high
+            while m < high:
+                upsample1(coeffs, a + m, one, a + m, zero, 1, 1, out, t + 2 * m)
+                m += 1
+            if j0 == 0:
+                upsample1(coeffs, a, one, a, zero, 0, min(1, w - 1), out, t)
+            if j0 < w <= j0 + TILE // 2 and w > 1:
+                upsample1(coeffs, a + w - 1, one, a + w - 1, zero, 1, 0, out, t + 2 * w - 2)
 
 
 @njit(**INNER)

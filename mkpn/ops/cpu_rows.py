@@ -31,6 +31,8 @@ INTS = types.Array(types.int64, 1, "C")
 DIMS = types.UniTuple(types.int64, 7)
 # First and end row, first and end column, row and column of the first coefficient.
 REGION = types.UniTuple(types.int64, 6)
+# Rows and columns of a task.
+BLOCK = types.UniTuple(types.int64, 2)
 
 
 def _probe() -> None:
