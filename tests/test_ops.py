@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mkpn.ops import backends, local_conv, reference, warm_up
+from mkpn.ops import backends, cpu, local_conv, reference, warm_up
 
 MKPN_SIZES = (1, 3, 5, 7, 9, 11)
 
@@ -130,6 +130,9 @@ def test_reference_gradcheck(separable: bool) -> None:
         ((1, 1, 1, 19, 22), (31,), True, 0),
         ((1, 2, 3, 33, 64), (5,), False, 0),
         ((2, 1, 4, 19, 70), (3, 1, 5), False, 3),
+        # Wider than one block.
+        ((1, 1, 3, 11, 1100), (3,), True, 0),
+        ((1, 1, 1, 9, 200), (31,), False, 1),
     ],
 )
 def test_cpu_equals_reference(
@@ -204,6 +207,25 @@ def test_threads_do_not_change_the_result() -> None:
     finally:
         torch.set_num_threads(before)
     for a, b in zip(single, double, strict=True):
+        assert torch.equal(a, b)
+
+
+@needs_cpu
+@pytest.mark.parametrize("separable", [True, False])
+def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, separable: bool) -> None:
+    sizes = (1, 5)
+    frames, coeffs = make_inputs((2, 2, 4, 71, 330), sizes, separable)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        large = local_conv(frames, coeffs, sizes, estimates=True, backend="cpu")
+        # More threads take fewer rows each.
+        torch.set_num_threads(8)
+        monkeypatch.setattr(cpu, "RING_BYTES", 0)
+        small = local_conv(frames, coeffs, sizes, estimates=True, backend="cpu")
+    finally:
+        torch.set_num_threads(before)
+    for a, b in zip(large, small, strict=True):
         assert torch.equal(a, b)
 
 

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-_RING_BYTES = 2**20
+# Three up-sampled rows of all planes of a frame, which the forward kernel keeps at hand.
+RING_BYTES = 2**20
 
 _lock = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
@@ -87,7 +88,7 @@ def _block(batch: int, height: int, width: int, planes: int) -> tuple[int, int]:
     from mkpn.ops import cpu_rows
 
     # As wide as the ring of three up-sampled rows of all planes allows, columns shared evenly.
-    most = max(cpu_rows.TILE, min(1024, _RING_BYTES // (12 * planes)))
+    most = max(cpu_rows.TILE, min(1024, RING_BYTES // (12 * planes)))
     columns = _down(_down(width, _down(width, most)), cpu_rows.TILE) * cpu_rows.TILE
     # Four tasks per thread, else threads wait for the last one; many rows, as neighbours read some rows twice.
     rows = _down(batch * height * _down(width, columns), 4 * torch.get_num_threads())
