@@ -249,6 +249,9 @@ class EvaluateConfig:
         crop: side of the centred crop that is evaluated; 0 takes whole images.
         limit: evaluate only this many images; 0 takes all.
         seed: of the test sets.
+        frames: how many frames of a burst are seen; the others become copies of the reference. With 1, what a network
+            still reaches is what it does not owe to the burst.
+        still: leave the hand motion out.
         border: pixels removed on every side before measuring.
         channels: `rgb`, the mean of the colour channels, or `luma`.
         baselines: classical denoisers of the aligned burst's mean: `aligned` (that mean alone), `nlm`, `opencv` and
@@ -269,6 +272,8 @@ class EvaluateConfig:
     crop: int = 0
     limit: int = 0
     seed: int = 0
+    frames: int = 8
+    still: bool = False
     border: int = 8
     channels: Literal["rgb", "luma"] = "rgb"
     baselines: tuple[Literal["aligned", "nlm", "opencv", "bm3d"], ...] = ()
@@ -284,3 +289,7 @@ class EvaluateConfig:
         for field in ("crop", "limit", "border", "threads"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
+        if not 1 <= self.frames <= 8:
+            raise ValueError(f"frames: expected 1 to 8, got {self.frames}")
+        if self.stamp and (self.still or self.frames < 8):
+            raise ValueError("stamp: expected figures of whole bursts in motion, got --still or fewer --frames")

@@ -143,6 +143,7 @@ class TestSet:
         crop: side of the centred crop that is evaluated, in pixels; 0 takes the whole image.
         seed: of the whole set.
         burst: motion settings.
+        seen: how many frames keep their content; the others become copies of the reference.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
@@ -154,6 +155,7 @@ class TestSet:
     crop: int
     seed: int
     burst: BurstConfig
+    seen: int | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -162,7 +164,10 @@ class TestSet:
         image = box_downsample(load_image(self.files[index], min_side=1), self.downsample)
         scene = centre_crop(image, self.crop + 2 * self.burst.margin) if self.crop else image
         rng = rng_for(self.seed, self.gain, index)
-        return make_burst(np.ascontiguousarray(scene.transpose(2, 0, 1)), self.noise, rng, self.burst)
+        burst = make_burst(np.ascontiguousarray(scene.transpose(2, 0, 1)), self.noise, rng, self.burst)
+        if self.seen is not None:
+            burst.frames[self.seen :] = burst.frames[0].clone()
+        return burst
 
     def __iter__(self) -> Iterator[Burst]:
         return (self[index] for index in range(len(self)))

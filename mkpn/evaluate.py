@@ -78,6 +78,8 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
         "downsample": config.downsample,
         "crop": config.crop,
         "seed": config.seed,
+        "frames": config.frames,
+        "still": config.still,
         "first_burst_sha256": {str(test.gain): burst_hash(test[0]) for test in sets},
     }
     report: dict[str, Any] = {"metric": definition.to_dict(), "settings": settings}
@@ -252,7 +254,8 @@ def _test_set(config: EvaluateConfig, gain: int) -> TestSet:
         downsample=config.downsample,
         crop=config.crop,
         seed=config.seed,
-        burst=BurstConfig(),
+        burst=BurstConfig(rate=0, small=0) if config.still else BurstConfig(),
+        seen=config.frames,
     )
 
 

@@ -64,7 +64,10 @@ def measured_on(settings: Mapping[str, Any], images: int) -> str:
         images: how many images.
     """
     crop, factor = settings["crop"], settings["downsample"]
+    # Figures that were written before these settings existed have none.
+    still = ", without motion" if settings.get("still") else ""
+    seen = f", {settings['frames']} of 8 frames seen" if settings.get("frames", 8) < 8 else ""
     return (
         f"{' + '.join(settings['images'])}: {images} images, {f'box-downsampled by {factor}, ' if factor > 1 else ''}"
-        f"{f'centred {crop}×{crop} crops' if crop else 'whole'}, seed {settings['seed']}."
+        f"{f'centred {crop}×{crop} crops' if crop else 'whole'}, seed {settings['seed']}{still}{seen}."
     )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -199,6 +200,28 @@ def test_two_processes_measure_what_one_does(config: EvaluateConfig) -> None:
     assert "results.json" in names
     for name in names:
         assert (shared / name).read_bytes() == (config.out / name).read_bytes(), name
+
+
+def test_frames_can_be_hidden_and_motion_left_out(config: EvaluateConfig) -> None:
+    whole = psnr_by_model(evaluate(config))
+    alone = psnr_by_model(evaluate(replace(config, frames=1)))
+    still = evaluate(replace(config, still=True))
+    # Eight copies of the reference average to the reference.
+    assert alone["mean"] == pytest.approx(alone["noisy"], abs=1e-4)
+    assert alone["noisy"] == whole["noisy"]
+    # Without motion, eight frames of independent noise average to an eighth of its variance.
+    assert psnr_by_model(still)["mean"] == pytest.approx(whole["noisy"] + 10 * math.log10(8), abs=0.3)
+    assert "without motion" in (config.out / "results.md").read_text()
+    with pytest.raises(ValueError, match="other bursts at gain 1"):
+        evaluate(replace(config, frames=1, against=config.out / "results.json"))
+    with pytest.raises(ValueError, match="frames: expected 1 to 8, got 0"):
+        replace(config, frames=0)
+    with pytest.raises(ValueError, match="stamp: expected figures of whole bursts"):
+        replace(config, stamp=True, still=True)
+
+
+def psnr_by_model(report: dict[str, Any]) -> dict[str, float]:
+    return {row["model"]: row["psnr"] for row in report["rows"] if row["gain"] == 1}
 
 
 def test_unknown_models_are_named(photo_folder: Path, tmp_path: Path) -> None:
