@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from mkpn.bench import (
+from mkpn.bench_measure import (
     Row,
     convolution_peak,
     extra_memory,

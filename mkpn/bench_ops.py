@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mkpn.bench import Row, available_memory, measure_with_memory
+from mkpn.bench_measure import Row, available_memory, measure_with_memory
 from mkpn.config import MKPN_SIZES
 from mkpn.ops import backends, local_conv, warm_up
 

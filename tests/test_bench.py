@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from mkpn.bench import bench, forward_flops
+from mkpn.bench import bench
+from mkpn.bench_measure import forward_flops
 from mkpn.bench_ops import unfold_and_multiply
 from mkpn.config import model_config
 from mkpn.network import KernelPredictionNetwork

@@ -9,10 +9,6 @@ import pytest
 from viewer_page import MODELS, Handle, expect
 
 
-def solo(shown: Handle):
-    return shown.page.locator(".stage .solo")
-
-
 FOCUSED = """() => {
     const node = document.activeElement;
     const viewer = document.querySelector('.mkpn-viewer');
@@ -120,7 +116,7 @@ def test_less_motion_is_respected(shown: Handle) -> None:
         shown.page.emulate_media(reduced_motion="no-preference")
         shown.press("b")
         expect(shown.ui("blink-play")).to_have_text("Pause")
-        expect(solo(shown)).to_have_attribute("data-pane", "truth")
+        expect(shown.solo()).to_have_attribute("data-pane", "truth")
         shown.press("Escape")
         shown.page.emulate_media(reduced_motion="reduce")
         shown.press("b")
@@ -137,8 +133,8 @@ def test_less_motion_is_respected(shown: Handle) -> None:
 def test_a_double_click_shows_one_pane_and_the_grid_again(shown: Handle) -> None:
     shown.page.mouse.dblclick(*shown.center("kpn-l5"))
     expect(shown.root).to_have_attribute("data-mode", "single")
-    expect(solo(shown)).to_have_attribute("data-pane", "kpn-l5")
-    box = solo(shown).locator(".pane-view").bounding_box()
+    expect(shown.solo()).to_have_attribute("data-pane", "kpn-l5")
+    box = shown.solo().locator(".pane-view").bounding_box()
     assert box is not None
     shown.page.mouse.dblclick(box["x"] + 20, box["y"] + 20)
     expect(shown.root).to_have_attribute("data-mode", "grid")

@@ -7,26 +7,22 @@ import pytest
 from viewer_page import MODELS, PANES, WIDTH, Handle, expect, expected_canvas, image_of
 
 
-def solo(shown: Handle):
-    return shown.page.locator(".stage .solo")
-
-
 @pytest.mark.parametrize(("key", "model"), list(zip("1234567890", MODELS, strict=True)))
 def test_digits_show_a_model(shown: Handle, key: str, model: str) -> None:
     shown.press(key)
     expect(shown.root).to_have_attribute("data-mode", "single")
-    expect(solo(shown)).to_have_attribute("data-pane", model)
+    expect(shown.solo()).to_have_attribute("data-pane", model)
     shown.press("Escape")
     expect(shown.root).to_have_attribute("data-mode", "grid")
 
 
 def test_arrows_step_through_all_panes(shown: Handle) -> None:
     shown.press("1", "ArrowUp")
-    expect(solo(shown)).to_have_attribute("data-pane", "noisy")
+    expect(shown.solo()).to_have_attribute("data-pane", "noisy")
     shown.press("ArrowUp")
-    expect(solo(shown)).to_have_attribute("data-pane", "truth")
+    expect(shown.solo()).to_have_attribute("data-pane", "truth")
     shown.press("ArrowDown", "ArrowDown")
-    expect(solo(shown)).to_have_attribute("data-pane", MODELS[0])
+    expect(shown.solo()).to_have_attribute("data-pane", MODELS[0])
 
 
 def test_space_shows_the_reference_while_held(shown: Handle) -> None:
@@ -79,10 +75,10 @@ def test_blink_alternates_with_the_reference(shown: Handle) -> None:
     expect(shown.ui("blink-play")).to_have_text("Play")
     shown.ui("blink-rate").fill("3")
     shown.ui("blink-play").click()
-    expect(solo(shown)).to_have_attribute("data-pane", "truth")
-    expect(solo(shown)).to_have_attribute("data-pane", "mkpn")
+    expect(shown.solo()).to_have_attribute("data-pane", "truth")
+    expect(shown.solo()).to_have_attribute("data-pane", "mkpn")
     shown.ui("blink-partner").select_option("all")
-    expect(solo(shown)).to_have_attribute("data-pane", "noisy")
+    expect(shown.solo()).to_have_attribute("data-pane", "noisy")
     shown.ui("blink-partner").select_option("reference")
 
 
@@ -126,7 +122,7 @@ def test_split_by_keyboard_and_mouse(shown: Handle) -> None:
     expect(divider).to_have_attribute("aria-valuenow", "0")
     shown.press("End", "PageDown")
     expect(divider).to_have_attribute("aria-valuenow", "90")
-    box, view = divider.bounding_box(), solo(shown).locator(".pane-view").bounding_box()
+    box, view = divider.bounding_box(), shown.solo().locator(".pane-view").bounding_box()
     assert box is not None
     assert view is not None
     shown.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 40)
@@ -210,7 +206,7 @@ def test_layout_keeps_the_view_and_hides_panes(shown: Handle) -> None:
     expect(shown.page.locator(".stage .pane")).to_have_count(3)
     expect(shown.ui("panes-all")).to_be_hidden()
     shown.press("1")
-    expect(solo(shown)).to_have_attribute("data-pane", MODELS[0])
+    expect(shown.solo()).to_have_attribute("data-pane", MODELS[0])
 
 
 def test_minimap_shows_and_moves_the_visible_part(shown: Handle) -> None:
@@ -230,4 +226,4 @@ def test_changes_are_announced(shown: Handle) -> None:
     expect(shown.ui("live")).to_have_text("Zoom 100 %")
     shown.press("e")
     expect(shown.ui("live")).to_contain_text("Absolute error")
-    expect(solo(shown).get_by_role("img")).to_have_attribute("aria-label", "KPN-L3, 22.25 dB, SSIM 0.550, error map")
+    expect(shown.solo().get_by_role("img")).to_have_attribute("aria-label", "KPN-L3, 22.25 dB, SSIM 0.550, error map")

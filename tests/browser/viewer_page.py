@@ -73,6 +73,10 @@ class Handle:
     def pane(self, name: str) -> Locator:
         return self.page.locator(f'.stage [data-pane="{name}"] .pane-view')
 
+    def solo(self) -> Locator:
+        """The pane that is shown alone."""
+        return self.page.locator(".stage .solo")
+
     def call(self, expression: str, argument: Any = None) -> Any:
         return self.page.evaluate(
             f"(a) => {{ const v = document.querySelector('.mkpn-viewer').mkpnViewer; return {expression}; }}", argument
