@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from viewer_page import MODELS, Handle, expect
 
-
 FOCUSED = """() => {
     const node = document.activeElement;
     const viewer = document.querySelector('.mkpn-viewer');
