@@ -1,4 +1,4 @@
-"""The command line: `python -m mkpn app | denoise | train | curves | evaluate | models | bench`."""
+"""The command line: `python -m mkpn app | denoise | register | train | curves | evaluate | models | bench`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from mkpn.config import MODELS, EvaluateConfig, TrainConfig, model_config
+from mkpn.config import MODELS, TrainConfig, model_config
+from mkpn.settings import EvaluateConfig, RegisterConfig
 
 # Everything heavy is imported inside the commands, so that --help answers at once.
 
@@ -80,6 +81,14 @@ def train(
     from mkpn.train import train as run
 
     print(f"exported {run(model, config)}")
+
+
+def register(config: Annotated[RegisterConfig, tyro.conf.arg(name="")]) -> None:
+    """Write a network that measures hand motion and has learned nothing else, for `train --init` to start from."""
+    from mkpn.register import register as run
+
+    figures = run(config)
+    print(f"wrote {config.out}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
 
 
 def evaluate(config: Annotated[EvaluateConfig, tyro.conf.arg(name="")]) -> None:
@@ -171,7 +180,7 @@ def main() -> None:
     """Runs the command line; a bad argument ends with a message and exit code 2, not with a traceback."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     commands = {"app": app, "denoise": denoise, "train": train, "evaluate": evaluate, "models": models}
-    commands |= {"curves": curves, "bench": bench}
+    commands |= {"register": register, "curves": curves, "bench": bench}
     try:
         tyro.extras.subcommand_cli_from_dict(commands, prog="mkpn")
     except (ValueError, FloatingPointError) as error:

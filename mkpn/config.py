@@ -73,6 +73,12 @@ class ModelConfig:
         return sum(size * size for size in self.sizes)
 
     @property
+    def first_taps(self) -> tuple[int, ...]:
+        """Where the taps of each size start within a frame's coefficients (within a factor, if separable)."""
+        taps = [size if self.separable else size * size for size in self.sizes]
+        return tuple(sum(taps[:index]) for index in range(len(taps)))
+
+    @property
     def out_channels(self) -> int:
         """Channels of the last convolution (`2pN` in Fig. 1)."""
         return self.frames * self.kernel_channels
@@ -167,6 +173,7 @@ class TrainConfig:
         large_side: see `large_downsample`.
         lr: peak learning rate of AdamW.
         lr_end: learning rate at the end of the cosine, as a fraction of `lr`.
+        lr_last: learning rate of the last convolution, as a fraction of `lr`: it predicts the kernels directly.
         warmup: steps of linear warm-up.
         weight_decay: AdamW's decoupled weight decay.
         clip: largest norm of the gradient.
@@ -174,10 +181,11 @@ class TrainConfig:
         beta: weight of the annealing term (Eq. 6).
         annealing: step at which the annealing term has decayed by 1/e (the paper's alpha 0.9998 is 5,000).
         seed: seed of the data and of the initial weights.
-        init: a checkpoint that the run starts from: whole where it is the same network, else its trunk (all but the
-            last convolution).
-        fresh_last: start the last convolution afresh even where `init` is the same network, so that all networks that
-            start from one trunk start alike.
+        init: a checkpoint that the run starts from: whole where it is the same network, else its trunk, and a last
+            convolution that predicts the centres of its kernels.
+        hold_registration: keep the weights that measure motion as they are (a start from `mkpn register`, or from a
+            network that started so).
+        fresh_last: start with centred deltas for kernels whatever `init` predicts.
         device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
         threads: CPU threads; 0 keeps PyTorch's choice.
         precision: `float32`, or `bfloat16` mixed precision for the network's convolutions.
@@ -202,6 +210,7 @@ class TrainConfig:
     large_side: int = 700
     lr: float = 1e-3
     lr_end: float = 0.01
+    lr_last: float = 1.0
     warmup: int = 100
     weight_decay: float = 1e-4
     clip: float = 1.0
@@ -210,6 +219,7 @@ class TrainConfig:
     annealing: float = 500.0
     seed: int = 0
     init: Path | None = None
+    hold_registration: bool = False
     fresh_last: bool = False
     device: str = "auto"
     threads: int = 0
@@ -233,63 +243,3 @@ class TrainConfig:
             raise ValueError(f"ema: expected 0 <= ema < 1, got {self.ema}")
         if not self.images:
             raise ValueError("images: expected at least one folder")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluateConfig:
-    """One evaluation; every field is an option of `python -m mkpn evaluate`.
-
-    Attributes:
-        images: folders of test photographs, searched recursively.
-        out: folder for the tables (`results.json`, `.md`, `.csv`, `.tex`), the plot (`table1.png`, `.pdf`) and
-            `images.csv`, the figures of every image with those first where MKPN gains most.
-        models: names of shipped networks, or checkpoint files; all shipped networks by default.
-        gains: noise levels of section 3.1.
-        downsample: box-downsampling factor of the photographs.
-        crop: side of the centred crop that is evaluated; 0 takes whole images.
-        limit: evaluate only this many images; 0 takes all.
-        seed: of the test sets.
-        frames: how many frames of a burst are seen; the others become copies of the reference. With 1, what a network
-            still reaches is what it does not owe to the burst.
-        still: leave the hand motion out.
-        border: pixels removed on every side before measuring.
-        channels: `rgb`, the mean of the colour channels, or `luma`.
-        baselines: classical denoisers of the aligned burst's mean: `aligned` (that mean alone), `nlm`, `opencv` and
-            `bm3d`, the last two with the extra `baselines`. A 128x128 crop takes 0.02 s with `nlm` and `opencv` and
-            3.5 s with `bm3d` on one core.
-        against: `results.json` of an earlier run on the same bursts, with which the networks are compared.
-        title: what the tables call the test set; the folders' names by default.
-        stamp: write each network's figures into the metadata of its checkpoint.
-        device: `auto`, `cpu`, `cuda` or `mps`.
-        threads: CPU threads; 0 keeps PyTorch's choice.
-    """
-
-    images: tuple[Path, ...]
-    out: Path
-    models: tuple[str, ...] = ()
-    gains: tuple[int, ...] = (1, 2, 4, 8)
-    downsample: int = 1
-    crop: int = 0
-    limit: int = 0
-    seed: int = 0
-    frames: int = 8
-    still: bool = False
-    border: int = 8
-    channels: Literal["rgb", "luma"] = "rgb"
-    baselines: tuple[Literal["aligned", "nlm", "opencv", "bm3d"], ...] = ()
-    against: Path | None = None
-    title: str = ""
-    stamp: bool = False
-    device: str = "auto"
-    threads: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.images:
-            raise ValueError("images: expected at least one folder")
-        for field in ("crop", "limit", "border", "threads"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
-        if not 1 <= self.frames <= 8:
-            raise ValueError(f"frames: expected 1 to 8, got {self.frames}")
-        if self.stamp and (self.still or self.frames < 8):
-            raise ValueError("stamp: expected figures of whole bursts in motion, got --still or fewer --frames")

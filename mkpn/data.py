@@ -24,11 +24,19 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
 
 @dataclass(frozen=True)
 class Batch:
-    """Training bursts: `frames [B,N,C,h,w]`, `clean [B,C,h,w]`, `noise_std [B,C,h,w]`, all float32."""
+    """Training bursts.
+
+    Attributes:
+        frames: `[B,N,C,h,w]` float32.
+        clean: `[B,C,h,w]` float32.
+        noise_std: `[B,C,h,w]` float32.
+        offsets: `[B,N,2]` int64, see `mkpn.burst.Burst`.
+    """
 
     frames: torch.Tensor
     clean: torch.Tensor
     noise_std: torch.Tensor
+    offsets: torch.Tensor
 
 
 def image_files(folders: Sequence[Path]) -> list[Path]:
@@ -105,8 +113,10 @@ class TrainingStream:
         self.recipe: Literal["gains", "paper"] = recipe
         self.burst = burst or BurstConfig()
 
-    def sample(self, step: int, index: int) -> tuple[NDArray[np.float32], NDArray[np.float32], Noise]:
-        """Returns noisy frames `[N,C,h,w]`, the clean reference `[C,h,w]` and the noise of one sample."""
+    def sample(
+        self, step: int, index: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], Noise]:
+        """Returns noisy frames `[N,C,h,w]`, the clean reference `[C,h,w]`, offsets `[N,2]` and noise of one sample."""
         rng = rng_for(self.seed, step, self.rank * self.batch + index)
         photograph = self.photographs[int(rng.integers(len(self.photographs)))]
         margin, side = self.burst.margin, self.patch + 2 * self.burst.margin
@@ -120,15 +130,16 @@ class TrainingStream:
         if rng.random() < 0.5:
             scene = scene.transpose(0, 2, 1)
         noise = sample_noise(rng, self.recipe)
-        windows = burst_windows(scene, sample_offsets(rng, self.burst), margin)
-        return add_noise(windows, noise, rng), windows[0], noise
+        offsets = sample_offsets(rng, self.burst)
+        windows = burst_windows(scene, offsets, margin)
+        return add_noise(windows, noise, rng), windows[0], offsets, noise
 
     def __call__(self, step: int) -> Batch:
         """Returns the batch of a step."""
-        frames, clean, noises = zip(*(self.sample(step, index) for index in range(self.batch)), strict=True)
+        frames, clean, offsets, noises = zip(*(self.sample(step, index) for index in range(self.batch)), strict=True)
         stacked = np.stack(frames)
         noise_std = np.stack([noise.std(burst[0]) for noise, burst in zip(noises, stacked, strict=True)])
-        return Batch(torch.from_numpy(stacked), torch.from_numpy(np.stack(clean)), torch.from_numpy(noise_std))
+        return Batch(*(torch.from_numpy(array) for array in (stacked, np.stack(clean), noise_std, np.stack(offsets))))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,12 +20,13 @@ from mkpn.baselines import baselines
 from mkpn.burst import Burst
 from mkpn.charts import table1_chart
 from mkpn.checkpoint import shipped_models, stamp_metrics, weights_hash
-from mkpn.config import MODELS, BurstConfig, EvaluateConfig
+from mkpn.config import MODELS, BurstConfig
 from mkpn.data import TestSet, image_files
 from mkpn.inference import Denoiser, load
 from mkpn.metrics import MetricDefinition, psnr, ssim
 from mkpn.noise import noise_for_gain
 from mkpn.processes import local_device, process_group
+from mkpn.settings import EvaluateConfig
 from mkpn.table1 import measured_on
 from mkpn.tables import Rows, csv_table, latex_table, markdown_report, spread
 

@@ -102,6 +102,7 @@ class Validation:
                 torch.stack([burst.frames for burst in bursts]),
                 torch.stack([burst.clean for burst in bursts]),
                 torch.stack([burst.noise_std for burst in bursts]),
+                torch.stack([burst.offsets for burst in bursts]),
             )
 
     def __call__(self, network: KernelPredictionNetwork) -> dict[int, float]:

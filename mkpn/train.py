@@ -24,6 +24,8 @@ from mkpn.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
 from mkpn.processes import local_device, process_group
 from mkpn.runtime import keep_large_blocks
+from mkpn.transplant import transplant_taps
+from mkpn.wiring import hold
 
 log = logging.getLogger(__name__)
 
@@ -58,10 +60,6 @@ def train(model: str, config: TrainConfig) -> Path:
 def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
     architecture = model_config(model, config.preset)
     device = local_device(config.device)
-    state = TrainingState(architecture, config, device)
-    _write_or_check_config(config.run, model, config, world, rank)
-    state.resume(config.run / "state.safetensors")
-
     photographs = load_photographs(
         config.images,
         downsample=config.downsample,
@@ -72,6 +70,10 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
     stream = TrainingStream(
         photographs, batch=config.batch, patch=config.patch, recipe=config.recipe, seed=config.seed, rank=rank
     )
+    state = TrainingState(architecture, config, device, stream)
+    _write_or_check_config(config.run, model, config, world, rank)
+    state.resume(config.run / "state.safetensors")
+
     network: torch.nn.Module = state.network
     if config.compile:
         network = torch.compile(network)  # pyright: ignore[reportAssignmentType] - a module stays a module
@@ -106,7 +108,7 @@ def _step(network: torch.nn.Module, state: TrainingState, config: TrainConfig, b
     """Takes one optimiser step and returns its loss."""
     learning_rate = _learning_rate(state.step, config)
     for group in state.optimizer.param_groups:
-        group["lr"] = learning_rate
+        group["lr"] = learning_rate * group["fraction"]
     weight = annealing_weight(state.step, config.beta, config.annealing)
     mixed = config.precision == "bfloat16"
     with torch.autocast(batch.frames.device.type, torch.bfloat16, enabled=mixed):
@@ -141,36 +143,59 @@ def _learning_rate(step: int, config: TrainConfig) -> float:
 class TrainingState:
     """Everything a run needs to go on: weights, their moving average, the optimiser, the step."""
 
-    def __init__(self, architecture: ModelConfig, config: TrainConfig, device: torch.device) -> None:
+    def __init__(
+        self, architecture: ModelConfig, config: TrainConfig, device: torch.device, stream: TrainingStream
+    ) -> None:
         self.architecture = architecture
         self.config = config
         torch.manual_seed(config.seed)
         self.network = KernelPredictionNetwork(architecture)
         self.ancestry: dict[str, Any] | None = None
         if config.init:
-            self._start_from(config.init, fresh_last=config.fresh_last)
+            self._start_from(config.init, stream)
         # Measured on two CPU cores: channels-last costs MKPN's step 10 %, because the kernels must be laid out anew.
         layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.network.to(device, memory_format=layout)  # pyright: ignore[reportCallIssue]
         self.averaged = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+        groups = self._groups(hold(self.network) if config.hold_registration else [])
+        self.parameters = [parameter for group in groups for parameter in group["params"]]
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=device.type != "mps"
+            groups,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            fused=device.type != "mps",
         )
         self.step = 0
         self.seconds = 0.0
         self._clock = time.monotonic()
 
-    def _start_from(self, path: Path, *, fresh_last: bool) -> None:
+    def _start_from(self, path: Path, stream: TrainingStream) -> None:
         donor, metadata = load_model(path)
         weights = donor.state_dict()
-        if fresh_last or donor.config != self.architecture:
+        same = donor.config == self.architecture and not self.config.fresh_last
+        if not same:
             weights = {name: tensor for name, tensor in weights.items() if not name.startswith("last.")}
         own = self.network.state_dict()
         wrong = [name for name, tensor in weights.items() if name not in own or own[name].shape != tensor.shape]
         if wrong:
             raise ValueError(f"init: {path} does not fit this network, first at {wrong[0]}; expected the same preset")
         self.network.load_state_dict(weights, strict=False)
+        if not same and not self.config.fresh_last:
+            batch = stream(0)
+            with torch.no_grad():
+                transplant_taps(self.network, donor, donor.features(batch.frames, batch.noise_std))
         self.ancestry = {"model": donor.config.name, "training": metadata["training"]}
+
+    def _groups(self, partly: list[torch.nn.Parameter]) -> list[dict[str, Any]]:
+        """The optimiser's groups: what learns as a whole, what is partly held, and the kernels."""
+        last = list(self.network.last.parameters())
+        elsewhere = {id(parameter) for parameter in (*last, *partly)}
+        whole = [p for p in self.network.parameters() if p.requires_grad and id(p) not in elsewhere]
+        groups: list[dict[str, Any]] = [{"params": whole, "fraction": 1.0}]
+        if partly:
+            # Decay would move what is held.
+            groups.append({"params": partly, "fraction": 1.0, "weight_decay": 0.0})
+        return [*groups, {"params": last, "fraction": self.config.lr_last}]
 
     def average(self, decay: float) -> None:
         """Moves the averaged weights towards the current ones; early steps weigh more, so that it has no bias."""
@@ -200,12 +225,11 @@ class TrainingState:
         for name, tensor in groups["averaged"].items():
             self.averaged[name].copy_(tensor)
         slots: dict[int, dict[str, torch.Tensor]] = {}
-        parameters = list(self.network.parameters())
         for name, tensor in groups["optimizer"].items():
             index, _, slot = name.partition("/")
             if tensor.dim():
                 # The fused optimiser walks memory: its moments must have their parameter's layout.
-                tensor = torch.empty_like(parameters[int(index)], requires_grad=False).copy_(tensor)
+                tensor = torch.empty_like(self.parameters[int(index)], requires_grad=False).copy_(tensor)
             slots.setdefault(int(index), {})[slot] = tensor
         groups_only = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": slots, "param_groups": groups_only})
@@ -261,7 +285,7 @@ def _jsonable(config: TrainConfig) -> dict[str, Any]:
 def _to(batch: Batch, device: torch.device) -> Batch:
     if device.type == "cpu":
         return batch
-    return Batch(batch.frames.to(device), batch.clean.to(device), batch.noise_std.to(device))
+    return Batch(*(tensor.to(device) for tensor in vars(batch).values()))
 
 
 def _progress(steps: int, step: int, model: str, rank: int) -> tqdm[Any]:

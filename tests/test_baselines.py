@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 import mkpn
 from mkpn.baselines import align, aligned_mean, baselines
 from mkpn.burst import Burst, make_burst, rng_for
-from mkpn.config import BASELINES, BurstConfig, EvaluateConfig
+from mkpn.config import BASELINES, BurstConfig
 from mkpn.evaluate import evaluate
 from mkpn.noise import GAINS
+from mkpn.settings import EvaluateConfig
 
 
 @pytest.fixture(scope="module")

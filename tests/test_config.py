@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mkpn.config import MODELS, BurstConfig, EvaluateConfig, ModelConfig, TrainConfig, model_config
+from mkpn.config import MODELS, BurstConfig, ModelConfig, TrainConfig, model_config
+from mkpn.settings import EvaluateConfig
 
 
 def test_ten_models_with_the_papers_kernels() -> None:

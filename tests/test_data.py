@@ -81,7 +81,7 @@ def test_two_ranks_see_what_one_process_with_the_doubled_batch_sees(stream: Trai
 
 def test_training_frames_are_real_content(stream: TrainingStream, photo: NDArray[np.uint8]) -> None:
     """Every clean patch, up to flips and transposition, is a piece of the photograph."""
-    _, clean, _ = stream.sample(0, 0)
+    _, clean, _, _ = stream.sample(0, 0)
     pixels = (clean * 255).round().astype(np.uint8).transpose(1, 2, 0)
     variants = [p[::a, ::b] for p in (pixels, pixels.transpose(1, 0, 2)) for a in (1, -1) for b in (1, -1)]
     windows = np.lib.stride_tricks.sliding_window_view(photo, (32, 32), axis=(0, 1))  # [y,x,C,32,32]

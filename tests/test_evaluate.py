@@ -20,10 +20,11 @@ from helpers import perturbed
 import mkpn
 from mkpn.burst import make_burst, rng_for
 from mkpn.checkpoint import save_model
-from mkpn.config import EvaluateConfig, model_config
+from mkpn.config import model_config
 from mkpn.data import centre_crop, image_files
 from mkpn.evaluate import Measurement, compare, evaluate, summarise
 from mkpn.noise import GAINS
+from mkpn.settings import EvaluateConfig
 from mkpn.tables import csv_table, interval_table, latex_table, markdown_table, spread, spread_table
 
 

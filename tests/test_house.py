@@ -12,12 +12,13 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mkpn"
 LAYERS = (
     {"config", "noise", "losses", "metrics", "ops", "runtime"},
-    {"burst", "network", "tiling", "processes", "table1", "charts", "curves", "tables"},
-    {"images", "baselines"},
+    {"settings", "burst", "network", "registration", "tiling", "processes", "table1", "charts", "curves", "tables"},
+    {"images", "baselines", "wiring", "transplant"},
     {"data", "checkpoint", "streaming"},
     {"inference", "journal"},
     {
         "train",
+        "register",
         "evaluate",
         "explain",
         "figures",

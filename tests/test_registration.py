@@ -1,0 +1,261 @@
+"""Networks that register: the wired measurement equals the reader, kernels follow the motion, held weights stay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import mkpn
+from mkpn.burst import Burst, make_burst, rng_for
+from mkpn.checkpoint import load_model
+from mkpn.config import BurstConfig, ModelConfig, TrainConfig, model_config
+from mkpn.network import KernelPredictionNetwork
+from mkpn.noise import noise_for_gain
+from mkpn.ops import local_conv
+from mkpn.register import register
+from mkpn.registration import INDICATORS, Reader, probabilities, true_probabilities, within_reach
+from mkpn.settings import RegisterConfig
+from mkpn.train import train
+from mkpn.transplant import transplant_taps
+from mkpn.wiring import evidence_of, held_rows, wire_evidence, wire_reader
+
+
+def wired(name: str = "kpn-l5", seed: int = 0) -> tuple[KernelPredictionNetwork, Reader]:
+    torch.manual_seed(seed)
+    network, reader = KernelPredictionNetwork(model_config(name)), Reader()
+    wire_evidence(network)
+    wire_reader(network, reader)
+    return network.eval(), reader
+
+
+def plane(height: int, width: int, offsets: list[tuple[int, int]]) -> torch.Tensor:
+    """A burst `[1,8,3,H,W]` of a scene whose brightness rises evenly, so that the evidence is the same everywhere."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    frames = [0.2 + 0.002 * (x + dx) + 0.001 * (y + dy) for dx, dy in offsets]
+    return torch.stack(frames)[None, :, None].expand(-1, -1, 3, -1, -1).contiguous().float()
+
+
+OFFSETS = [(0, 0), (1, 0), (-2, 1), (0, 2), (2, -2), (-1, -1), (0, 0), (2, 1)]
+
+
+def test_the_network_says_what_the_reader_says() -> None:
+    network, reader = wired()
+    frames = plane(192, 192, OFFSETS)
+    noise = torch.full((1, 3, 192, 192), 0.05)
+    with torch.inference_mode():
+        evidence, scene = evidence_of(network, frames, noise)
+        expected = reader(evidence[:, :, 6, 6], scene[:, None, 6, 6].expand(-1, 7, -1))[0]
+        # The four features around the centre of that place: the scene's brightness rises, and the reader sees it.
+        head = network.features(frames, noise)[0, :, 51:53, 51:53].mean((1, 2))
+    carried = head[-7 * INDICATORS :].view(7, INDICATORS)
+    assert expected.abs().max() > 0.05
+    torch.testing.assert_close(carried, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_evidence_tells_the_displacement_along_the_gradient() -> None:
+    """Brightness constancy: the difference of both rectified sums is proportional to `d . gradient`."""
+    network, _ = wired()
+    steps = [-2, -1, 0, 1, 2]
+    frames = plane(192, 192, [(0, 0), *((step, 0) for step in steps), (0, 0), (0, 0)])
+    with torch.inference_mode():
+        evidence, scene = evidence_of(network, frames, torch.full((1, 3, 192, 192), 0.05))
+    at = evidence[0, :5, 6, 6]
+    signed = 2 * (at[:, 0] - at[:, 1]) - 2 * 0.7 * scene[0, 6, 6, 0]
+    ratio = (signed / scene[0, 6, 6, 0]).tolist()
+    # The scene rises to the right by one unit per pixel: a quarter-resolution pixel is four pixels.
+    assert ratio == pytest.approx([2 * step / 4 for step in steps], abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["kpn-l3", "kpn-l11", "mkpn"])
+def test_perfect_indicators_make_shifted_deltas(name: str) -> None:
+    network, _ = wired(name)
+    offsets = torch.tensor(OFFSETS)[1:]
+    vertical, horizontal = true_probabilities(offsets)
+    features = torch.zeros(1, network.last.in_channels, 3, 3)
+    indicators = torch.cat((vertical, horizontal.cumsum(-1)[:, :-1]), -1)
+    features[0, -7 * INDICATORS :] = indicators.flatten()[:, None, None]
+    with torch.inference_mode():
+        coeffs = network.coefficients(features)[0, ..., 1, 1]
+    for size, first in zip(network.config.sizes, network.config.first_taps, strict=True):
+        taps = coeffs[1:, :, first : first + size]
+        for (dx, dy), (v, h) in zip(offsets.tolist(), taps, strict=True):
+            for factor, step in ((v, dy), (h, dx)):
+                expected = torch.zeros(size)
+                if abs(step) <= size // 2:
+                    expected[size // 2 - step] = 1
+                torch.testing.assert_close(factor, expected)
+
+
+def test_probabilities_and_their_truth() -> None:
+    vertical, horizontal = true_probabilities(torch.tensor([[1, -2], [0, 3]]))
+    assert vertical.tolist() == [[1, 0, 0, 0, 0], [0, 0, 0, 0, 0]]
+    assert horizontal.tolist() == [[0, 0, 0, 1, 0], [0, 0, 1, 0, 0]]
+    assert within_reach(torch.tensor([[2, -2], [0, 3], [-3, 0]])).tolist() == [True, False, False]
+    v, h = probabilities(torch.tensor([0.1, 0.2, 0.3, 0.4, 0.0, 0.1, 0.3, 0.6, 1.0]))
+    assert v.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.0])
+    assert h.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.0])
+
+
+def test_a_small_registration_beats_chance_and_repeats(photo_folder: Path, tmp_path: Path) -> None:
+    config = RegisterConfig(
+        images=(photo_folder,),
+        out=tmp_path / "a.safetensors",
+        downsample=1,
+        bursts=96,
+        patches=(64,),
+        steps=600,
+        batch=256,
+        threads=1,
+    )
+    figures = register(config)
+    assert min(figures["accuracy_x"], figures["accuracy_y"]) > 0.5  # chance: 0.2
+    assert figures["left_out"] < figures["kept"] - 0.3
+    assert register(replace(config, out=tmp_path / "b.safetensors")) == figures
+    (one, meta), (two, _) = load_model(config.out), load_model(tmp_path / "b.safetensors")
+    assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
+    assert meta["training"]["registration"]["accuracy_x"] == figures["accuracy_x"]
+
+
+def test_too_narrow_a_network_says_so() -> None:
+    with pytest.raises(ValueError, match="registration: expected more than 63 channels in the head, got 16"):
+        wire_evidence(KernelPredictionNetwork(model_config("kpn-l1", "paper")))
+
+
+@pytest.mark.parametrize("field", ["bursts", "patches", "out", "images"])
+def test_registration_settings_are_checked(field: str, tmp_path: Path) -> None:
+    good = RegisterConfig(images=(tmp_path,), out=tmp_path / "x.safetensors")
+    wrong = {"bursts": 0, "patches": (40,), "out": tmp_path / "x.pt", "images": ()}
+    with pytest.raises(ValueError, match=f"{field}: expected"):
+        replace(good, **{field: wrong[field]})
+
+
+def test_held_weights_stay_bit_for_bit(photo_folder: Path, tmp_path: Path) -> None:
+    config = TrainConfig(
+        images=(photo_folder,),
+        run=tmp_path / "run",
+        downsample=1,
+        batch=2,
+        patch=32,
+        steps=4,
+        warmup=1,
+        beta=0,
+        init=tmp_path / "start.safetensors",
+        hold_registration=True,
+        lr_last=0.3,
+        device="cpu",
+        threads=1,
+    )
+    network, _ = wired("kpn-l11")
+    mkpn.checkpoint.save_model(config.init, network.config, network.state_dict(), {})  # pyright: ignore[reportArgumentType]
+    before, _ = load_model(config.init)  # pyright: ignore[reportArgumentType]
+    after, meta = load_model(train("mkpn", config))
+    held, (old, new) = held_rows(before), (before.state_dict(), after.state_dict())
+    for name, rows in held.items():
+        for kind in ("weight", "bias"):
+            assert torch.equal(old[f"{name}.{kind}"][rows], new[f"{name}.{kind}"][rows]), name
+    assert {name.split(".")[0] for name in held} == {"encoder", "decoder"}
+    for name in ("encoder.0.0", "encoder.1.4", "head.0"):
+        free = ~held.get(name, torch.zeros(len(old[f"{name}.bias"]), dtype=torch.bool))
+        assert not torch.equal(old[f"{name}.weight"][free], new[f"{name}.weight"][free]), name
+    assert meta["training"]["started_from"]["model"] == "kpn-l11"
+
+
+def coefficients(network: KernelPredictionNetwork, features: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return network.coefficients(features)
+
+
+@pytest.fixture(scope="module")
+def donor() -> tuple[KernelPredictionNetwork, torch.Tensor]:
+    torch.manual_seed(0)
+    network = KernelPredictionNetwork(model_config("kpn-l11"))
+    torch.nn.init.normal_(network.last.weight, std=0.05)
+    return network, torch.rand(2, 64, 6, 6)
+
+
+@pytest.mark.parametrize("name", ["kpn-l3", "kpn-l25", "mkpn"])
+def test_transplanted_factors_are_the_donors_centres(
+    donor: tuple[KernelPredictionNetwork, torch.Tensor], name: str
+) -> None:
+    source, features = donor
+    network = KernelPredictionNetwork(model_config(name))
+    transplant_taps(network, source, features)
+    theirs, ours = coefficients(source, features), coefficients(network, features)
+    for size, first in zip(network.config.sizes, network.config.first_taps, strict=True):
+        taps = ours[:, :, :, first : first + size]
+        if size <= 11:
+            torch.testing.assert_close(taps, theirs[:, :, :, (11 - size) // 2 : (11 + size) // 2])
+        else:
+            frames = torch.rand(2, 8, 3, 12, 12)
+            expected = local_conv(frames, theirs, (11,), backend="reference")
+            torch.testing.assert_close(local_conv(frames, ours, (size,), backend="reference"), expected)
+
+
+def test_transplanted_full_kernels_are_the_product_to_first_order(
+    donor: tuple[KernelPredictionNetwork, torch.Tensor],
+) -> None:
+    source, features = donor
+    network = KernelPredictionNetwork(model_config("kpn"))
+    transplant_taps(network, source, features)
+
+    def both(scale: float) -> tuple[torch.Tensor, torch.Tensor]:
+        mean = features.mean((0, 2, 3))[None, :, None, None]
+        x = mean + scale * (features - mean)
+        v, h = coefficients(source, x)[:, :, :, 3:8, 1:-1, 1:-1].unbind(2)
+        return coefficients(network, x)[..., 1:-1, 1:-1].unflatten(2, (5, 5)), v[:, :, :, None] * h[:, :, None]
+
+    same, product = both(0)
+    torch.testing.assert_close(same, product, atol=1e-5, rtol=1e-4)
+    (near, near_product), (far, far_product) = both(0.1), both(1)
+    assert (near - near_product).abs().max() < 0.02 * (far - far_product).abs().max()
+
+
+def test_only_a_separable_donor_of_the_same_head_will_do() -> None:
+    full, thin = KernelPredictionNetwork(model_config("kpn")), model_config("kpn-l3")
+    features = torch.rand(1, 64, 4, 4)
+    with pytest.raises(ValueError, match="expected a separable network"):
+        transplant_taps(KernelPredictionNetwork(thin), full, features)
+    other = ModelConfig(name="x", sizes=(3,), head_width=32)
+    with pytest.raises(ValueError, match="64 features before its last convolution, got x with 32"):
+        transplant_taps(KernelPredictionNetwork(thin), KernelPredictionNetwork(other), features)
+
+
+@pytest.fixture(scope="module")
+def moving(photo: NDArray[np.uint8]) -> Burst:
+    """A burst at gain 1 whose frames are all within reach, in every direction."""
+    scene = np.ascontiguousarray(photo[20:276, 60:380].transpose(2, 0, 1).astype(np.float32) / 255)
+    return make_burst(scene, noise_for_gain(1), rng_for(5), BurstConfig(rate=0))
+
+
+@pytest.mark.parametrize("name", ["kpn-l5", "kpn-l25", "mkpn"])
+def test_shipped_kernels_follow_the_motion(name: str, moving: Burst) -> None:
+    """The centre of each frame's kernel lies where the reference's pixel is: at minus the frame's offset."""
+    result = mkpn.load(name, device="cpu")(moving)
+    found: list[torch.Tensor] = []
+    for y in range(40, result.image.shape[1] - 40, 40):
+        for x in range(40, result.image.shape[2] - 40, 40):
+            kernels = mkpn.explain.probe(result, x, y).fused  # [N,K,K]
+            side = kernels.shape[-1]
+            weight = kernels.clamp_min(0)
+            places = torch.arange(side) - side // 2
+            total = weight.sum((1, 2))
+            found.append(
+                torch.stack(((weight.sum(1) * places).sum(1) / total, (weight.sum(2) * places).sum(1) / total), 1)
+            )
+    error = torch.stack(found)[:, 1:] + moving.offsets[1:]
+    assert error.abs().median() < 0.5, name
+    assert (error.abs() < 1).float().mean() > 0.9, name
+
+
+@pytest.mark.parametrize("name", ["kpn-l5", "kpn-l25", "mkpn"])
+def test_shipped_networks_need_the_burst(name: str, moving: Burst) -> None:
+    """Seven copies of the reference in the place of the other frames cost more than 2 dB."""
+    model = mkpn.load(name, device="cpu")
+    alone = replace(moving, frames=moving.frames[:1].expand(8, -1, -1, -1).contiguous())
+    whole, hidden = (mkpn.psnr(model(burst).image, burst.clean) for burst in (moving, alone))
+    assert whole > hidden + 2
