@@ -15,8 +15,9 @@ from mkpn.network import KernelPredictionNetwork
 def transplant_taps(network: KernelPredictionNetwork, donor: KernelPredictionNetwork, features: Tensor) -> None:
     """Starts the last convolution from another network's: every kernel is the centre of the donor's largest one.
 
-    A full kernel is a product of factors, which no linear layer makes of the features: it gets the product's
-    first-order expansion around the factors' means.
+    All kernels of a size are scaled alike, so that they keep the brightness that lies beyond that centre. A full
+    kernel is a product of factors, which no linear layer makes of the features: it gets the product's first-order
+    expansion around the factors' means.
 
     Args:
         network: whose last convolution is written.
@@ -36,25 +37,35 @@ def transplant_taps(network: KernelPredictionNetwork, donor: KernelPredictionNet
     first, side = source.first_taps[source.sizes.index(max(source.sizes))], max(source.sizes)
     values = [donor.last.weight.flatten(1), cast(Tensor, donor.last.bias)[:, None], mean[:, None]]
     table = torch.cat(values, 1).unflatten(0, (source.frames, 2, sum(source.sizes)))[:, :, first : first + side]
-    rows: list[Tensor] = []
+    centres = [_centre(table, size) for size in config.sizes]
     if config.separable:
-        rows = [_centre(table, size) for size in config.sizes]
-        result = torch.cat(rows, 2).flatten(0, 2)
+        result = torch.cat(centres, 2).flatten(0, 2)
     else:
-        for size in config.sizes:
-            vertical, horizontal = _centre(table, size).unbind(1)  # [N,K,...]
-            v, h = vertical[:, :, None], horizontal[:, None]
-            product = v * h[..., -1:] + v[..., -1:] * h
-            product[..., -2] -= v[..., -1] * h[..., -1]
-            rows.append(product.flatten(1, 2))
-        result = torch.cat(rows, 1).flatten(0, 1)
+        result = torch.cat([_product(centre) for centre in centres], 1).flatten(0, 1)
     network.last.weight.copy_(result[:, :-2].view_as(network.last.weight))
     cast(Tensor, network.last.bias).copy_(result[:, -2])
 
 
 def _centre(table: Tensor, size: int) -> Tensor:
-    """The central `size` taps of `[N,2,K,...]`, zeros beyond them."""
+    """The central `size` taps of `[N,2,K,...]`, zeros beyond them, with the weight of all taps."""
     margin = (size - table.shape[2]) // 2
-    if margin > 0:
+    if margin >= 0:
         return functional.pad(table, (0, 0, margin, margin))
-    return table[:, :, -margin : table.shape[2] + margin]
+    centre = table[:, :, -margin : table.shape[2] + margin]
+    # By the mean kernels, whose weight has hardly the other sign.
+    scale = (_weight(table) / _weight(centre)).clamp(0.1, 10)
+    return centre * scale.sqrt()
+
+
+def _weight(table: Tensor) -> Tensor:
+    """The sum of all frames' mean kernels."""
+    return table[..., -1].sum(2).prod(1).sum()
+
+
+def _product(factors: Tensor) -> Tensor:
+    """The first-order expansion of the outer products of `[N,2,K,...]`: `[N,K*K,...]`."""
+    vertical, horizontal = factors.unbind(1)
+    v, h = vertical[:, :, None], horizontal[:, None]
+    product = v * h[..., -1:] + v[..., -1:] * h
+    product[..., -2] -= v[..., -1] * h[..., -1]
+    return product.flatten(1, 2)
