@@ -13,9 +13,10 @@ from mkpn.network import KernelPredictionNetwork
 
 @torch.no_grad()
 def transplant_taps(network: KernelPredictionNetwork, donor: KernelPredictionNetwork, features: Tensor) -> None:
-    """Starts the last convolution from another network's: every kernel is the centre of the donor's largest one.
+    """Starts the last convolution from another network's: the largest kernel is the centre of the donor's largest one.
 
-    All kernels of a size are scaled alike, so that they keep the brightness that lies beyond that centre. A full
+    It is scaled by one factor, so that it keeps the brightness that lies beyond that centre. In a network of several
+    sizes it stands for all of them at first, and the others start from nothing: the fused kernel is the donor's. A full
     kernel is a product of factors, which no linear layer makes of the features: it gets the product's first-order
     expansion around the factors' means.
 
@@ -38,6 +39,12 @@ def transplant_taps(network: KernelPredictionNetwork, donor: KernelPredictionNet
     values = [donor.last.weight.flatten(1), cast(Tensor, donor.last.bias)[:, None], mean[:, None]]
     table = torch.cat(values, 1).unflatten(0, (source.frames, 2, sum(source.sizes)))[:, :, first : first + side]
     centres = [_centre(table, size) for size in config.sizes]
+    for size, centre in zip(config.sizes, centres, strict=True):
+        if size == max(config.sizes):
+            centre *= len(config.sizes) ** 0.5
+        else:
+            # One factor alone makes no kernel, but lets it grow.
+            centre[:, 0] = 0
     if config.separable:
         result = torch.cat(centres, 2).flatten(0, 2)
     else:
