@@ -237,7 +237,9 @@ def _checkpoints(models: tuple[str, ...]) -> dict[str, Path]:
         if model in shipped:
             paths[model] = shipped[model]
         elif model.endswith(".safetensors"):
-            paths[Path(model).stem] = Path(model)
+            # Runs of one network have files of one name.
+            stem = Path(model).stem
+            paths[model if stem in paths else stem] = Path(model)
         else:
             raise ValueError(f"models: expected names of {', '.join(MODELS)} or .safetensors files, got {model!r}")
     return paths

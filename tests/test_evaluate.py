@@ -82,6 +82,17 @@ def test_evaluation_is_the_mean_of_the_images(photo_folder: Path, tmp_path: Path
     }
 
 
+def test_two_files_of_one_name_are_two_rows(config: EvaluateConfig, networks: Path, tmp_path: Path) -> None:
+    network = perturbed(model_config("mkpn"), seed=1)
+    other = tmp_path / "run" / "mkpn.safetensors"
+    save_model(other, network.config, network.state_dict(), {})
+    models = (str(networks / "mkpn.safetensors"), str(other))
+    report = evaluate(replace(config, models=models, gains=(4,), limit=1))
+    psnr = {row["model"]: row["psnr"] for row in report["rows"]}
+    assert set(psnr) == {"noisy", "mean", "mkpn", str(other)}
+    assert psnr["mkpn"] != psnr[str(other)]
+
+
 def measurements(**models: list[float]) -> list[Measurement]:
     return [Measurement(m, 4, str(i), v, v / 40) for m, values in models.items() for i, v in enumerate(values)]
 
