@@ -113,17 +113,22 @@ def size_plot(
 
 
 def kernel_grid(
-    by_size: Mapping[int, NDArray[np.float32]], fused: NDArray[np.float32], theme: Theme = "light"
+    by_size: Mapping[int, NDArray[np.float32]],
+    fused: NDArray[np.float32],
+    theme: Theme = "light",
+    offsets: Sequence[tuple[int, int]] | None = None,
 ) -> bytes:
     """Draws all kernels of one pixel (Fig. 2): a row for each size and one for the fused kernel, a column per frame.
 
     Every kernel fills a box of about the same size. One colour scale, symmetric about zero, serves all of them.
-    Weights are printed in kernels of up to 5x5; below each box stands the sum of its weights.
+    Weights are printed in kernels of up to 5x5; below each box stands the sum of its weights. With offsets, a frame
+    marks the weight of the true place: where frame `i` shows what the reference shows at this pixel.
 
     Args:
         by_size: for each side K the kernels `[N,K,K]`.
         fused: `[N,K,K]` with the largest K (Eq. 3).
         theme: ink for a light or a dark page.
+        offsets: (x, y) of each frame in pixels, see `mkpn.burst.Burst`.
 
     Returns:
         A PNG file.
@@ -132,13 +137,16 @@ def kernel_grid(
     rows = [(f"{size}×{size}", kernels) for size, kernels in sorted(by_size.items())]
     if len(rows) > 1:
         rows.append(("fused", fused))
-    left, top, pitch, line, box = 130, 44, 226, 252, 210
+    left, top, pitch, line, box = 130, 44 if offsets is None else 76, 226, 252, 210
     limit = symmetric_limit([kernels for _, kernels in rows])
     canvas = Image.new("RGBA", (left + pitch * len(fused) + 130, max(top + line * len(rows), 300)))
     draw = ImageDraw.Draw(canvas)
     for column in range(len(fused)):
         name = f"frame {column}" if column else "reference"
-        draw.text((left + pitch * column + box // 2, top // 2), name, ink.text, _font(24), anchor="mm")
+        draw.text((left + pitch * column + box // 2, 22), name, ink.text, _font(24), anchor="mm")
+        if offsets is not None and column:
+            moved = "moved {:+d}, {:+d}".format(*offsets[column]).replace("-", "−").replace("+0", "0")
+            draw.text((left + pitch * column + box // 2, 54), moved, ink.faint, _font(20), anchor="mm")
     for row, (label, kernels) in enumerate(rows):
         y = top + line * row
         draw.text((left - 18, y + box // 2), label, ink.text, _font(24), anchor="rm")
@@ -146,6 +154,8 @@ def kernel_grid(
             x = left + pitch * column
             cell = box // len(kernel)
             _draw_kernel(draw, kernel, (x, y), cell, limit, ink, numbers=len(kernel) <= 5)
+            if offsets is not None:
+                _mark_place(draw, (x, y), cell, len(kernel), offsets[column], ink)
             draw.text(
                 (x + box // 2, y + box + 18),
                 f"Σ {kernel.sum():.3f}".replace("-", "−"),
@@ -223,6 +233,16 @@ def _draw_kernel(
             draw.text((x + cell // 2, y + cell // 2), text, text_ink, font, anchor="mm")
     side = cell * len(kernel)
     draw.rectangle((corner[0] - 1, corner[1] - 1, corner[0] + side, corner[1] + side), outline=ink.line, width=1)
+
+
+def _mark_place(
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], cell: int, size: int, offset: tuple[int, int], ink: _Ink
+) -> None:
+    """Frames the weight of the pixel that shows what the reference shows, if the kernel reaches it."""
+    column, row = (size // 2 - moved for moved in offset)
+    if 0 <= column < size and 0 <= row < size:
+        x, y = corner[0] + column * cell, corner[1] + row * cell
+        draw.rectangle((x - 2, y - 2, x + cell + 1, y + cell + 1), outline=ink.accent, width=4)
 
 
 def _color_bar(draw: ImageDraw.ImageDraw, corner: tuple[int, int], height: int, limit: float, ink: _Ink) -> None:

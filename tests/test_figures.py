@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageColor
 
 from mkpn import figures
 from mkpn.noise import GAINS, Noise
@@ -72,6 +72,25 @@ def test_each_weight_has_its_colour(size: int) -> None:
     other = decode(figures.kernel_numbers(-kernel, 2.0))
     assert has_color(other, figures.signed_colors(np.array(-1, np.float32), 2.0))
     assert not np.array_equal(pixels, other)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_the_true_place_is_framed(theme: figures.Theme) -> None:
+    """Frame 2 shows the scene one pixel to the right and two below: its weight is one to the left and two above."""
+    by_size = {5: np.zeros((3, 5, 5), np.float32)}
+    accent = np.array(ImageColor.getrgb(figures._INKS[theme].accent))
+    offsets = [(0, 0), (3, 0), (1, 2)]
+    pixels = decode(figures.kernel_grid(by_size, by_size[5], theme, offsets))
+    ys, xs = np.nonzero((pixels[..., :3] == accent).all(-1) & (pixels[..., 3] == 255))
+    left, top, pitch, cell = 130, 76, 226, 42
+    # Frame 1 is out of reach.
+    assert not ((xs >= left + pitch - 2) & (xs < left + 2 * pitch - 16)).any()
+    for frame, (column, row) in ((0, (2, 2)), (2, (1, 0))):
+        mine = xs >= left + pitch * frame - 2
+        mine &= xs < left + pitch * frame + 5 * cell + 2
+        centre = (xs[mine].min() + xs[mine].max()) / 2, (ys[mine].min() + ys[mine].max()) / 2
+        assert centre == pytest.approx((left + pitch * frame + (column + 0.5) * cell, top + (row + 0.5) * cell), abs=1)
+    assert not has_color(decode(figures.kernel_grid(by_size, by_size[5], theme)), accent)
 
 
 def test_one_scale_for_all_kernels() -> None:

@@ -160,7 +160,8 @@ class Handlers:
         x, y = run.crop.pixel
         kernels = probe(pane.result, x, y)
         theme = _theme(dark)
-        grid = _picture(figures.kernel_grid(kernels.by_size, kernels.fused, theme))
+        offsets = [(int(x), int(y)) for x, y in run.burst.offsets.tolist()]
+        grid = _picture(figures.kernel_grid(kernels.by_size, kernels.fused, theme, offsets))
         numbers = _picture(figures.kernel_numbers(kernels.fused[frame], theme=theme))
         return grid, numbers, views.kernel_caption(run, pane, kernels, frame)
 

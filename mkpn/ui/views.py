@@ -218,7 +218,8 @@ def kernel_caption(run: Run, pane: Pane, kernels: PixelKernels, frame: int) -> s
     which = "the reference frame" if frame == 0 else f"frame {frame}"
     return (
         f'<p class="caption"><b>{pane.label}</b> at pixel x {x}, y {y}. One colour scale, symmetric about zero, for '
-        "all kernels of the upper figure; Σ is the sum of a kernel's weights. Below: the fused kernel of "
+        "all kernels of the upper figure; Σ is the sum of a kernel's weights. A frame marks the weight of the true "
+        "place, where a moved frame shows this very pixel, if the kernel reaches it. Below: the fused kernel of "
         f"{which} with all weights.</p>"
         '<div class="scroll" tabindex="0" role="region" aria-label="Share of every frame">'
         '<table class="results weights">'
