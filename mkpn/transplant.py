@@ -13,12 +13,12 @@ from mkpn.network import KernelPredictionNetwork
 
 @torch.no_grad()
 def transplant_taps(network: KernelPredictionNetwork, donor: KernelPredictionNetwork, features: Tensor) -> None:
-    """Starts the last convolution from another network's: the largest kernel is the centre of the donor's largest one.
+    """Starts the last convolution from another network's: every kernel is the centre of the donor's largest one.
 
-    It is scaled by one factor, so that it keeps the brightness that lies beyond that centre. In a network of several
-    sizes it stands for all of them at first, and the others start from nothing: the fused kernel is the donor's. A full
-    kernel is a product of factors, which no linear layer makes of the features: it gets the product's first-order
-    expansion around the factors' means.
+    All kernels of a size are scaled by one factor, so that they keep the brightness that lies beyond that centre. In a
+    network of several sizes, those whose centre holds less than half of the donor's weight start from nothing, and the
+    others stand for them. A full kernel is a product of factors, which no linear layer makes of the features: it gets
+    the product's first-order expansion around the factors' means.
 
     Args:
         network: whose last convolution is written.
@@ -39,9 +39,11 @@ def transplant_taps(network: KernelPredictionNetwork, donor: KernelPredictionNet
     values = [donor.last.weight.flatten(1), cast(Tensor, donor.last.bias)[:, None], mean[:, None]]
     table = torch.cat(values, 1).unflatten(0, (source.frames, 2, sum(source.sizes)))[:, :, first : first + side]
     centres = [_centre(table, size) for size in config.sizes]
-    for size, centre in zip(config.sizes, centres, strict=True):
-        if size == max(config.sizes):
-            centre *= len(config.sizes) ** 0.5
+    held = [float(_weight(centre) / _weight(table)) for centre in centres]
+    strong = [weight >= min(0.5, max(held)) for weight in held]
+    for centre, weight, chosen in zip(centres, held, strong, strict=True):
+        if chosen:
+            centre *= (len(centres) / sum(strong) / min(10.0, max(0.1, weight))) ** 0.5
         else:
             # One factor alone makes no kernel, but lets it grow.
             centre[:, 0] = 0
@@ -54,14 +56,11 @@ def transplant_taps(network: KernelPredictionNetwork, donor: KernelPredictionNet
 
 
 def _centre(table: Tensor, size: int) -> Tensor:
-    """The central `size` taps of `[N,2,K,...]`, zeros beyond them, with the weight of all taps."""
+    """The central `size` taps of `[N,2,K,...]`, zeros beyond them."""
     margin = (size - table.shape[2]) // 2
     if margin >= 0:
         return functional.pad(table, (0, 0, margin, margin))
-    centre = table[:, :, -margin : table.shape[2] + margin]
-    # By the mean kernels, whose weight has hardly the other sign.
-    scale = (_weight(table) / _weight(centre)).clamp(0.1, 10)
-    return centre * scale.sqrt()
+    return table[:, :, -margin : table.shape[2] + margin].clone()
 
 
 def _weight(table: Tensor) -> Tensor:

@@ -186,21 +186,38 @@ def test_transplanted_factors_are_the_donors_centres(
     network = KernelPredictionNetwork(model_config(name))
     transplant_taps(network, source, features)
     theirs, ours = coefficients(source, features), coefficients(network, features)
-    sizes = network.config.sizes
-    if max(sizes) >= 11:
-        # The same image; no factor that could learn is without a gradient.
-        frames = torch.rand(2, 8, 3, 12, 12)
-        expected = local_conv(frames, theirs, (11,), backend="reference")
-        torch.testing.assert_close(local_conv(frames, ours, sizes, backend="reference"), expected)
-        assert all(
-            ours[:, :, 1, first : first + size].any()
-            for size, first in zip(sizes, network.config.first_taps, strict=True)
-        )
-    else:
-        centre = theirs[:, :, :, (11 - sizes[0]) // 2 : (11 + sizes[0]) // 2]
-        scale = (ours / centre).median()
-        torch.testing.assert_close(ours, scale * centre)
-        assert scale > 0
+    for size, first in zip(network.config.sizes, network.config.first_taps, strict=True):
+        taps = ours[:, :, :, first : first + size]
+        if size <= 11:
+            # In each factor, for one without weight keeps the other.
+            centre = theirs[:, :, :, (11 - size) // 2 : (11 + size) // 2]
+            for part in range(2):
+                scale = (taps / centre)[:, :, part].median()
+                torch.testing.assert_close(taps[:, :, part], scale * centre[:, :, part])
+                assert scale > 0 or (part == 0 and size < 11)
+        else:
+            frames = torch.rand(2, 8, 3, 12, 12)
+            expected = local_conv(frames, theirs, (11,), backend="reference")
+            torch.testing.assert_close(local_conv(frames, ours, (size,), backend="reference"), expected)
+
+
+def test_sizes_that_cannot_hold_the_donors_kernels_start_from_nothing() -> None:
+    """The donor shifts every frame by two pixels: sides 1 and 3 have no kernel yet, but a factor that lets it grow."""
+    source, network = KernelPredictionNetwork(model_config("kpn-l11")), KernelPredictionNetwork(model_config("mkpn"))
+    with torch.no_grad():
+        source.last.bias.copy_(source.last.bias.view(16, 11).roll(2, 1).flatten() + 0.01)  # pyright: ignore
+    features = torch.rand(1, 64, 8, 8)
+    transplant_taps(network, source, features)
+    coeffs = coefficients(network, features)[:, :, :, :, 4, 4]
+    first = network.config.first_taps[2]
+    assert coeffs[:, :, 0, :first].abs().max() == 0
+    assert coeffs[:, :, 1, :first].abs().min() > 0
+    assert coeffs[:, :, :, first:].abs().min() > 0
+    frames = torch.rand(1, 8, 3, 16, 16)
+    images = [
+        local_conv(frames, coefficients(n, features), n.config.sizes, backend="reference") for n in (source, network)
+    ]
+    torch.testing.assert_close(*images, atol=0.1, rtol=0)
 
 
 def test_transplanted_full_kernels_are_the_product_to_first_order(
