@@ -100,7 +100,7 @@ def steps_in_line(training: dict[str, Any] | None) -> int:
     """Steps of a run and of all those that its weights come from."""
     if training is None:
         return 0
-    before = training["started_from"]
+    before = training.get("started_from")
     return training["steps_done"] + steps_in_line(before["training"] if before else None)
 
 

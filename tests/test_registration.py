@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import mkpn
 from mkpn.burst import Burst, make_burst, rng_for
-from mkpn.checkpoint import load_model
+from mkpn.checkpoint import load_model, read_tensors, save_model
 from mkpn.config import MODELS, BurstConfig, ModelConfig, TrainConfig, model_config
 from mkpn.network import KernelPredictionNetwork
 from mkpn.noise import noise_for_gain
@@ -134,8 +134,13 @@ def test_registration_settings_are_checked(field: str, tmp_path: Path) -> None:
         replace(good, **{field: wrong[field]})
 
 
-def test_held_weights_stay_bit_for_bit(photo_folder: Path, tmp_path: Path) -> None:
-    config = TrainConfig(
+@pytest.fixture
+def holding(photo_folder: Path, tmp_path: Path) -> TrainConfig:
+    """Four steps from a start that registers."""
+    network, _ = wired("kpn-l11")
+    start = tmp_path / "start.safetensors"
+    save_model(start, network.config, network.state_dict(), {})
+    return TrainConfig(
         images=(photo_folder,),
         run=tmp_path / "run",
         downsample=1,
@@ -144,16 +149,19 @@ def test_held_weights_stay_bit_for_bit(photo_folder: Path, tmp_path: Path) -> No
         steps=4,
         warmup=1,
         beta=0,
-        init=tmp_path / "start.safetensors",
+        init=start,
         hold_registration=True,
         lr_last=0.3,
+        checkpoint_every=1,
         device="cpu",
         threads=1,
     )
-    network, _ = wired("kpn-l11")
-    mkpn.checkpoint.save_model(config.init, network.config, network.state_dict(), {})  # pyright: ignore[reportArgumentType]
-    before, _ = load_model(config.init)  # pyright: ignore[reportArgumentType]
-    after, meta = load_model(train("mkpn", config))
+
+
+def test_held_weights_stay_bit_for_bit(holding: TrainConfig) -> None:
+    assert holding.init is not None
+    before, _ = load_model(holding.init)
+    after, meta = load_model(train("mkpn", holding))
     held, (old, new) = held_rows(before), (before.state_dict(), after.state_dict())
     for name, rows in held.items():
         for kind in ("weight", "bias"):
@@ -163,6 +171,43 @@ def test_held_weights_stay_bit_for_bit(photo_folder: Path, tmp_path: Path) -> No
         free = ~held.get(name, torch.zeros(len(old[f"{name}.bias"]), dtype=torch.bool))
         assert not torch.equal(old[f"{name}.weight"][free], new[f"{name}.weight"][free]), name
     assert meta["training"]["started_from"]["model"] == "kpn-l11"
+
+
+def test_a_run_that_holds_resumes_bit_for_bit(holding: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mkpn import train as module
+
+    straight = train("kpn-l5", replace(holding, run=holding.run / "straight"))
+    real_step, calls = module._step, []
+
+    def failing_step(*args: object) -> float:
+        calls.append(None)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real_step(*args)  # pyright: ignore[reportArgumentType]
+
+    again = replace(holding, run=holding.run / "again")
+    monkeypatch.setattr(module, "_step", failing_step)
+    with pytest.raises(KeyboardInterrupt):
+        train("kpn-l5", again)
+    monkeypatch.setattr(module, "_step", real_step)
+    (one, _), (two, _) = (
+        read_tensors(path.parent / "state.safetensors") for path in (straight, train("kpn-l5", again))
+    )
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_last_convolution_has_a_learning_rate_of_its_own(holding: TrainConfig) -> None:
+    """One step of Adam moves every weight by its learning rate."""
+    config = replace(holding, steps=1, ema=0.0, lr=1e-3, weight_decay=0.0, lr_last=0.25, clip=1e6)
+    run = train("kpn-l11", config).parent
+    after = {
+        name.removeprefix("weights/"): tensor for name, tensor in read_tensors(run / "state.safetensors")[0].items()
+    }
+    assert holding.init is not None
+    before = load_model(holding.init)[0].state_dict()
+    moved = {name: (after[name] - before[name]).abs().max().item() for name in ("head.0.weight", "last.weight")}
+    assert moved == pytest.approx({"head.0.weight": 1e-3, "last.weight": 2.5e-4}, rel=0.02)
 
 
 def coefficients(network: KernelPredictionNetwork, features: torch.Tensor) -> torch.Tensor:
