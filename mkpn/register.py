@@ -47,7 +47,7 @@ def register(config: RegisterConfig) -> dict[str, float]:
     if config.threads:
         torch.set_num_threads(config.threads)
     torch.manual_seed(config.seed)
-    network = KernelPredictionNetwork(model_config(config.model))
+    network = KernelPredictionNetwork(model_config(config.model, config.preset))
     wire_evidence(network)
     evidence, scene, offsets = _collect(network, config)
     held_out = int(len(evidence) * _HELD_OUT)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mkpn.config import DEPTH_MULTIPLE
+from mkpn.config import DEPTH_MULTIPLE, Preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +16,8 @@ class RegisterConfig:
     Attributes:
         images: folders of training photographs, searched recursively.
         out: the checkpoint to write, a `.safetensors` file from which `train --init` starts.
-        model: the network to write; any other can start from it.
+        model: the network to write; any other with as wide a head can start from it (of the preset `compact`, all).
+        preset: width of the network, `compact` or `paper` (whose KPN L1 and L3 are too narrow).
         bursts: how many bursts to look at, of each patch side.
         patches: sides of the training patches in pixels, multiples of 16.
         steps: length of the training.
@@ -33,6 +34,7 @@ class RegisterConfig:
     images: tuple[Path, ...]
     out: Path
     model: str = "kpn-l11"
+    preset: Preset = "compact"
     bursts: int = 3000
     patches: tuple[int, ...] = (64, 128)
     steps: int = 12_000

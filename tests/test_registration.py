@@ -25,9 +25,13 @@ from mkpn.transplant import transplant_taps
 from mkpn.wiring import evidence_of, held_rows, wire_evidence, wire_reader
 
 
-def wired(name: str = "kpn-l5", seed: int = 0) -> tuple[KernelPredictionNetwork, Reader]:
-    torch.manual_seed(seed)
-    network, reader = KernelPredictionNetwork(model_config(name)), Reader()
+WIDER = ModelConfig(name="wider", sizes=(7,), widths=(20, 40, 70, 130, 140), head_width=70)
+
+
+def wired(config: ModelConfig | str = "kpn-l5") -> tuple[KernelPredictionNetwork, Reader]:
+    torch.manual_seed(0)
+    config = model_config(config) if isinstance(config, str) else config
+    network, reader = KernelPredictionNetwork(config), Reader()
     wire_evidence(network)
     wire_reader(network, reader)
     return network.eval(), reader
@@ -43,8 +47,9 @@ def plane(height: int, width: int, offsets: list[tuple[int, int]]) -> torch.Tens
 OFFSETS = [(0, 0), (1, 0), (-2, 1), (0, 2), (2, -2), (-1, -1), (0, 0), (2, 1)]
 
 
-def test_the_network_says_what_the_reader_says() -> None:
-    network, reader = wired()
+@pytest.mark.parametrize("config", ["kpn-l5", WIDER], ids=["compact", "wider"])
+def test_the_network_says_what_the_reader_says(config: ModelConfig | str) -> None:
+    network, reader = wired(config)
     frames = plane(192, 192, OFFSETS)
     noise = torch.full((1, 3, 192, 192), 0.05)
     with torch.inference_mode():
