@@ -24,7 +24,6 @@ from mkpn.train import train
 from mkpn.transplant import transplant_taps
 from mkpn.wiring import evidence_of, held_rows, wire_evidence, wire_reader
 
-
 WIDER = ModelConfig(name="wider", sizes=(7,), widths=(20, 40, 70, 130, 140), head_width=70)
 
 
