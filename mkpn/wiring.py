@@ -77,8 +77,10 @@ def wire_evidence(network: KernelPredictionNetwork) -> None:
     """Writes everything before the reader into a network: luma, rectified differences, box filters.
 
     Raises:
-        ValueError: if the network has too few channels.
+        ValueError: if the network has too few channels, or full kernels, which no linear layer makes of probabilities.
     """
+    if not network.config.separable:
+        raise ValueError(f"registration: expected a network of separable kernels, got {network.config.name}")
     wires = _wires(network)
     for level, blocks in enumerate((*network.encoder, *network.decoder)):
         if level >= 2:
@@ -170,7 +172,7 @@ def held_rows(network: KernelPredictionNetwork) -> dict[str, Tensor]:
     held: dict[str, Tensor] = {}
     for index, wire in enumerate(_wires(network)[:21]):
         rows = torch.zeros(wire.convolution.out_channels, dtype=torch.bool)
-        # From the third level on nothing else is worth learning, and half of the work is saved.
+        # From the third level on everything is held: what is not wired there is zero.
         rows[[0, 1, *wire.rows(1)] if index < 6 else slice(None)] = True
         held[names[id(wire.convolution)]] = rows
     return held
@@ -193,7 +195,6 @@ def hold(network: KernelPredictionNetwork) -> list[nn.Parameter]:
 def _wire_kernels(network: KernelPredictionNetwork) -> None:
     """Makes every kernel a delta at the measured displacement, and the reference stand in for frames left out."""
     config = network.config
-    assert config.separable
     weight, bias = network.last.weight, cast(Tensor, network.last.bias)
     total = sum(config.sizes)
     head = _wires(network)[-1].outputs
@@ -231,7 +232,11 @@ def _carry(wire: _Wire, kernel: Tensor, common: int, own: int) -> None:
 
 
 def _wires(network: KernelPredictionNetwork) -> list[_Wire]:
-    """All convolutions but the last in the order of the data, with the meaning of their channels."""
+    """All convolutions but the last in the order of the data, with the meaning of their channels.
+
+    Three to a block: 0 to 5 are the first two levels, 6 to 8 the third, 9 to 11 the fourth, 12 to 14 the fifth, 15 to
+    20 the decoder; 21 and 22 are the head's.
+    """
     config = network.config
     others, colors = config.frames - 1, config.colors
 

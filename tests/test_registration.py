@@ -125,7 +125,9 @@ def test_a_small_registration_beats_chance_and_repeats(photo_folder: Path, tmp_p
     assert meta["training"]["registration"]["accuracy_x"] == figures["accuracy_x"]
 
 
-def test_too_narrow_a_network_says_so() -> None:
+def test_a_network_that_cannot_be_wired_says_so() -> None:
+    with pytest.raises(ValueError, match="registration: expected a network of separable kernels, got kpn"):
+        wire_evidence(KernelPredictionNetwork(model_config("kpn")))
     with pytest.raises(ValueError, match="registration: expected more than 63 channels in the head, got 16"):
         wire_evidence(KernelPredictionNetwork(model_config("kpn-l1", "paper")))
 
