@@ -25,7 +25,7 @@ from mkpn.ops import local_conv
 from mkpn.processes import local_device, process_group
 from mkpn.runtime import keep_large_blocks
 from mkpn.transplant import transplant_taps
-from mkpn.wiring import hold
+from mkpn.wiring import hold, is_registered
 
 log = logging.getLogger(__name__)
 
@@ -153,6 +153,11 @@ class TrainingState:
         self.ancestry: dict[str, Any] | None = None
         if config.init:
             self._start_from(config.init, stream)
+        if config.hold_registration and not is_registered(self.ancestry):
+            raise ValueError(
+                "hold_registration: expected --init with a network from `mkpn register`, or one trained from such a "
+                f"network, got {config.init}"
+            )
         # Measured on two CPU cores: channels-last costs MKPN's step 10 %, because the kernels must be laid out anew.
         layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.network.to(device, memory_format=layout)  # pyright: ignore[reportCallIssue]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -190,6 +190,15 @@ def hold(network: KernelPredictionNetwork) -> list[nn.Parameter]:
                 parameter.register_hook(partial(torch.mul, free))
                 partly.append(parameter)
     return partly
+
+
+def is_registered(ancestry: dict[str, Any] | None) -> bool:
+    """Whether a network, or one that it was trained from, comes from `mkpn register`."""
+    while ancestry:
+        if "registration" in ancestry["training"]:
+            return True
+        ancestry = ancestry["training"].get("started_from")
+    return False
 
 
 def _wire_kernels(network: KernelPredictionNetwork) -> None:

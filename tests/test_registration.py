@@ -145,7 +145,7 @@ def holding(photo_folder: Path, tmp_path: Path) -> TrainConfig:
     """Four steps from a start that registers."""
     network, _ = wired("kpn-l11")
     start = tmp_path / "start.safetensors"
-    save_model(start, network.config, network.state_dict(), {})
+    save_model(start, network.config, network.state_dict(), {"registration": {}})
     return TrainConfig(
         images=(photo_folder,),
         run=tmp_path / "run",
@@ -162,6 +162,14 @@ def holding(photo_folder: Path, tmp_path: Path) -> TrainConfig:
         device="cpu",
         threads=1,
     )
+
+
+def test_only_what_registers_can_be_held(holding: TrainConfig, tmp_path: Path) -> None:
+    child = train("kpn-l3", replace(holding, run=tmp_path / "child", steps=1))
+    train("kpn-l5", replace(holding, run=tmp_path / "grandchild", steps=1, init=child))
+    with pytest.raises(ValueError, match="hold_registration: expected --init with a network from `mkpn register`"):
+        train("kpn-l5", replace(holding, run=tmp_path / "wrong", init=None))
+    assert not (tmp_path / "wrong").exists()
 
 
 def test_held_weights_stay_bit_for_bit(holding: TrainConfig) -> None:
