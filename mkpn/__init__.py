@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from mkpn import explain, ops
     from mkpn.burst import Burst
     from mkpn.config import MODELS, BurstConfig, ModelConfig, model_config
     from mkpn.images import load_image, synthesize
@@ -33,6 +34,7 @@ _HOMES = {
     "Result": "inference",
     "load": "inference",
 }
+_ROOMS = ("explain", "ops")
 
 __all__ = [
     "GAINS",
@@ -44,9 +46,11 @@ __all__ = [
     "ModelConfig",
     "Noise",
     "Result",
+    "explain",
     "load",
     "load_image",
     "model_config",
+    "ops",
     "psnr",
     "ssim",
     "synthesize",
@@ -56,4 +60,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(import_module(f"mkpn.{_HOMES[name]}"), name)
+    if name in _ROOMS:
+        return import_module(f"mkpn.{name}")
     raise AttributeError(f"module 'mkpn' has no attribute {name!r}")

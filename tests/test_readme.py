@@ -25,6 +25,8 @@ def photo_path(photo: NDArray, tmp_path: Path) -> Path:  # pyright: ignore[repor
 def test_python_block_runs_as_printed(photo_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     code += "\nassert result.image.shape == burst.clean.shape == (3, 128, 128)\n"
+    code += "assert mkpn.explain.probe(result, 5, 6).fused.shape == (8, 11, 11)\n"
+    code += "assert callable(mkpn.ops.local_conv)\n"
     code += "assert mkpn.psnr(result.image, burst.clean) > mkpn.psnr(burst.frames[0], burst.clean) + 6\n"
     path = f"{ROOT}"
     run = subprocess.run(

@@ -332,22 +332,15 @@ def moving(photo: NDArray[np.uint8]) -> Burst:
 
 @pytest.mark.parametrize("name", ["kpn-l5", "kpn-l25", "mkpn"])
 def test_shipped_kernels_follow_the_motion(name: str, moving: Burst) -> None:
-    """The centre of each frame's kernel lies where the reference's pixel is: at minus the frame's offset."""
+    """Each frame's kernel, averaged over the image, is largest at minus the frame's offset."""
     result = mkpn.load(name, device="cpu")(moving)
-    found: list[torch.Tensor] = []
-    for y in range(40, result.image.shape[1] - 40, 40):
-        for x in range(40, result.image.shape[2] - 40, 40):
-            kernels = mkpn.explain.probe(result, x, y).fused  # [N,K,K]
-            side = kernels.shape[-1]
-            weight = kernels.clamp_min(0)
-            places = torch.arange(side) - side // 2
-            total = weight.sum((1, 2))
-            found.append(
-                torch.stack(((weight.sum(1) * places).sum(1) / total, (weight.sum(2) * places).sum(1) / total), 1)
-            )
-    error = torch.stack(found)[:, 1:] + moving.offsets[1:]
-    assert error.abs().median() < 0.5, name
-    assert (error.abs() < 1).float().mean() > 0.9, name
+    height, width = result.image.shape[1:]
+    grid = [(x, y) for y in range(32, height - 32, 32) for x in range(32, width - 32, 32)]
+    mean = np.mean([mkpn.explain.probe(result, x, y).fused for x, y in grid], axis=0)  # [N,K,K]
+    side = mean.shape[-1]
+    rows, columns = np.unravel_index(mean.reshape(8, -1).argmax(1), (side, side))
+    found = np.stack((columns, rows), 1) - side // 2
+    np.testing.assert_array_equal(found, -moving.offsets.numpy())
 
 
 @pytest.mark.parametrize("name", ["kpn-l5", "kpn-l25", "mkpn"])
