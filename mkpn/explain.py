@@ -63,15 +63,12 @@ def probe(result: Result, x: int, y: int) -> PixelKernels:
     weights = torch.outer(_bilinear(y, rows), _bilinear(x, columns)).to(near)
     coeffs = (near * weights).sum((-2, -1))[0].cpu()
     by_size: dict[int, NDArray[np.float32]] = {}
-    start = 0
-    for size in config.sizes:
+    for size, first in zip(config.sizes, config.first_taps, strict=True):
         if config.separable:
-            vertical, horizontal = coeffs[:, 0, start : start + size], coeffs[:, 1, start : start + size]
+            vertical, horizontal = coeffs[:, :, first : first + size].unbind(1)
             by_size[size] = (vertical[:, :, None] * horizontal[:, None, :]).numpy()
-            start += size
         else:
-            by_size[size] = coeffs[:, start : start + size * size].unflatten(1, (size, size)).numpy()
-            start += size * size
+            by_size[size] = coeffs[:, first : first + size * size].unflatten(1, (size, size)).numpy()
     return PixelKernels(by_size, fuse(by_size), x, y)
 
 

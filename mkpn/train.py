@@ -29,6 +29,9 @@ from mkpn.wiring import hold, is_registered
 
 log = logging.getLogger(__name__)
 
+# Bursts over which a donor's mean kernels are taken.
+_TYPICAL = 8
+
 # What may change when a run is resumed: none of it changes the numbers of a step.
 _FREE_FIELDS = {"run", "device", "threads", "checkpoint_every", "log_every", "sample_every", "images"} | {
     "validate_images",
@@ -165,10 +168,7 @@ class TrainingState:
         groups = self._groups(hold(self.network) if config.hold_registration else [])
         self.parameters = [parameter for group in groups for parameter in group["params"]]
         self.optimizer = torch.optim.AdamW(
-            groups,
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            fused=device.type != "mps",
+            groups, lr=config.lr, weight_decay=config.weight_decay, fused=device.type != "mps"
         )
         self.step = 0
         self.seconds = 0.0
@@ -186,9 +186,12 @@ class TrainingState:
             raise ValueError(f"init: {path} does not fit this network, first at {wrong[0]}; expected the same preset")
         self.network.load_state_dict(weights, strict=False)
         if not same and not self.config.fresh_last:
-            batch = stream(0)
+            # Neither the batch nor the process enters: two processes start as one does.
+            typical = TrainingStream(
+                stream.photographs, batch=_TYPICAL, patch=stream.patch, recipe=stream.recipe, seed=stream.seed
+            )(0)
             with torch.no_grad():
-                transplant_taps(self.network, donor, donor.features(batch.frames, batch.noise_std))
+                transplant_taps(self.network, donor, donor.features(typical.frames, typical.noise_std))
         self.ancestry = {"model": donor.config.name, "training": metadata["training"]}
 
     def _groups(self, partly: list[torch.nn.Parameter]) -> list[dict[str, Any]]:
