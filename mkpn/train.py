@@ -22,6 +22,7 @@ from mkpn.journal import Statistics, Validation, write_sample
 from mkpn.losses import annealing_weight, total_loss
 from mkpn.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
+from mkpn.optimizer import make_optimizer
 from mkpn.processes import local_device, process_group
 from mkpn.runtime import keep_large_blocks
 from mkpn.transplant import transplant_taps
@@ -165,11 +166,8 @@ class TrainingState:
         layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.network.to(device, memory_format=layout)  # pyright: ignore[reportCallIssue]
         self.averaged = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
-        groups = self._groups(hold(self.network) if config.hold_registration else [])
-        self.parameters = [parameter for group in groups for parameter in group["params"]]
-        self.optimizer = torch.optim.AdamW(
-            groups, lr=config.lr, weight_decay=config.weight_decay, fused=device.type != "mps"
-        )
+        held = hold(self.network) if config.hold_registration else []
+        self.optimizer = make_optimizer(self.network, config, held)
         self.step = 0
         self.seconds = 0.0
         self._clock = time.monotonic()
@@ -193,17 +191,6 @@ class TrainingState:
             with torch.no_grad():
                 transplant_taps(self.network, donor, donor.features(typical.frames, typical.noise_std))
         self.ancestry = {"model": donor.config.name, "training": metadata["training"]}
-
-    def _groups(self, partly: list[torch.nn.Parameter]) -> list[dict[str, Any]]:
-        """The optimiser's groups: what learns as a whole, what is partly held, and the kernels."""
-        last = list(self.network.last.parameters())
-        elsewhere = {id(parameter) for parameter in (*last, *partly)}
-        whole = [p for p in self.network.parameters() if p.requires_grad and id(p) not in elsewhere]
-        groups: list[dict[str, Any]] = [{"params": whole, "fraction": 1.0}]
-        if partly:
-            # Decay would move what is held.
-            groups.append({"params": partly, "fraction": 1.0, "weight_decay": 0.0})
-        return [*groups, {"params": last, "fraction": self.config.lr_last}]
 
     def average(self, decay: float) -> None:
         """Moves the averaged weights towards the current ones; early steps weigh more, so that it has no bias."""
@@ -232,12 +219,13 @@ class TrainingState:
         self.network.load_state_dict(groups["weights"])
         for name, tensor in groups["averaged"].items():
             self.averaged[name].copy_(tensor)
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         slots: dict[int, dict[str, torch.Tensor]] = {}
         for name, tensor in groups["optimizer"].items():
             index, _, slot = name.partition("/")
             if tensor.dim():
                 # The fused optimiser walks memory: its moments must have their parameter's layout.
-                tensor = torch.empty_like(self.parameters[int(index)], requires_grad=False).copy_(tensor)
+                tensor = torch.empty_like(parameters[int(index)], requires_grad=False).copy_(tensor)
             slots.setdefault(int(index), {})[slot] = tensor
         groups_only = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": slots, "param_groups": groups_only})

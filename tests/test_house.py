@@ -12,7 +12,19 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "mkpn"
 LAYERS = (
     {"config", "noise", "losses", "metrics", "ops", "runtime"},
-    {"settings", "burst", "network", "registration", "tiling", "processes", "table1", "charts", "curves", "tables"},
+    {
+        "settings",
+        "burst",
+        "network",
+        "registration",
+        "optimizer",
+        "tiling",
+        "processes",
+        "table1",
+        "charts",
+        "curves",
+        "tables",
+    },
     {"images", "baselines", "wiring", "transplant"},
     {"data", "checkpoint", "streaming"},
     {"inference", "journal"},
