@@ -174,8 +174,8 @@ class TrainConfig:
         lr: peak learning rate of AdamW.
         lr_end: learning rate at the end of the cosine, as a fraction of `lr`.
         lr_last: learning rate of the last convolution, as a fraction of `lr`: it predicts the kernels directly.
-        rotate_last: move the last convolution along sums and differences of its taps instead of along single taps (see
-            `mkpn.optimizer`).
+        rotate: move convolutions along sums and differences of their inputs, the last one of its taps too, instead of
+            along single weights (see `mkpn.optimizer`).
         warmup: steps of linear warm-up.
         weight_decay: AdamW's decoupled weight decay.
         clip: largest norm of the gradient.
@@ -213,7 +213,7 @@ class TrainConfig:
     lr: float = 1e-3
     lr_end: float = 0.01
     lr_last: float = 1.0
-    rotate_last: bool = False
+    rotate: bool = False
     warmup: int = 100
     weight_decay: float = 1e-4
     clip: float = 1.0

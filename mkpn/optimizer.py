@@ -1,4 +1,4 @@
-"""AdamW for a network that predicts kernels: whole groups, held ones, and a rotated last convolution."""
+"""AdamW for a network that predicts kernels: whole groups, held ones, and rotated convolutions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_optimizer(
 
     Args:
         network: what is trained.
-        config: learning rates, decay, and whether the last convolution is rotated.
+        config: learning rates, decay, and whether convolutions are rotated.
         held: parameters of which a part is held, which decay would move.
 
     Returns:
@@ -38,65 +38,101 @@ def make_optimizer(
         "weight_decay": config.weight_decay,
         "fused": last[0].device.type != "mps",
     }
-    if config.rotate_last:
-        return RotatedAdamW(groups, network.last, tap_basis(network.config), window_basis(network.last), **options)
-    return torch.optim.AdamW(groups, **options)
+    if not config.rotate:
+        return torch.optim.AdamW(groups, **options)
+    rotations = [
+        Rotation(module.weight, window_basis(module))
+        for module in network.modules()
+        if isinstance(module, nn.Conv2d) and module is not network.last and module.weight.requires_grad
+    ]
+    outputs = tap_basis(network.config)
+    rotations += [
+        Rotation(network.last.weight, window_basis(network.last), outputs),
+        Rotation(cast(Tensor, network.last.bias), None, outputs),
+    ]
+    return RotatedAdamW(groups, rotations, **options)
+
+
+class Rotation:
+    """A parameter `[O,...]` seen as a matrix `[O,I]` in other coordinates.
+
+    Args:
+        own: the parameter.
+        inputs: orthogonal, `[I,I]`, a row for each new coordinate of the columns; None leaves them.
+        outputs: orthogonal, `[O,O]`, for the rows.
+    """
+
+    def __init__(self, own: Tensor, inputs: Tensor | None, outputs: Tensor | None = None) -> None:
+        self.own = own
+        self._inputs = None if inputs is None else inputs.to(own)
+        self._outputs = None if outputs is None else outputs.to(own)
+        self.rotated = nn.Parameter(self.forth(own.detach()))
+
+    def forth(self, tensor: Tensor) -> Tensor:
+        """Returns a tensor of the parameter's shape in the new coordinates, `[O,I]`."""
+        matrix = tensor.flatten(1) if tensor.dim() > 1 else tensor[:, None]
+        if self._inputs is not None:
+            matrix = matrix @ self._inputs.t()
+        return matrix if self._outputs is None else self._outputs @ matrix
+
+    def back(self, matrix: Tensor) -> Tensor:
+        """Undoes `forth`."""
+        if self._inputs is not None:
+            matrix = matrix @ self._inputs
+        if self._outputs is not None:
+            matrix = self._outputs.t() @ matrix
+        return matrix.reshape(self.own.shape)
 
 
 class RotatedAdamW(torch.optim.AdamW):
-    """AdamW whose last group, one convolution, is updated in a rotated basis.
+    """AdamW whose steps of some parameters are taken in rotated coordinates.
 
     Adam moves every coordinate by about the learning rate, however small its gradient. The taps of a kernel all see
-    about the same intensity, and so do the windows of its inputs: where an image comes out too bright, all their
+    about the same intensity, and so do the inputs of a convolution: where an image comes out too bright, all their
     gradients have one sign, all weights move one way, and the brightness jumps by the number of weights times the
-    learning rate. In the basis of `tap_basis` and `window_basis` that common direction is one coordinate among all
-    others. Shampoo and SOAP (arXiv 2409.11321) estimate such a basis; for kernels it is known beforehand.
+    learning rate. In the coordinates of `tap_basis` and `window_basis` that common direction is one among many.
+    Shampoo and SOAP (arXiv 2409.11321) estimate such coordinates; here they are known beforehand.
 
-    The convolution keeps its own weights: the step is computed for rotated ones and turned back, so that a resumed run
-    needs nothing but weights and moments, as with AdamW.
+    The network keeps its own weights: a step is computed for rotated ones and turned back, so that a resumed run needs
+    nothing but weights and moments, as with AdamW.
 
     Args:
-        groups: as AdamW's, the convolution's weight and bias as the last one.
-        convolution: to be rotated.
-        outputs: orthogonal, `[O,O]`, a row for each rotated output channel.
-        inputs: orthogonal, `[I*k*k,I*k*k]`, a row for each rotated input of a window.
+        groups: as AdamW's.
+        rotations: of any of the groups' parameters.
         options: as AdamW's.
     """
 
-    def __init__(
-        self, groups: list[dict[str, Any]], convolution: nn.Conv2d, outputs: Tensor, inputs: Tensor, **options: Any
-    ) -> None:
-        weight = convolution.weight
-        self._own = (weight, cast(nn.Parameter, convolution.bias))
-        self._outputs, self._inputs = outputs.to(weight), inputs.to(weight)
-        self._rotated = tuple(nn.Parameter(tensor) for tensor in self._turn(*self._own))
-        super().__init__([*groups[:-1], {**groups[-1], "params": list(self._rotated)}], **options)
+    def __init__(self, groups: list[dict[str, Any]], rotations: Sequence[Rotation], **options: Any) -> None:
+        self._rotations = rotations
+        rotated = {id(rotation.own): rotation.rotated for rotation in rotations}
+        super().__init__(
+            [{**group, "params": [rotated.get(id(p), p) for p in group["params"]]} for group in groups], **options
+        )
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore
-        """Takes one step; the convolution's gradients are consumed."""
-        weight, bias = self._own
-        if closure is not None or weight.grad is None or bias.grad is None:
-            raise ValueError("step: expected gradients of the rotated convolution, and no closure")
-        before = self._turn(weight, bias)
-        for rotated, tensor, gradient in zip(self._rotated, before, self._turn(weight.grad, bias.grad), strict=True):
-            rotated.copy_(tensor)
-            rotated.grad = gradient
+        """Takes one step.
+
+        Raises:
+            ValueError: if a rotated parameter has no gradient, or there is a closure.
+        """
+        before: list[Tensor] = []
+        for rotation in self._rotations:
+            if closure is not None or rotation.own.grad is None:
+                raise ValueError("step: expected a gradient of every rotated parameter, and no closure")
+            before.append(rotation.forth(rotation.own))
+            rotation.rotated.copy_(before[-1])
+            rotation.rotated.grad = rotation.forth(rotation.own.grad)
         super().step()
-        moved = [rotated - tensor for rotated, tensor in zip(self._rotated, before, strict=True)]
-        weight.add_((self._outputs.t() @ moved[0] @ self._inputs).view(weight.shape))
-        bias.add_(self._outputs.t() @ moved[1])
+        for rotation, start in zip(self._rotations, before, strict=True):
+            rotation.own.add_(rotation.back(rotation.rotated - start))
         return None
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forgets all gradients, those of the convolution's own weights too."""
+        """Forgets all gradients, those of the network's own weights too."""
         super().zero_grad(set_to_none)
-        for parameter in self._own:
-            parameter.grad = None
-
-    @torch.no_grad()
-    def _turn(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        return self._outputs @ weight.flatten(1) @ self._inputs.t(), self._outputs @ bias
+        for rotation in self._rotations:
+            rotation.own.grad = None
 
 
 def tap_basis(config: ModelConfig) -> Tensor:

@@ -1,4 +1,4 @@
-"""The rotated last convolution: its bases, what a step does, and that nothing else changes."""
+"""Rotated convolutions: their bases, what a step does, and that what is held stays held."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch import nn
 
 from mkpn.config import TrainConfig, model_config
 from mkpn.network import KernelPredictionNetwork
-from mkpn.optimizer import RotatedAdamW, make_optimizer, tap_basis, window_basis
-from mkpn.wiring import hold
+from mkpn.optimizer import RotatedAdamW, Rotation, make_optimizer, tap_basis, window_basis
+from mkpn.wiring import held_rows, hold
 
 
 @pytest.mark.parametrize("model", ["kpn-l1", "kpn-l5", "kpn", "mkpn"])
@@ -44,8 +44,9 @@ def test_window_basis_knows_the_total_of_all_inputs() -> None:
 
 def optimiser(convolution: nn.Conv2d, **options: float) -> RotatedAdamW:
     outputs = tap_basis(replace(model_config("kpn-l3"), frames=convolution.out_channels // 6))
-    group = {"params": list(convolution.parameters()), "fraction": 1.0}
-    return RotatedAdamW([group], convolution, outputs, window_basis(convolution), **options)
+    weight, bias = convolution.parameters()
+    rotations = [Rotation(weight, window_basis(convolution), outputs), Rotation(bias, None, outputs)]
+    return RotatedAdamW([{"params": [weight, bias], "fraction": 1.0}], rotations, **options)
 
 
 def test_a_wrong_brightness_moves_the_total_by_one_learning_rate() -> None:
@@ -78,22 +79,38 @@ def test_it_minimises_and_forgets_its_gradients() -> None:
     torch.testing.assert_close(convolution.weight, wanted.weight, atol=2e-3, rtol=0)
     torch.testing.assert_close(convolution.bias, wanted.bias, atol=2e-3, rtol=0)
     rotated.zero_grad()
-    with pytest.raises(ValueError, match="gradients of the rotated convolution"):
+    with pytest.raises(ValueError, match="a gradient of every rotated parameter"):
         rotated.step()
 
 
-def test_only_the_last_convolution_is_rotated() -> None:
-    """One step with and without rotation: everything before the last convolution moves alike."""
-    states: list[dict[str, torch.Tensor]] = []
-    for rotate in (False, True):
-        torch.manual_seed(0)
-        network = KernelPredictionNetwork(model_config("kpn-l3"))
-        config = TrainConfig(images=(Path(),), run=Path(), rotate_last=rotate)
-        optimizer = make_optimizer(network, config, hold(network))
-        torch.manual_seed(1)
+def test_a_rotation_is_undone() -> None:
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(4, 6, 3)
+    for tensor in convolution.parameters():
+        inputs = window_basis(convolution) if tensor.dim() > 1 else None
+        for outputs in (None, tap_basis(replace(model_config("kpn-l3"), frames=1))):
+            rotation = Rotation(tensor, inputs, outputs)
+            assert rotation.rotated.shape == (6, 36 if tensor.dim() > 1 else 1)
+            assert rotation.rotated.norm().item() == pytest.approx(tensor.norm().item())
+            torch.testing.assert_close(rotation.back(rotation.forth(tensor)), tensor)
+
+
+def test_a_step_moves_what_learns_and_nothing_that_is_held() -> None:
+    torch.manual_seed(0)
+    network = KernelPredictionNetwork(model_config("kpn-l3"))
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    config = TrainConfig(images=(Path(),), run=Path(), rotate=True, lr_last=0.5)
+    optimizer = make_optimizer(network, config, hold(network))
+    assert isinstance(optimizer, RotatedAdamW)
+    assert [group["fraction"] for group in optimizer.param_groups] == [1, 1, 0.5]
+    for _ in range(3):
+        optimizer.zero_grad()
         network(torch.rand(1, 8, 3, 32, 32), torch.full((1, 3, 32, 32), 0.1)).square().mean().backward()
         optimizer.step()
-        states.append({name: tensor.clone() for name, tensor in network.state_dict().items()})
-    plain, rotated = states
-    assert not torch.equal(plain["last.weight"], rotated["last.weight"])
-    assert all(torch.equal(plain[name], rotated[name]) for name in plain if not name.startswith("last."))
+    held = held_rows(network)
+    for name, tensor in network.state_dict().items():
+        layer, _, _ = name.rpartition(".")
+        rows = held.get(layer, torch.zeros(len(tensor), dtype=torch.bool))
+        assert torch.equal(tensor[rows], before[name][rows]), name
+        if name.endswith("weight") and not rows.all():
+            assert not torch.equal(tensor[~rows], before[name][~rows]), name

@@ -60,8 +60,8 @@ def command(config: TrainConfig, model: str = "kpn-l3") -> list[str]:
         options += [f"--{field}", str(getattr(config, field))]
     for field in ("checkpoint_every", "log_every", "sample_every"):
         options += [f"--{field.replace('_', '-')}", str(getattr(config, field))]
-    if config.rotate_last:
-        options.append("--rotate-last")
+    if config.rotate:
+        options.append("--rotate")
     return ["-m", "mkpn", "train", model, *options]
 
 
@@ -93,7 +93,7 @@ def test_a_killed_run_resumes_bit_for_bit(config: TrainConfig) -> None:
 
 @pytest.mark.parametrize("rotate", [False, True], ids=["plain", "rotated"])
 def test_ten_steps_and_ten_more_are_twenty(config: TrainConfig, rotate: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(config, rotate_last=rotate)
+    config = replace(config, rotate=rotate)
     straight = replace(config, run=config.run / "straight")
     interrupted = replace(config, run=config.run / "interrupted")
     train("mkpn", straight)
@@ -213,7 +213,7 @@ def test_learning_rate_warms_up_and_follows_a_cosine(config: TrainConfig) -> Non
 
 @pytest.mark.parametrize("rotate", [False, True], ids=["plain", "rotated"])
 def test_two_processes_equal_a_doubled_batch(config: TrainConfig, rotate: bool) -> None:
-    config = replace(config, rotate_last=rotate)
+    config = replace(config, rotate=rotate)
     single = replace(config, run=config.run / "one", steps=6, batch=4, log_every=1, checkpoint_every=6, sample_every=0)
     double = replace(single, run=config.run / "two", batch=2)
     train("kpn-l3", single)
