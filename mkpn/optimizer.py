@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
-from scipy.fft import idct
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mkpn.config import ModelConfig, TrainConfig
 from mkpn.network import KernelPredictionNetwork
@@ -41,47 +41,55 @@ def make_optimizer(
     if not config.rotate:
         return torch.optim.AdamW(groups, **options)
     rotations = [
-        Rotation(module.weight, window_basis(module))
+        Rotation(module.weight)
         for module in network.modules()
         if isinstance(module, nn.Conv2d) and module is not network.last and module.weight.requires_grad
     ]
-    outputs = tap_basis(network.config)
-    rotations += [
-        Rotation(network.last.weight, window_basis(network.last), outputs),
-        Rotation(cast(Tensor, network.last.bias), None, outputs),
-    ]
+    taps = tap_basis(network.config)
+    rotations += [Rotation(parameter, taps) for parameter in last]
     return RotatedAdamW(groups, rotations, **options)
 
 
 class Rotation:
-    """A parameter `[O,...]` seen as a matrix `[O,I]` in other coordinates.
+    """A convolution's weight `[O,I,h,w]` or bias `[O]` in other coordinates.
+
+    Over each channel's window the new coordinates are cosines; the windows' sums are reflected, so that the first of
+    them is the total of all inputs of an output.
 
     Args:
-        own: the parameter.
-        inputs: orthogonal, `[I,I]`, a row for each new coordinate of the columns; None leaves them.
-        outputs: orthogonal, `[O,O]`, for the rows.
+        own: the weight or bias.
+        outputs: orthogonal, `[O,O]`, a row for each new output; None leaves the outputs.
     """
 
-    def __init__(self, own: Tensor, inputs: Tensor | None, outputs: Tensor | None = None) -> None:
+    def __init__(self, own: Tensor, outputs: Tensor | None = None) -> None:
         self.own = own
-        self._inputs = None if inputs is None else inputs.to(own)
         self._outputs = None if outputs is None else outputs.to(own)
+        self._window: Tensor | None = None
+        if own.dim() == 4:
+            self._window = torch.kron(_cosines(own.shape[2]), _cosines(own.shape[3])).to(own)
+            self._mirror = _mirror(torch.ones(own.shape[1])).to(own)
         self.rotated = nn.Parameter(self.forth(own.detach()))
 
     def forth(self, tensor: Tensor) -> Tensor:
-        """Returns a tensor of the parameter's shape in the new coordinates, `[O,I]`."""
-        matrix = tensor.flatten(1) if tensor.dim() > 1 else tensor[:, None]
-        if self._inputs is not None:
-            matrix = matrix @ self._inputs.t()
-        return matrix if self._outputs is None else self._outputs @ matrix
+        """Returns a tensor of the parameter's shape in the new coordinates: `[O,I,h*w]`, or `[O]` of a bias."""
+        if self._window is not None:
+            tensor = tensor.flatten(2) @ self._window.t()
+            self._reflect(tensor)
+        return tensor if self._outputs is None else torch.tensordot(self._outputs, tensor, 1)
 
-    def back(self, matrix: Tensor) -> Tensor:
+    def back(self, tensor: Tensor) -> Tensor:
         """Undoes `forth`."""
-        if self._inputs is not None:
-            matrix = matrix @ self._inputs
         if self._outputs is not None:
-            matrix = self._outputs.t() @ matrix
-        return matrix.reshape(self.own.shape)
+            tensor = torch.tensordot(self._outputs.t(), tensor, 1)
+        if self._window is not None:
+            tensor = tensor.clone()
+            self._reflect(tensor)
+            tensor = tensor @ self._window
+        return tensor.reshape(self.own.shape)
+
+    def _reflect(self, tensor: Tensor) -> None:
+        sums = tensor[:, :, 0]
+        sums -= 2 * torch.outer(sums @ self._mirror, self._mirror)
 
 
 class RotatedAdamW(torch.optim.AdamW):
@@ -90,7 +98,7 @@ class RotatedAdamW(torch.optim.AdamW):
     Adam moves every coordinate by about the learning rate, however small its gradient. The taps of a kernel all see
     about the same intensity, and so do the inputs of a convolution: where an image comes out too bright, all their
     gradients have one sign, all weights move one way, and the brightness jumps by the number of weights times the
-    learning rate. In the coordinates of `tap_basis` and `window_basis` that common direction is one among many.
+    learning rate. In the coordinates of `Rotation` and `tap_basis` that common direction is one among many.
     Shampoo and SOAP (arXiv 2409.11321) estimate such coordinates; here they are known beforehand.
 
     The network keeps its own weights: a step is computed for rotated ones and turned back, so that a resumed run needs
@@ -136,37 +144,32 @@ class RotatedAdamW(torch.optim.AdamW):
 
 
 def tap_basis(config: ModelConfig) -> Tensor:
-    """Returns the basis `[O,O]` of the last convolution's output channels: cosines over each kernel's taps.
+    """Returns coordinates `[O,O]` for the last convolution's outputs: cosines over the taps of each kernel.
 
-    The kernels' sums are turned once more: the first of them is the total of all taps.
+    The kernels' sums are reflected, so that the first of them is the total of all taps.
     """
     if config.separable:
         kernels = [_cosines(size) for size in config.sizes] * 2
     else:
         kernels = [torch.kron(_cosines(size), _cosines(size)) for size in config.sizes]
-    return _total_apart(kernels * config.frames)
-
-
-def window_basis(convolution: nn.Conv2d) -> Tensor:
-    """Returns the basis `[I*k*k,I*k*k]` of a convolution's inputs, in the same way: cosines over each window."""
-    height, width = (int(side) for side in convolution.kernel_size)
-    return _total_apart([torch.kron(_cosines(height), _cosines(width))] * convolution.in_channels)
+    kernels *= config.frames
+    lengths = torch.tensor([len(kernel) for kernel in kernels])
+    basis = torch.block_diag(*kernels)
+    sums, mirror = lengths.cumsum(0) - lengths, _mirror(lengths.double().sqrt())
+    basis[sums] -= 2 * torch.outer(mirror, mirror @ basis[sums])
+    return basis
 
 
 def _cosines(count: int) -> Tensor:
-    """The orthonormal cosine transform `[count,count]`, frequencies as rows, the constant first."""
-    return torch.from_numpy(idct(torch.eye(count, dtype=torch.float64).numpy(), norm="ortho", axis=1))
+    """The orthonormal cosine transform (DCT-II) `[count,count]`, frequencies as rows, the constant first."""
+    index = torch.arange(count, dtype=torch.float64)
+    rows = torch.cos(torch.pi / count * torch.outer(index, index + 0.5)) * (2 / count) ** 0.5
+    rows[0] = count**-0.5
+    return rows
 
 
-def _total_apart(blocks: list[Tensor]) -> Tensor:
-    """Block-diagonal; the blocks' constant rows are reflected so that the first is constant over everything."""
-    basis = torch.block_diag(*blocks)
-    lengths = torch.tensor([len(block) for block in blocks])
-    constant = lengths.cumsum(0) - lengths
-    direction = (lengths.double() / lengths.sum()).sqrt()
-    mirror = -direction
-    mirror[0] += 1
-    if len(blocks) > 1:
-        # The reflection that exchanges the first axis and the direction of the total.
-        basis[constant] -= 2 * torch.outer(mirror, mirror @ basis[constant]) / mirror.square().sum()
-    return basis
+def _mirror(direction: Tensor) -> Tensor:
+    """The unit normal of the mirror that exchanges the first axis and a direction `[n]`; zero where they are one."""
+    normal = -(direction.double() / direction.double().norm())
+    normal[0] += 1
+    return functional.normalize(normal, dim=0)

@@ -11,7 +11,7 @@ from torch import nn
 
 from mkpn.config import TrainConfig, model_config
 from mkpn.network import KernelPredictionNetwork
-from mkpn.optimizer import RotatedAdamW, Rotation, make_optimizer, tap_basis, window_basis
+from mkpn.optimizer import RotatedAdamW, Rotation, make_optimizer, tap_basis
 from mkpn.wiring import held_rows, hold
 
 
@@ -36,16 +36,24 @@ def test_the_other_directions_belong_to_one_kernel() -> None:
     torch.testing.assert_close(third[first : first + 9], (2 / 9) ** 0.5 * torch.cos(torch.pi * (i + 0.5) * 2 / 9))
 
 
-def test_window_basis_knows_the_total_of_all_inputs() -> None:
-    basis = window_basis(nn.Conv2d(5, 2, 3))
-    torch.testing.assert_close(basis @ basis.t(), torch.eye(45, dtype=torch.float64), atol=1e-10, rtol=0)
-    torch.testing.assert_close(basis[0], torch.full((45,), 45**-0.5, dtype=torch.float64), atol=1e-10, rtol=0)
+def test_the_first_input_direction_is_the_total() -> None:
+    """Of a filter that is 1 everywhere one coordinate is left, its length; of a constant channel, only the sums."""
+    weight = torch.ones(2, 5, 3, 3)
+    rotation = Rotation(weight)
+    expected = torch.zeros(2, 5, 9)
+    expected[:, 0, 0] = 45**0.5
+    torch.testing.assert_close(rotation.forth(weight), expected, atol=1e-5, rtol=0)
+    weight[:, 1:] = 0
+    sums = rotation.forth(weight)
+    assert sums[:, :, 1:].abs().max() < 1e-5
+    assert sums[0, 0, 0].item() == pytest.approx(9 / 45**0.5)
+    assert sums[0].norm().item() == pytest.approx(3)
 
 
 def optimiser(convolution: nn.Conv2d, **options: float) -> RotatedAdamW:
     outputs = tap_basis(replace(model_config("kpn-l3"), frames=convolution.out_channels // 6))
     weight, bias = convolution.parameters()
-    rotations = [Rotation(weight, window_basis(convolution), outputs), Rotation(bias, None, outputs)]
+    rotations = [Rotation(weight, outputs), Rotation(bias, outputs)]
     return RotatedAdamW([{"params": [weight, bias], "fraction": 1.0}], rotations, **options)
 
 
@@ -83,16 +91,17 @@ def test_it_minimises_and_forgets_its_gradients() -> None:
         rotated.step()
 
 
-def test_a_rotation_is_undone() -> None:
+def test_a_rotation_keeps_lengths_and_is_undone() -> None:
     torch.manual_seed(0)
-    convolution = nn.Conv2d(4, 6, 3)
-    for tensor in convolution.parameters():
-        inputs = window_basis(convolution) if tensor.dim() > 1 else None
+    for tensor in (torch.randn(6, 4, 3, 3), torch.randn(6, 1, 1, 1), torch.randn(6)):
         for outputs in (None, tap_basis(replace(model_config("kpn-l3"), frames=1))):
-            rotation = Rotation(tensor, inputs, outputs)
-            assert rotation.rotated.shape == (6, 36 if tensor.dim() > 1 else 1)
-            assert rotation.rotated.norm().item() == pytest.approx(tensor.norm().item())
-            torch.testing.assert_close(rotation.back(rotation.forth(tensor)), tensor)
+            rotation = Rotation(tensor, outputs)
+            before = tensor.clone()
+            turned = rotation.forth(tensor)
+            assert turned.norm().item() == pytest.approx(tensor.norm().item())
+            torch.testing.assert_close(rotation.back(turned), before)
+            assert torch.equal(rotation.forth(tensor), turned), "neither changes what it is given"
+            assert torch.equal(tensor, before)
 
 
 def test_a_step_moves_what_learns_and_nothing_that_is_held() -> None:
