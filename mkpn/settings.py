@@ -89,7 +89,7 @@ class EvaluateConfig:
     """
 
     images: tuple[Path, ...]
-    out: Path
+    out: Path = Path("out/table1")
     models: tuple[str, ...] = ()
     gains: tuple[int, ...] = (1, 2, 4, 8)
     downsample: int = 1

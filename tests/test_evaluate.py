@@ -184,6 +184,16 @@ def test_runs_are_compared_only_where_they_were_measured_alike(config: EvaluateC
         evaluate(again)
 
 
+def test_the_command_needs_only_images(
+    config: EvaluateConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-m", "mkpn", "evaluate", "--images", str(config.images[0])]
+    command += ["--limit", "1", "--gains", "8", "--crop", "48", "--models", config.models[0], "--threads", "1"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
+    written = tmp_path / "out" / "table1" / "results.md"
+    assert written.read_text().strip() in capfd.readouterr().out
+
+
 def test_two_processes_measure_what_one_does(config: EvaluateConfig) -> None:
     """Three bursts on two ranks, started as torchrun does: every file is the same, byte for byte."""
     evaluate(replace(config, gains=(8,)))
