@@ -118,7 +118,7 @@ class RotatedAdamW(torch.optim.AdamW):
         )
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Takes one step.
 
         Raises:

@@ -14,8 +14,6 @@ from mkpn.ops import backends, cpu, local_conv, reference, warm_up
 
 MKPN_SIZES = (1, 3, 5, 7, 9, 11)
 
-needs_cpu = pytest.mark.skipif(backends()["cpu"] is not None, reason=f"cpu back end: {backends()['cpu']}")
-
 
 def make_inputs(
     shape: tuple[int, int, int, int, int],
@@ -118,7 +116,6 @@ def test_reference_gradcheck(separable: bool) -> None:
 # --- the CPU back end -----------------------------------------------------------------------------------------------
 
 
-@needs_cpu
 @pytest.mark.parametrize(
     ("shape", "sizes", "separable", "extra"),
     [
@@ -144,7 +141,6 @@ def test_cpu_equals_reference(
         assert_close(got, wanted)
 
 
-@needs_cpu
 def test_image_alone_and_its_gradient() -> None:
     frames, coeffs = make_inputs((1, 2, 3, 20, 18), (3, 5), separable=True)
     grads: list[Tensor] = []
@@ -161,7 +157,6 @@ def test_image_alone_and_its_gradient() -> None:
     assert_close(grads[1], grads[0])
 
 
-@needs_cpu
 def test_gradient_of_the_estimates_alone() -> None:
     frames, coeffs = make_inputs((1, 2, 3, 20, 18), (3, 1), separable=True)
     grads: list[Tensor] = []
@@ -173,7 +168,6 @@ def test_gradient_of_the_estimates_alone() -> None:
     assert_close(grads[1], grads[0])
 
 
-@needs_cpu
 def test_non_contiguous_inputs_and_cotangents() -> None:
     sizes = (3, 1)
     frames, coeffs = make_inputs((2, 2, 3, 16, 20), sizes, separable=True)
@@ -194,7 +188,6 @@ def test_non_contiguous_inputs_and_cotangents() -> None:
     assert_close(leaf.grad, other.grad)
 
 
-@needs_cpu
 def test_threads_do_not_change_the_result() -> None:
     sizes = (3, 7)
     frames, coeffs = make_inputs((2, 3, 3, 70, 130), sizes, separable=True)
@@ -210,7 +203,6 @@ def test_threads_do_not_change_the_result() -> None:
         assert torch.equal(a, b)
 
 
-@needs_cpu
 @pytest.mark.parametrize("separable", [True, False])
 def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, separable: bool) -> None:
     sizes = (1, 5)
@@ -229,7 +221,6 @@ def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch, separa
         assert torch.equal(a, b)
 
 
-@needs_cpu
 def test_concurrent_calls() -> None:
     sizes = (3, 5)
     frames, coeffs = make_inputs((1, 3, 3, 70, 66), sizes, separable=True)
@@ -240,7 +231,6 @@ def test_concurrent_calls() -> None:
                 assert torch.equal(got, wanted)
 
 
-@needs_cpu
 @pytest.mark.parametrize("separable", [True, False])
 def test_nan_stays_in_the_windows_that_see_it(separable: bool) -> None:
     sizes = (5, 3)
@@ -268,7 +258,6 @@ def test_nan_stays_in_the_windows_that_see_it(separable: bool) -> None:
     assert torch.equal(grad_coeffs.isnan()[inner], reached[inner])
 
 
-@needs_cpu
 def test_registered_operator() -> None:
     frames, coeffs = make_inputs((1, 2, 3, 9, 8), (3, 1), separable=True)
     operator = torch.ops.mkpn.local_conv_cpu.default
@@ -276,7 +265,6 @@ def test_registered_operator() -> None:
         torch.library.opcheck(operator, (frames.requires_grad_(), coeffs.requires_grad_(), [3, 1], estimates))
 
 
-@needs_cpu
 def test_compiles_as_one_graph() -> None:
     frames, coeffs = make_inputs((1, 2, 3, 9, 8), (3, 1), separable=True)
 
@@ -293,7 +281,6 @@ def test_compiles_as_one_graph() -> None:
     assert torch.equal(results[0], results[1])
 
 
-@needs_cpu
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the peak memory from /proc")
 def test_needs_little_memory() -> None:
     """K=25 at 256 x 256: unfolded windows would take 3.9 GB, coefficients at full resolution 105 MB."""
@@ -343,9 +330,8 @@ def test_named_back_end_is_not_replaced() -> None:
     if backends()["triton"] is not None:
         with pytest.raises(RuntimeError, match="'triton' is unavailable: "):
             local_conv(frames, coeffs, (3,), backend="triton")
-    if backends()["cpu"] is None:
-        with pytest.raises(ValueError, match=r"'cpu': expected float32 .* got torch\.float64"):
-            local_conv(frames.double(), coeffs.double(), (3,), backend="cpu")
+    with pytest.raises(ValueError, match=r"'cpu': expected float32 .* got torch\.float64"):
+        local_conv(frames.double(), coeffs.double(), (3,), backend="cpu")
 
 
 def test_missing_numba_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
