@@ -9,30 +9,31 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mkpn import explain, ops
-    from mkpn.burst import Burst
-    from mkpn.config import MODELS, BurstConfig, ModelConfig, model_config
-    from mkpn.images import load_image, synthesize
-    from mkpn.inference import Denoiser, Result, load
+    from mkpn.inference.denoiser import Denoiser, Result, load
     from mkpn.metrics import MetricDefinition, psnr, ssim
-    from mkpn.noise import GAINS, Noise
+    from mkpn.model.config import MODELS, ModelConfig, model_config
+    from mkpn.synthesis.burst import Burst, synthesize
+    from mkpn.synthesis.images import load_image
+    from mkpn.synthesis.motion import BurstConfig
+    from mkpn.synthesis.noise import GAINS, Noise
 
 # Names are looked up at first use, so that importing mkpn costs nothing.
 _HOMES = {
-    "MODELS": "config",
-    "BurstConfig": "config",
-    "ModelConfig": "config",
-    "model_config": "config",
-    "Burst": "burst",
-    "GAINS": "noise",
-    "Noise": "noise",
+    "MODELS": "model.config",
+    "BurstConfig": "synthesis.motion",
+    "ModelConfig": "model.config",
+    "model_config": "model.config",
+    "Burst": "synthesis.burst",
+    "GAINS": "synthesis.noise",
+    "Noise": "synthesis.noise",
     "MetricDefinition": "metrics",
     "psnr": "metrics",
     "ssim": "metrics",
-    "load_image": "images",
-    "synthesize": "images",
-    "Denoiser": "inference",
-    "Result": "inference",
-    "load": "inference",
+    "load_image": "synthesis.images",
+    "synthesize": "synthesis.burst",
+    "Denoiser": "inference.denoiser",
+    "Result": "inference.denoiser",
+    "load": "inference.denoiser",
 }
 _ROOMS = ("explain", "ops")
 

@@ -11,8 +11,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from mkpn.config import MODELS, TrainConfig, model_config
-from mkpn.settings import EvaluateConfig, RegisterConfig
+from mkpn.evaluation.config import EvaluateConfig
+from mkpn.model.config import MODELS, model_config
+from mkpn.training.config import RegisterConfig, TrainConfig
 
 # Everything heavy is imported inside the commands, so that --help answers at once.
 
@@ -45,8 +46,8 @@ def denoise(image: tyro.conf.Positional[Path], options: Annotated[DenoiseOptions
     from PIL import Image
 
     import mkpn
-    from mkpn.images import box_downsample
     from mkpn.metrics import definition_for
+    from mkpn.synthesis.images import box_downsample
 
     def save(name: str, picture: torch.Tensor) -> None:
         pixels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
@@ -78,14 +79,14 @@ def train(
     config: Annotated[TrainConfig, tyro.conf.arg(name="")],
 ) -> None:
     """Train a network, or resume its run."""
-    from mkpn.train import train as run
+    from mkpn.training.train import train as run
 
     print(f"exported {run(model, config)}")
 
 
 def register(config: Annotated[RegisterConfig, tyro.conf.arg(name="")]) -> None:
     """Write a network that measures hand motion and has learned nothing else, for `train --init` to start from."""
-    from mkpn.register import register as run
+    from mkpn.training.start.register import register as run
 
     figures = run(config)
     print(f"wrote {config.out}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
@@ -93,7 +94,7 @@ def register(config: Annotated[RegisterConfig, tyro.conf.arg(name="")]) -> None:
 
 def evaluate(config: Annotated[EvaluateConfig, tyro.conf.arg(name="")]) -> None:
     """Measure PSNR and SSIM of models at gains on a folder of images."""
-    from mkpn.evaluate import evaluate as run
+    from mkpn.evaluation.evaluate import evaluate as run
 
     run(config)
     if os.environ.get("RANK", "0") == "0":
@@ -107,7 +108,7 @@ def curves(runs: tuple[Path, ...], /, *, out: Path) -> None:
         runs: folders of runs, each with its `stats.jsonl`.
         out: the file.
     """
-    from mkpn.curves import learning_curves, read_curve
+    from mkpn.figures.learning_curves import learning_curves, read_curve
 
     figure = learning_curves([read_curve(run) for run in runs])
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +118,7 @@ def curves(runs: tuple[Path, ...], /, *, out: Path) -> None:
 
 def models() -> None:
     """Print the ten networks of both presets with their parameter counts."""
-    from mkpn.network import parameter_count
+    from mkpn.model.network import parameter_count
 
     print(f"{'model':9} {'kernel sides':20} {'kernels':10} {'compact':>10} {'paper':>12}")
     for name in MODELS:
@@ -150,7 +151,7 @@ def bench(
         clock: `cpu` counts processor time, for a machine with other work; with one thread only.
         quick: tiny sizes, to see that everything runs.
     """
-    from mkpn.bench import bench as run
+    from mkpn.evaluation.speed.bench import bench as run
 
     run(out=out, only=only, threads=threads, device=device, models=models, sides=sides, clock=clock, quick=quick)
 

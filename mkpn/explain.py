@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mkpn.inference import Result
-from mkpn.streaming import coefficients_at
-from mkpn.tiling import Box
+from mkpn.inference.blockwise import coefficients_at
+from mkpn.inference.denoiser import Result
+from mkpn.inference.tiling import Box
 
 
 @dataclass(frozen=True)

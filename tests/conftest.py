@@ -10,8 +10,8 @@ from helpers import perturbed
 from numpy.typing import NDArray
 from PIL import Image
 
-from mkpn.config import model_config
-from mkpn.network import KernelPredictionNetwork
+from mkpn.model.config import model_config
+from mkpn.model.network import KernelPredictionNetwork
 
 
 @pytest.fixture(scope="session")

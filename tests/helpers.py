@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from mkpn.config import ModelConfig
-from mkpn.network import KernelPredictionNetwork
+from mkpn.model.config import ModelConfig
+from mkpn.model.network import KernelPredictionNetwork
 
 
 def perturbed(config: ModelConfig, seed: int = 0, scale: float = 0.02) -> KernelPredictionNetwork:

@@ -1,7 +1,7 @@
 """The local convolution of kernel prediction networks (paper Eq. 2 and 4): one public function, three back ends.
 
 `reference` is the definition in plain PyTorch, `cpu` runs compiled by numba, `triton` on CUDA devices. numba and triton
-are loaded at first use, not at import.
+are loaded at first use, not at import. May import: nothing of mkpn, so that this folder can be used without the rest.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from mkpn.ops import reference
-from mkpn.ops.registration import cpu_op, triton_op
+from mkpn.ops.torch_library import cpu_op, triton_op
 
 __all__ = ["backends", "local_conv", "local_conv_region", "warm_up"]
 

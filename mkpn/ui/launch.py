@@ -40,10 +40,10 @@ def launch(
     from gradio.themes import Default
     from gradio.themes.utils.fonts import LocalFont
 
-    from mkpn.ui.events import build
-    from mkpn.ui.layout import HERE
-    from mkpn.ui.models import ModelStore
-    from mkpn.ui.pictures import make_root
+    from mkpn.ui.page.events import build
+    from mkpn.ui.page.layout import HERE
+    from mkpn.ui.run.models import ModelStore
+    from mkpn.ui.run.pictures import make_root
 
     store = ModelStore(checkpoints, device)
     root = make_root()

@@ -49,9 +49,9 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of ten checkpoints of untrained networks whose kernels differ from pixel to pixel."""
     import torch
 
-    from mkpn.checkpoint import save_model
-    from mkpn.config import MODELS, model_config
-    from mkpn.network import KernelPredictionNetwork
+    from mkpn.model.checkpoint import save_model
+    from mkpn.model.config import MODELS, model_config
+    from mkpn.model.network import KernelPredictionNetwork
 
     folder = tmp_path_factory.mktemp("checkpoints")
     for seed, name in enumerate(MODELS):

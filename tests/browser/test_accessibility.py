@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mkpn.config import MODELS, model_config
+from mkpn.model.config import MODELS, model_config
 
 WAIT_MS = 60_000
 EXAMPLE = "Printed letters (grey)"

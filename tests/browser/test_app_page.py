@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mkpn
-from mkpn.config import MODELS, model_config
-from mkpn.images import box_downsample, example_image, load_image
-from mkpn.inference import Denoiser
+from mkpn.inference.denoiser import Denoiser
 from mkpn.metrics import MetricDefinition
-from mkpn.ui.models import ModelStore
-from mkpn.ui.pictures import to_uint8
+from mkpn.model.config import MODELS, model_config
+from mkpn.synthesis.images import box_downsample, example_image, load_image
+from mkpn.ui.run.models import ModelStore
+from mkpn.ui.run.pictures import to_uint8
 
 WAIT_MS = 60_000
 EXAMPLE = "Printed letters (grey)"  # the smallest: 448x172, a quarter of it is 112x43 and too small, a half is not

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mkpn
-from mkpn.config import MODELS, model_config
 from mkpn.metrics import MetricDefinition
+from mkpn.model.config import MODELS, model_config
 
 WAIT_MS = 60_000
 REGION = {"x": 21, "y": 14, "w": 40, "h": 30}

@@ -14,10 +14,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mkpn.checkpoint import save_model
-from mkpn.config import MODELS, model_config
-from mkpn.network import KernelPredictionNetwork
-from mkpn.ui.permalink import from_query
+from mkpn.model.checkpoint import save_model
+from mkpn.model.config import MODELS, model_config
+from mkpn.model.network import KernelPredictionNetwork
+from mkpn.ui.saved.permalink import from_query
 
 WAIT_MS = 90_000
 EXAMPLE = "Printed letters (grey)"

@@ -19,7 +19,7 @@ from viewer_page import (
 )
 
 from mkpn.metrics import MetricDefinition, psnr
-from mkpn.ui import viewer
+from mkpn.ui.viewer import component as viewer
 
 
 @pytest.mark.parametrize("zoom", [1, 2, 8, 16])

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mkpn.ui import viewer
+from mkpn.ui.viewer import component as viewer
 
 SIDE = 1024
 PANES = 14

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mkpn.ui import viewer
+from mkpn.ui.viewer import component as viewer
 
 
 def test_png_holds_the_levels(tmp_path: Path) -> None:

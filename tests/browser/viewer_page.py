@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mkpn.ui import viewer
+from mkpn.ui.viewer import component as viewer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

@@ -1,0 +1,4 @@
+"""Measurements: Table 1 on any folder of images, classical baselines, reports.
+
+May import: everything but explain and ui.
+"""

@@ -1,0 +1,67 @@
+"""Settings of registration and evaluation: frozen dataclasses, each field an option of the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """One evaluation; every field is an option of `python -m mkpn evaluate`.
+
+    Attributes:
+        images: folders of test photographs, searched recursively.
+        out: folder for the tables (`results.json`, `.md`, `.csv`, `.tex`), the plot (`table1.png`, `.pdf`) and
+            `images.csv`, the figures of every image with those first where MKPN gains most.
+        models: names of shipped networks, or checkpoint files; all shipped networks by default.
+        gains: noise levels of section 3.1.
+        downsample: box-downsampling factor of the photographs.
+        crop: side of the centred crop that is evaluated; 0 takes whole images.
+        limit: evaluate only this many images; 0 takes all.
+        seed: of the test sets.
+        frames: how many frames of a burst are seen; the others become copies of the reference. With 1, what a network
+            still reaches is what it does not owe to the burst.
+        still: leave the hand motion out.
+        border: pixels removed on every side before measuring.
+        channels: `rgb`, the mean of the colour channels, or `luma`.
+        baselines: classical denoisers of the aligned burst's mean: `aligned` (that mean alone), `nlm`, `opencv` and
+            `bm3d`, the last two with the extra `baselines`. A 128x128 crop takes 0.02 s with `nlm` and `opencv` and
+            3.5 s with `bm3d` on one core.
+        against: `results.json` of an earlier run on the same bursts, with which the networks are compared.
+        title: what the tables call the test set; the folders' names by default.
+        stamp: write each network's figures into the metadata of its checkpoint.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        threads: CPU threads; 0 keeps PyTorch's choice.
+    """
+
+    images: tuple[Path, ...]
+    out: Path = Path("out/table1")
+    models: tuple[str, ...] = ()
+    gains: tuple[int, ...] = (1, 2, 4, 8)
+    downsample: int = 1
+    crop: int = 0
+    limit: int = 0
+    seed: int = 0
+    frames: int = 8
+    still: bool = False
+    border: int = 8
+    channels: Literal["rgb", "luma"] = "rgb"
+    baselines: tuple[Literal["aligned", "nlm", "opencv", "bm3d"], ...] = ()
+    against: Path | None = None
+    title: str = ""
+    stamp: bool = False
+    device: str = "auto"
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise ValueError("images: expected at least one folder")
+        for field in ("crop", "limit", "border", "threads"):
+            if getattr(self, field) < 0:
+                raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
+        if not 1 <= self.frames <= 8:
+            raise ValueError(f"frames: expected 1 to 8, got {self.frames}")
+        if self.stamp and (self.still or self.frames < 8):
+            raise ValueError("stamp: expected figures of whole bursts in motion, got --still or fewer --frames")

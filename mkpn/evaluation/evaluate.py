@@ -1,0 +1,295 @@
+"""Models x gains on a test set: Table 1 of the paper, on any folder of images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import distributed
+from tqdm import tqdm
+
+from mkpn.evaluation.baselines import baselines
+from mkpn.evaluation.config import EvaluateConfig
+from mkpn.evaluation.report import Rows, csv_table, latex_table, markdown_report, spread
+from mkpn.figures.table1 import table1_chart
+from mkpn.inference.denoiser import Denoiser, load
+from mkpn.metrics import MetricDefinition, psnr, ssim
+from mkpn.model.checkpoint import shipped_models, stamp_metrics, weights_hash
+from mkpn.model.config import MODELS
+from mkpn.paper import measured_on
+from mkpn.synthesis.burst import Burst
+from mkpn.synthesis.datasets import TestSet, image_files
+from mkpn.synthesis.motion import BurstConfig
+from mkpn.synthesis.noise import noise_for_gain
+from mkpn.training.distributed import local_device, process_group
+
+Method = Callable[[Burst], torch.Tensor]
+
+_BOOTSTRAP_SAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """PSNR (dB) and SSIM of one method on one image at one gain."""
+
+    model: str
+    gain: int
+    image: str
+    psnr: float
+    ssim: float
+
+
+def evaluate(config: EvaluateConfig) -> dict[str, Any]:
+    """Measures every method on every test set and writes the tables.
+
+    Under `torchrun` the bursts are shared out among the processes; the figures are those of one process.
+
+    Args:
+        config: the evaluation.
+
+    Returns:
+        What `results.json` holds: `rows` (a model at a gain: means and standard deviations over images), `against`
+        (MKPN minus each other method, paired bootstrap), `previous` (this run minus `config.against`), `images`
+        (per-image figures), `metric`, `settings`, `weights`, `skipped` (baselines that cannot run, and why).
+
+    Raises:
+        ValueError: if images, models or gains cannot be used, or `config.against` was measured differently.
+    """
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    with process_group() as (rank, world):
+        report = _report(config, rank, world)
+        if rank == 0:
+            _write(config, report)
+    return report
+
+
+def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
+    definition = MetricDefinition(border=config.border, channels=config.channels)
+    sets = [_test_set(config, gain) for gain in config.gains]
+    settings: dict[str, Any] = {
+        "images": [config.title] if config.title else [folder.resolve().name for folder in config.images],
+        "downsample": config.downsample,
+        "crop": config.crop,
+        "seed": config.seed,
+        "frames": config.frames,
+        "still": config.still,
+        "first_burst_sha256": {str(test.gain): burst_hash(test[0]) for test in sets},
+    }
+    report: dict[str, Any] = {"metric": definition.to_dict(), "settings": settings}
+    # Before the work, which takes minutes.
+    earlier = _earlier(config.against, report, _names(sets[0].files)) if config.against else []
+    paths = _checkpoints(config.models)
+    methods: dict[str, Method] = {"noisy": lambda burst: burst.frames[0], "mean": lambda burst: burst.frames.mean(0)}
+    classical, skipped = baselines(config.baselines)
+    methods |= classical
+    device = str(local_device(config.device))
+    for name, path in paths.items():
+        methods[name] = _denoise_with(load(path, device))
+    measurements = _measure(methods, sets, definition, rank, world)
+    return {
+        "rows": summarise(measurements),
+        "against": compare(measurements, "mkpn") if "mkpn" in methods else [],
+        "previous": compare_runs(measurements, earlier),
+        **report,
+        "weights": {name: weights_hash(path) for name, path in paths.items()},
+        "skipped": skipped,
+        "images": [vars(measurement) for measurement in measurements],
+    }
+
+
+def _write(config: EvaluateConfig, report: dict[str, Any]) -> None:
+    rows, against, out = report["rows"], report["against"], config.out
+    definition = MetricDefinition(border=config.border, channels=config.channels)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(report, indent=1) + "\n")
+    (out / "results.md").write_text(markdown_report(report, definition))
+    (out / "results.csv").write_text(csv_table(rows))
+    (out / "results.tex").write_text(latex_table(rows, against))
+    (out / "images.csv").write_text(csv_table(spread(report["images"])))
+    where = measured_on(report["settings"], rows[0]["images"])
+    if any(row["model"] in MODELS for row in rows):
+        (out / "table1.png").write_bytes(table1_chart(rows, against, where, "png"))
+        (out / "table1.pdf").write_bytes(table1_chart(rows, against, where, "pdf"))
+    if config.stamp:
+        shared = {"metric": report["metric"], "settings": report["settings"]}
+        shared["references"] = [row for row in rows if row["model"] in ("noisy", "mean")]
+        for name, path in _checkpoints(config.models).items():
+            own = {key: [row for row in report[key] if row["model"] == name] for key in ("rows", "against")}
+            stamp_metrics(path, {**own, **shared})
+
+
+def burst_hash(burst: Burst) -> str:
+    """Returns the SHA-256 of a burst's frames in 16 bits, which rounding errors between machines leave alone."""
+    rounded = ((burst.frames + 4) / 8 * 65535).clamp(0, 65535).round().to(torch.int32).numpy().astype("<u2")
+    return hashlib.sha256(rounded.tobytes()).hexdigest()
+
+
+def summarise(measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
+    """Returns `{model, gain, psnr, ssim, psnr_sd, ssim_sd, images}` for every model and gain, in order."""
+    groups: dict[tuple[str, int], list[Measurement]] = {}
+    for measurement in measurements:
+        groups.setdefault((measurement.model, measurement.gain), []).append(measurement)
+    rows: list[dict[str, Any]] = []
+    for (model, gain), group in groups.items():
+        row: dict[str, Any] = {"model": model, "gain": gain}
+        for key in ("psnr", "ssim"):
+            values = [getattr(measurement, key) for measurement in group]
+            row[key] = statistics.fmean(values)
+            row[f"{key}_sd"] = statistics.stdev(values) if len(values) > 1 else 0.0
+        rows.append({**row, "images": len(group)})
+    return rows
+
+
+def compare(measurements: Iterable[Measurement], against: str) -> Rows:
+    """Paired bootstrap over images: how much better `against` is than every other model, in dB of PSNR.
+
+    Returns:
+        `{model, gain, difference, low, high, tie}`: the mean difference, its 95 % interval, and whether that interval
+        contains zero.
+    """
+    table = _by_gain(measurements)
+    return [
+        {"model": model, "gain": gain, **interval(np.subtract(models[against], values))}
+        for gain, models in table.items()
+        for model, values in models.items()
+        if model != against
+    ]
+
+
+def compare_runs(measurements: Iterable[Measurement], earlier: Iterable[Measurement]) -> Rows:
+    """Paired bootstrap over images: this run minus an earlier one on the same bursts, as `compare`.
+
+    What only one of the runs measured is left out.
+    """
+    before = _by_gain(earlier)
+    return [
+        {"model": model, "gain": gain, **interval(np.subtract(values, before[gain][model]))}
+        for gain, models in _by_gain(measurements).items()
+        for model, values in models.items()
+        if model in before.get(gain, {})
+    ]
+
+
+def interval(differences: ArrayLike) -> dict[str, Any]:
+    """Returns the mean of differences, its 95 % bootstrap interval, and whether that contains zero (a tie).
+
+    The same resampling from a fixed seed serves every comparison: the intervals are reproducible.
+    """
+    values = np.asarray(differences, np.float64)
+    picks = np.random.default_rng(0).integers(len(values), size=(_BOOTSTRAP_SAMPLES, len(values)))
+    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
+    return {
+        "difference": float(values.mean()),
+        "low": float(low),
+        "high": float(high),
+        "tie": bool(low <= 0 <= high),
+    }
+
+
+def _by_gain(measurements: Iterable[Measurement]) -> dict[int, dict[str, list[float]]]:
+    table: dict[int, dict[str, list[float]]] = {}
+    for measurement in measurements:
+        table.setdefault(measurement.gain, {}).setdefault(measurement.model, []).append(measurement.psnr)
+    return table
+
+
+def _earlier(path: Path, report: dict[str, Any], images: list[str]) -> list[Measurement]:
+    """Reads the measurements of an earlier run; a run that was measured differently is refused."""
+    try:
+        other = json.loads(path.read_text())
+        before = {"metric": other["metric"], **other["settings"], "first_burst_sha256": {}}
+        before["files"] = list(dict.fromkeys(row["image"] for row in other["images"]))
+        hashes: dict[str, str] = other["settings"]["first_burst_sha256"]
+        measurements = [Measurement(**row) for row in other["images"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"against: expected a results.json of mkpn evaluate, got {path} ({error})") from error
+    now: dict[str, Any] = {"metric": report["metric"], **report["settings"], "files": images}
+    wrong = [
+        f"{key} was {_short(before[key])}, is {_short(now[key])}"
+        for key in ("metric", "downsample", "crop", "seed", "files")
+        if before.get(key) != now[key]
+    ]
+    own: dict[str, str] = now["first_burst_sha256"]
+    wrong += [f"other bursts at gain {gain}" for gain in own if hashes.get(gain, own[gain]) != own[gain]]
+    if wrong:
+        raise ValueError(f"against: {path} was measured differently, so its figures do not compare: {'; '.join(wrong)}")
+    return measurements
+
+
+def _short(value: object) -> str:
+    return f"{len(value)} names" if isinstance(value, list) else json.dumps(value)
+
+
+def _checkpoints(models: tuple[str, ...]) -> dict[str, Path]:
+    shipped = shipped_models()
+    if not models:
+        return shipped
+    paths: dict[str, Path] = {}
+    for model in models:
+        if model in shipped:
+            paths[model] = shipped[model]
+        elif model.endswith(".safetensors"):
+            # Runs of one network have files of one name.
+            stem = Path(model).stem
+            paths[model if stem in paths else stem] = Path(model)
+        else:
+            raise ValueError(f"models: expected names of {', '.join(MODELS)} or .safetensors files, got {model!r}")
+    return paths
+
+
+def _denoise_with(denoiser: Denoiser) -> Method:
+    return lambda burst: denoiser(burst).image
+
+
+def _test_set(config: EvaluateConfig, gain: int) -> TestSet:
+    return TestSet(
+        files=tuple(image_files(config.images))[: config.limit or None],
+        noise=noise_for_gain(gain),
+        gain=gain,
+        downsample=config.downsample,
+        crop=config.crop,
+        seed=config.seed,
+        burst=BurstConfig(rate=0, small=0) if config.still else BurstConfig(),
+        seen=config.frames,
+    )
+
+
+def _names(files: Sequence[Path]) -> list[str]:
+    """File names, or whole paths where two folders hold the same name."""
+    names = [path.name for path in files]
+    return names if len(set(names)) == len(names) else [str(path) for path in files]
+
+
+def _measure(
+    methods: dict[str, Method], sets: list[TestSet], definition: MetricDefinition, rank: int, world: int
+) -> list[Measurement]:
+    """Measures every `world`-th burst and gathers what the other processes measured, in one process's order."""
+    bursts = [(test, index, name) for test in sets for index, name in enumerate(_names(test.files))]
+    shards: list[list[list[Measurement]]] = [[] for _ in range(world)]
+    for test, index, name in tqdm(bursts[rank::world], unit="burst", disable=rank != 0):
+        burst = test[index]
+        images = {model: method(burst) for model, method in methods.items()}
+        shards[rank].append(
+            [
+                Measurement(
+                    model,
+                    test.gain,
+                    name,
+                    psnr(image, burst.clean, definition),
+                    ssim(image, burst.clean, definition),
+                )
+                for model, image in images.items()
+            ]
+        )
+    if world > 1:
+        distributed.all_gather_object(shards, shards[rank])
+    return [row for position in range(len(bursts)) for row in shards[position % world][position // world]]

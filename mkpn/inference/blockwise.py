@@ -1,0 +1,231 @@
+"""The network of Fig. 1 without its memory: what is large exists for one block of the image at a time.
+
+The first two encoder blocks work at full and half resolution and are run block by block; so are the head, the last
+convolution and the local convolution. In between, the trunk sees a whole tile, whose tensors are small: a quarter of
+the resolution and less. Every block is run with the halo that its convolutions read and cropped to what is exact.
+
+All of it is channels-last: on the CPU, convolutions of few channels are up to 1.6 times as fast as in the default
+layout, pooling and up-sampling four times. Only the local convolution reads planes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mkpn.inference.tiling import Box, cut
+from mkpn.model.config import ModelConfig
+from mkpn.model.network import KernelPredictionNetwork
+from mkpn.ops import local_conv_region
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What the head needs of a tile.
+
+    Attributes:
+        cells: the tile in the whole image, at half resolution.
+        skip: `[1,w2,h,w]`, the second encoder block's output.
+        low: `[1,w3,h/2,w/2]`, the last decoder block's output.
+    """
+
+    cells: Box
+    skip: Tensor
+    low: Tensor
+
+
+def trunk_bytes(config: ModelConfig) -> int:
+    """Peak memory per pixel of a tile, in bytes of float32."""
+    _, w2, w3, w4, _ = config.widths
+    # At the last decoder block: both skips, the up-sampled tensor, their concatenation in two layouts, the output.
+    return w2 + (w3 + w4 + 2 * (w3 + w4) + w3) // 4 + 1
+
+
+def entry_bytes(config: ModelConfig) -> int:
+    """Peak memory per pixel of a block of `run_trunk`, in bytes of float32."""
+    # Input and output of a convolution, each also in the layout that the convolution prefers.
+    return 4 * 2 * max(config.in_channels + config.widths[0], 2 * config.widths[0])
+
+
+def exit_bytes(config: ModelConfig) -> int:
+    """Peak memory per pixel of a block of `denoise_block`, in bytes of float32."""
+    _, w2, w3, _, _ = config.widths
+    head = config.head_width or config.out_channels
+    return max(2 * (w2 + w3) + 2 * head, 2 * head + 2 * config.out_channels) + 8 * config.colors
+
+
+def run_trunk(
+    network: KernelPredictionNetwork,
+    frames: Tensor,
+    noise_std: Tensor,
+    source: Box,
+    block_area: int,
+    checkpoint: Callable[[], None],
+) -> Trunk:
+    """Runs everything before the head on a tile.
+
+    Args:
+        network: in evaluation mode.
+        frames: whole burst `[1,N,C,H,W]`.
+        noise_std: `[1,C,H,W]`.
+        source: the tile, in pixels of the image padded to multiples of 16.
+        block_area: pixels of a block.
+        checkpoint: called between blocks; may raise.
+    """
+    cells = Box(*((first // 2, end // 2) for first, end in (source.rows, source.columns)))
+    dtype = network.last.weight.dtype
+    first, second, third, fourth, fifth = (cast(nn.Sequential, block) for block in network.encoder)
+    shape = (cells.rows[1] - cells.rows[0], cells.columns[1] - cells.columns[0])
+    skip = _empty((1, network.config.widths[1], *shape), dtype, frames.device)
+    for block in cut(cells, block_area // 4):
+        checkpoint()
+        # Three convolutions at half resolution read the pooled output of three at full resolution.
+        wide = block.grown(3, cells)
+        pixels = wide.scaled(2)
+        seen = pixels.grown(3, source)
+        x = _apply(first, network_input(frames, noise_std, seen, dtype))
+        x = functional.avg_pool2d(x[(..., *pixels.within(seen).index)], 2)
+        skip[(..., *block.within(cells).index)] = _apply(second, x)[(..., *block.within(wide).index)]
+    checkpoint()
+    skip2 = _apply(third, functional.avg_pool2d(skip, 2))
+    skip3 = _apply(fourth, functional.avg_pool2d(skip2, 2))
+    low = _apply(fifth, functional.avg_pool2d(skip3, 2))
+    low = _apply(cast(nn.Sequential, network.decoder[0]), _joined(low, skip3))
+    del skip3
+    checkpoint()
+    return Trunk(cells, skip, _apply(cast(nn.Sequential, network.decoder[1]), _joined(low, skip2)))
+
+
+def network_input(frames: Tensor, noise_std: Tensor, pixels: Box, dtype: torch.dtype) -> Tensor:
+    """Frames and noise estimate `[1,(N+1)C,h,w]` of some pixels; beyond the image its last row or column repeats."""
+    burst = frames.flatten(1, 2)
+    rows, columns = (
+        (min(first, size - 1), min(end, size))
+        for (first, end), size in zip((pixels.rows, pixels.columns), frames.shape[-2:], strict=True)
+    )
+    inside = (..., slice(*rows), slice(*columns))
+    height, width = (end - first for first, end in (rows, columns))
+    area = (end - first for first, end in (pixels.rows, pixels.columns))
+    shape = (1, burst.shape[1] + noise_std.shape[1], *area)
+    # Straight into its place: a concatenation would be laid out anew by the first convolution.
+    x = _empty(shape, dtype, frames.device)
+    x[:, : burst.shape[1], :height, :width] = burst[inside]
+    x[:, burst.shape[1] :, :height, :width] = noise_std[inside]
+    x[..., :height, width:] = x[..., :height, width - 1 : width]
+    x[..., height:, :] = x[..., height - 1 : height, :]
+    return x
+
+
+def head_features(network: KernelPredictionNetwork, trunk: Trunk, cells: Box) -> Tensor:
+    """What the last convolution reads in some cells of a tile, `[1,head,h,w]`."""
+    wide = cells.grown(2, trunk.cells)
+    half = Box(*((first // 2, end // 2) for first, end in (trunk.cells.rows, trunk.cells.columns)))
+    read = wide.upsampled_from(half)
+    up = _upsample(trunk.low[(..., *read.within(half).index)])[(..., *wide.within(read.scaled(2)).index)]
+    x = torch.cat((up, trunk.skip[(..., *wide.within(trunk.cells).index)]), dim=1)
+    return _apply(network.head, x)[(..., *cells.within(wide).index)]
+
+
+def coefficients_at(network: KernelPredictionNetwork, features: Tensor, seen: Box, cells: Box, image: Box) -> Tensor:
+    """The last convolution in some cells.
+
+    Args:
+        network: whose convolution it is.
+        features: `[1,head,h,w]` of the cells `seen`.
+        seen: at least `cells` and one more on each side, where the image does not end.
+        cells: where the coefficients are wanted.
+        image: all cells of the padded image; the convolution pads zeros outside of them.
+
+    Returns:
+        Coefficients as the network arranges them, float32.
+    """
+    x = features[(..., *cells.grown(1, image).within(seen).index)]
+    padding: list[int] = []
+    for (first, end), limit in ((cells.columns, image.columns), (cells.rows, image.rows)):
+        padding += [int(first == limit[0]), int(end == limit[1])]
+    x = functional.pad(x, padding) if any(padding) else x
+    last = network.last
+    if x.device.type != "cpu":
+        return network.arrange(functional.conv2d(x, last.weight, last.bias)).float()
+    # The local convolution reads planes: whichever has fewer channels is laid out anew.
+    channels = last.weight.shape[0]
+    if x.shape[1] < channels:
+        assert last.bias is not None
+        more = _fast_channels(channels) - channels
+        weight, bias = functional.pad(last.weight, (0, 0, 0, 0, 0, 0, 0, more)), functional.pad(last.bias, (0, more))
+        return network.arrange(functional.conv2d(_planes(x), weight.contiguous(), bias)[:, :channels])
+    return network.arrange(_planes(functional.conv2d(x, last.weight, last.bias)))
+
+
+def _fast_channels(channels: int) -> int:
+    """Output channels that oneDNN computes no later than as many as asked for.
+
+    Its AVX2 convolution takes 8 channels times 3 or 4 at once where that divides them. Measured at 64 channels in,
+    129x256 cells, two threads: 208 take 62 ms and 224 take 49 ms, 176 take 53 ms and 192 take 43 ms; with 80 channels
+    or fewer and with 400 there is nothing to gain.
+    """
+    blocks = -(-channels // 8)
+    return channels if blocks % 3 == 0 or not 12 <= blocks <= 32 else -(-blocks // 4) * 32
+
+
+def denoise_block(
+    network: KernelPredictionNetwork,
+    frames: Tensor,
+    features: Tensor,
+    seen: Box,
+    block: Box,
+    image: Box,
+    timed: Callable[[Callable[[], Tensor]], Tensor],
+) -> Tensor:
+    """The last convolution and the local convolution in some pixels, `[C,h,w]`.
+
+    Args:
+        network: predicts the kernels.
+        frames: whole burst `[1,N,C,H,W]`.
+        features: `[1,head,h,w]` of the cells `seen`, see `cells_seen`.
+        seen: see `features`.
+        block: pixels, within the burst.
+        image: all cells of the padded image.
+        timed: runs the local convolution and takes its time.
+    """
+    cells = block.upsampled_from(image)
+    coeffs = coefficients_at(network, features, seen, cells, image)
+    region = (*block.rows, *block.columns)
+    origin = (cells.rows[0], cells.columns[0])
+    return timed(lambda: local_conv_region(frames, coeffs, network.config.sizes, region=region, origin=origin))[0]
+
+
+def cells_seen(block: Box, image: Box) -> Box:
+    """Cells whose features the kernels of some pixels depend on: interpolation and one convolution."""
+    return block.upsampled_from(image).grown(1, image)
+
+
+def _apply(block: nn.Sequential, x: Tensor) -> Tensor:
+    for layer in block:
+        # The convolution's output is nobody else's.
+        x = torch.relu_(x) if isinstance(layer, nn.ReLU) else layer(x)
+    return x
+
+
+def _empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)
+
+
+def _planes(x: Tensor) -> Tensor:
+    """`x.contiguous()` of a channels-last `[1,c,h,w]`, in a third of its time."""
+    x = x.contiguous(memory_format=torch.channels_last)
+    # PyTorch transposes matrices block by block, other tensors number by number.
+    return x[0].permute(1, 2, 0).flatten(0, 1).t().contiguous().view(x.shape)
+
+
+def _upsample(x: Tensor) -> Tensor:
+    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+def _joined(low: Tensor, skip: Tensor) -> Tensor:
+    return torch.cat((_upsample(low), skip), dim=1)

@@ -1,0 +1,287 @@
+"""Trained networks on bursts of any size: device, precision, bounded memory, result with lazily probed kernels."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from mkpn.device import keep_large_blocks, select_device
+from mkpn.inference.blockwise import (
+    cells_seen,
+    denoise_block,
+    entry_bytes,
+    exit_bytes,
+    head_features,
+    run_trunk,
+    trunk_bytes,
+)
+from mkpn.inference.tiling import Box, cut, plan_tiles, source_span
+from mkpn.model.checkpoint import load_model, shipped_models
+from mkpn.model.config import DEPTH_MULTIPLE, MODELS, ModelConfig
+from mkpn.model.network import KernelPredictionNetwork
+from mkpn.synthesis.burst import Burst
+
+MEMORY_BUDGET = 2**30
+FEATURES_BUDGET = 2**27
+LARGEST_BLOCK = 2**27
+
+
+class Stopped(Exception):
+    """A denoising was given up because its stop function said so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A denoised image and what is needed to look at the kernels that made it.
+
+    Attributes:
+        image: `[C,H,W]` float32 on the CPU, not clipped.
+        seconds: time of the network and the local convolution.
+        local_seconds: the local convolution's part of it; on the CPU only, else 0.
+        device: where it ran.
+        features: `[head,h,w]`, what the last convolution read; the kernels of any pixel follow from it. None if it is
+            larger than the denoiser's `features_budget`.
+        denoiser: the network that made it.
+        burst: what was denoised.
+    """
+
+    image: Tensor
+    seconds: float
+    local_seconds: float
+    device: torch.device
+    features: Tensor | None
+    denoiser: Denoiser
+    burst: Burst
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of the whole image's features."""
+        return tuple(-(-size // DEPTH_MULTIPLE) * DEPTH_MULTIPLE // 2 for size in self.image.shape[-2:])  # pyright: ignore[reportReturnType]
+
+    def features_at(self, cells: Box) -> Tensor:
+        """Returns the features `[head,h,w]` of some cells; computes them again where they were not kept."""
+        if self.features is not None:
+            return self.features[(..., *cells.index)]
+        return self.denoiser.features_at(self.burst, cells)
+
+
+class Denoiser:
+    """A network on a device, ready to denoise bursts; may be called from several threads.
+
+    Attributes:
+        config: the architecture.
+        device: where it runs.
+        metadata: the checkpoint's training provenance and figures; empty for a network of your own.
+        memory_budget: bytes of working memory beyond the burst, the image and the features that are kept.
+        features_budget: bytes of features that a result may keep.
+    """
+
+    def __init__(
+        self,
+        network: KernelPredictionNetwork,
+        device: str = "auto",
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        precision: Literal["float32", "float16"] = "float32",
+        memory_budget: int = MEMORY_BUDGET,
+        features_budget: int = FEATURES_BUDGET,
+    ) -> None:
+        """Moves the network to the device.
+
+        Args:
+            network: taken over, not copied.
+            device: `auto` (CUDA, else MPS, else the CPU) or a PyTorch device name.
+            metadata: see the attribute.
+            precision: of the network; `float16` on a GPU only. Kernels are applied in float32.
+            memory_budget: see the attribute; larger images are cut into overlapping tiles with the same result.
+            features_budget: see the attribute.
+
+        Raises:
+            ValueError: if the device is not available, or does not compute in that precision.
+        """
+        keep_large_blocks()
+        self.config: ModelConfig = network.config
+        self.device = select_device(device)
+        self.metadata = dict(metadata or {})
+        self.memory_budget, self.features_budget = memory_budget, features_budget
+        if precision not in ("float32", "float16"):
+            raise ValueError(f"precision: expected float32 or float16, got {precision!r}")
+        if precision == "float16" and self.device.type == "cpu":
+            raise ValueError("precision: expected float32 on the CPU, got 'float16'; half precision needs a GPU")
+        dtype = getattr(torch, precision)
+        layout = torch.channels_last
+        self.network = network.eval().to(self.device, dtype=dtype, memory_format=layout)  # pyright: ignore[reportCallIssue]
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        burst: Burst,
+        *,
+        progress: Callable[[float], None] | None = None,
+        stop: Callable[[], bool] | None = None,
+    ) -> Result:
+        """Denoises a burst of any height and width.
+
+        Args:
+            burst: `frames [N,C,H,W]` and `noise_std [C,H,W]`, with N and C of the network's configuration.
+            progress: called with the finished fraction, 0 to 1.
+            stop: asked now and then whether to give up.
+
+        Raises:
+            ValueError: if the shapes do not fit, or not even the smallest tile fits into the memory budget.
+            Stopped: if `stop` said so.
+        """
+        started = time.perf_counter()
+        local_seconds = 0.0
+
+        def timed(call: Callable[[], Tensor]) -> Tensor:
+            nonlocal local_seconds
+            before = time.perf_counter()
+            value = call()
+            local_seconds += time.perf_counter() - before
+            return value
+
+        def checkpoint() -> None:
+            if stop is not None and stop():
+                raise Stopped("stopped")
+
+        frames, noise_std = self._prepared(burst)
+        height, width = frames.shape[-2:]
+        pixels, padded = Box((0, height), (0, width)), _padded(height, width)
+        all_cells = _cells(padded)
+        block_bytes, tile_area = self._areas()
+        block_area = max(64, block_bytes // exit_bytes(self.config))
+        image = torch.empty(frames.shape[2:], device=self.device)
+        kept = self._room_for_features(all_cells)
+        done = 0
+        for core, source in plan_tiles(padded.rows[1], padded.columns[1], tile_area):
+            trunk = run_trunk(
+                self.network, frames, noise_std, source, max(64, block_bytes // entry_bytes(self.config)), checkpoint
+            )
+            for block in cut(core, block_area):
+                checkpoint()
+                seen = cells_seen(block, all_cells)
+                features = head_features(self.network, trunk, seen)
+                if kept is not None:
+                    own = _cells(block)
+                    kept[(..., *own.index)] = features[0][(..., *own.within(seen).index)]
+                inside = block.grown(0, pixels)
+                if inside.rows[0] < inside.rows[1] and inside.columns[0] < inside.columns[1]:
+                    image[(..., *inside.index)] = denoise_block(
+                        self.network, frames, features, seen, inside, all_cells, timed
+                    )
+                done += block.area
+                if progress is not None:
+                    progress(done / padded.area)
+            del trunk
+        output = image.cpu()
+        return Result(
+            image=output,
+            seconds=time.perf_counter() - started,
+            local_seconds=local_seconds if self.device.type == "cpu" else 0.0,
+            device=self.device,
+            features=kept,
+            denoiser=self,
+            burst=burst,
+        )
+
+    @torch.inference_mode()
+    def features_at(self, burst: Burst, cells: Box) -> Tensor:
+        """Returns the features `[head,h,w]` of some cells from the part of the burst that they depend on.
+
+        Args:
+            burst: as in a call.
+            cells: a rectangle at half resolution, within the image padded to multiples of 16.
+        """
+        frames, noise_std = self._prepared(burst)
+        padded = _padded(*frames.shape[-2:])
+        source = Box(
+            source_span(cells.scaled(2).rows, padded.rows[1]), source_span(cells.scaled(2).columns, padded.columns[1])
+        )
+        trunk = run_trunk(self.network, frames, noise_std, source, source.area, lambda: None)
+        return head_features(self.network, trunk, cells)[0]
+
+    def _prepared(self, burst: Burst) -> tuple[Tensor, Tensor]:
+        """Checks a burst and brings it to the device; the copy of the last burst is kept for the next model."""
+        config = self.config
+        shape = tuple(burst.frames.shape)
+        if len(shape) != 4 or shape[:2] != (config.frames, config.colors) or 0 in shape:
+            raise ValueError(f"frames: expected [{config.frames},{config.colors},H,W], got {list(shape)}")
+        if burst.noise_std.shape != shape[1:]:
+            raise ValueError(f"noise_std: expected {list(shape[1:])}, got {list(burst.noise_std.shape)}")
+        if self.device.type == "cpu":
+            return burst.frames[None].to(self.device, torch.float32), burst.noise_std[None].to(torch.float32)
+        return _on_device.get(burst, self.device)
+
+    def _areas(self) -> tuple[int, int]:
+        """Bytes for the blocks, and pixels of a tile."""
+        size = self.network.last.weight.element_size()
+        block_bytes = min(LARGEST_BLOCK, self.memory_budget // 4)
+        return block_bytes, (self.memory_budget - block_bytes) // (trunk_bytes(self.config) * size // 4)
+
+    def _room_for_features(self, cells: Box) -> Tensor | None:
+        weight = self.network.last.weight
+        channels = weight.shape[1]
+        if channels * cells.area * weight.element_size() > self.features_budget:
+            return None
+        shape = (1, channels, cells.rows[1], cells.columns[1])
+        layout = torch.channels_last
+        return torch.empty(shape, dtype=weight.dtype, device=self.device, memory_format=layout)[0]
+
+
+class _DeviceCopy:
+    """The burst that was last brought to a device, for as long as it lives."""
+
+    def __init__(self) -> None:
+        self._slot: tuple[Any, Any, tuple[Tensor, Tensor]] | None = None
+
+    def get(self, burst: Burst, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Returns frames and noise estimate with a batch dimension, float32 on the device."""
+        key = (device, id(burst.noise_std))
+        slot = self._slot
+        if slot is not None and slot[0]() is burst.frames and slot[1] == key:
+            return slot[2]
+        copies = (burst.frames[None].to(device, torch.float32), burst.noise_std[None].to(device, torch.float32))
+        self._slot = (weakref.ref(burst.frames, self._forget), key, copies)
+        return copies
+
+    def _forget(self, reference: Any) -> None:
+        if self._slot is not None and self._slot[0] is reference:
+            self._slot = None
+
+
+_on_device = _DeviceCopy()
+
+
+def _padded(height: int, width: int) -> Box:
+    """The image whose sides are rounded up to what the network takes."""
+    return Box((0, height + -height % DEPTH_MULTIPLE), (0, width + -width % DEPTH_MULTIPLE))
+
+
+def _cells(pixels: Box) -> Box:
+    return Box(*((first // 2, end // 2) for first, end in (pixels.rows, pixels.columns)))
+
+
+def load(model: str | Path, device: str = "auto") -> Denoiser:
+    """Loads a shipped network by name, or any checkpoint by path.
+
+    Args:
+        model: one of `mkpn.MODELS`, or the path of a `.safetensors` checkpoint.
+        device: `auto` (CUDA, else MPS, else the CPU) or a PyTorch device name.
+
+    Raises:
+        ValueError: if there is no such model or device, or the file is damaged or foreign.
+    """
+    shipped = shipped_models()
+    path = shipped.get(str(model), Path(model))
+    if str(model) not in shipped and path.suffix != ".safetensors":
+        raise ValueError(f"model: expected one of {', '.join(MODELS)} or a .safetensors file, got {str(model)!r}")
+    network, metadata = load_model(path)
+    return Denoiser(network, device, metadata)

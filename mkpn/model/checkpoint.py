@@ -1,0 +1,151 @@
+"""Checkpoints: safetensors with JSON metadata, never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from mkpn.model.config import MODELS, ModelConfig
+from mkpn.model.network import KernelPredictionNetwork
+
+FORMAT = "mkpn-checkpoint-1"
+
+
+def checkpoint_folder() -> Path:
+    """Returns the folder of the shipped weights: inside an installed package, or beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "checkpoints"
+    return inside if inside.is_dir() else package.parent / "checkpoints"
+
+
+def shipped_models(folder: Path | None = None) -> dict[str, Path]:
+    """Returns the checkpoint files that are there, by model name, in the order of `MODELS`."""
+    folder = folder or checkpoint_folder()
+    paths = {name: folder / f"{name}.safetensors" for name in MODELS}
+    return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, Any]) -> None:
+    """Writes tensors and JSON-serialisable metadata atomically: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        metadata={"format": FORMAT, "json": json.dumps(metadata, sort_keys=True)},
+    )
+    # Beside the target, so that the final rename stays within one file system.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Reads what `write_tensors` wrote.
+
+    Raises:
+        ValueError: if the file is missing, damaged, cut short, or not one of ours.
+    """
+    with _opened(path) as (file, metadata):
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118 - not a dict
+
+
+@contextmanager
+def _opened(path: Path) -> Generator[tuple[Any, dict[str, Any]]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}, got {header.get('format')!r}")
+            yield file, json.loads(header["json"])
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: expected a checkpoint, but there is no such file") from error
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"{path}: expected a safetensors checkpoint, but it is damaged or foreign ({error})"
+        ) from error
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Reads only the metadata of what `write_tensors` wrote: quick, whatever the size of the file.
+
+    Raises:
+        ValueError: as `read_tensors`.
+    """
+    with _opened(path) as (_, metadata):
+        return metadata
+
+
+def save_model(
+    path: Path,
+    config: ModelConfig,
+    weights: Mapping[str, torch.Tensor],
+    provenance: Mapping[str, Any],
+    metrics: Mapping[str, Any] | None = None,
+) -> None:
+    """Saves a network in half precision.
+
+    Args:
+        path: the `.safetensors` file.
+        config: the architecture, stored whole.
+        weights: a state dictionary of `KernelPredictionNetwork(config)`.
+        provenance: how it was trained (JSON values).
+        metrics: figures, with the definition of the metrics (JSON values).
+    """
+    half = {name: tensor.half() for name, tensor in weights.items()}
+    write_tensors(path, half, {"config": asdict(config), "training": provenance, "metrics": metrics or {}})
+
+
+def load_model(path: Path) -> tuple[KernelPredictionNetwork, dict[str, Any]]:
+    """Loads a network (float32, on the CPU, in evaluation mode) and its metadata.
+
+    Raises:
+        ValueError: if the file is missing, damaged, foreign, or does not fit the configuration it declares.
+    """
+    tensors, metadata = read_tensors(path)
+    try:
+        declared: dict[str, Any] = dict(metadata["config"])
+        lists: dict[str, Any] = {key: tuple(declared[key]) for key in ("sizes", "widths")}
+        config = ModelConfig(**(declared | lists))
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: expected a model configuration in the metadata ({error})") from error
+    network = KernelPredictionNetwork(config)
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    actual = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if actual != expected:
+        wrong = sorted(set(expected.items()) ^ set(actual.items()))
+        raise ValueError(f"{path}: the tensors do not fit the configuration, first at {wrong[0][0]}")
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise ValueError(f"{path}: expected finite weights, found NaN or infinity")
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    return network.eval(), metadata
+
+
+def weights_hash(path: Path) -> str:
+    """Returns the SHA-256 of a checkpoint's tensors, 64 hexadecimal digits; its metadata does not enter."""
+    tensors, _ = read_tensors(path)
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(f"{name} {list(tensors[name].shape)} {tensors[name].dtype};".encode())
+        digest.update(tensors[name].numpy().tobytes())
+    return digest.hexdigest()
+
+
+def stamp_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
+    """Replaces the figures in a checkpoint's metadata; its weights stay as they are."""
+    tensors, metadata = read_tensors(path)
+    write_tensors(path, tensors, {**metadata, "metrics": metrics})

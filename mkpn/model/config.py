@@ -1,0 +1,123 @@
+"""Model, burst and training settings: frozen dataclasses, one preset table, validation (DESIGN sections 2 and 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+MKPN_SIZES = (1, 3, 5, 7, 9, 11)
+"""The set S of the paper's MKPN (section 3.3)."""
+
+MODELS = (
+    "kpn-l1",
+    "kpn-l3",
+    "kpn-l5",
+    "kpn",
+    "kpn-l7",
+    "kpn-l9",
+    "kpn-l11",
+    "kpn-l13",
+    "kpn-l25",
+    "mkpn",
+)
+"""The ten networks in the order they are shown: baselines by kernel size, then MKPN."""
+
+Preset = Literal["compact", "paper"]
+
+
+MAX_KERNEL = 31
+DEPTH_MULTIPLE = 16
+"""Four average poolings: the network's input sides are multiples of 16."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """Everything that decides a network's architecture.
+
+    Attributes:
+        name: one of `MODELS`, or a name of your own.
+        sizes: kernel sides (the set S), odd, 1 to 31, each once.
+        separable: two 1-D factors per kernel (MKPN section 2.1) or a full `K x K` kernel (KPN).
+        widths: channels of the five encoder levels, full resolution first.
+        head_width: channels of the last block's first two convolutions; None gives them the output's `2pN`.
+        frames: length N of the burst.
+        colors: channels C of a frame.
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    separable: bool = True
+    widths: tuple[int, ...] = (16, 32, 64, 128, 128)
+    head_width: int | None = 64
+    frames: int = 8
+    colors: int = 3
+
+    def __post_init__(self) -> None:
+        if not self.sizes or len(set(self.sizes)) != len(self.sizes):
+            raise ValueError(f"sizes: expected at least one kernel side, each once, got {self.sizes}")
+        if any(size % 2 == 0 or not 1 <= size <= MAX_KERNEL for size in self.sizes):
+            raise ValueError(f"sizes: expected odd sides from 1 to {MAX_KERNEL}, got {self.sizes}")
+        if len(self.widths) != 5 or min(self.widths) < 1:
+            raise ValueError(f"widths: expected five positive channel counts, got {self.widths}")
+        if self.frames < 1 or self.colors < 1:
+            raise ValueError(f"frames and colors: expected positive counts, got {self.frames} and {self.colors}")
+
+    @property
+    def kernel_channels(self) -> int:
+        """Coefficients per pixel and frame: `2p` for separable kernels, the sum of `K*K` for full ones."""
+        if self.separable:
+            return 2 * sum(self.sizes)
+        return sum(size * size for size in self.sizes)
+
+    @property
+    def first_taps(self) -> tuple[int, ...]:
+        """Where the taps of each size start within a frame's coefficients (within a factor, if separable)."""
+        taps = [size if self.separable else size * size for size in self.sizes]
+        return tuple(sum(taps[:index]) for index in range(len(taps)))
+
+    @property
+    def out_channels(self) -> int:
+        """Channels of the last convolution (`2pN` in Fig. 1)."""
+        return self.frames * self.kernel_channels
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the input: the N noisy frames and the noise estimate of Eq. 8."""
+        return (self.frames + 1) * self.colors
+
+    @property
+    def label(self) -> str:
+        """The name as the paper prints it, e.g. `KPN L5`, `KPN 5×5`, `MKPN`."""
+        if self.name == "kpn":
+            return "KPN 5×5"
+        return self.name.upper().replace("-", " ")
+
+
+_PRESETS: dict[str, tuple[tuple[int, ...], int | None]] = {
+    "paper": ((64, 128, 256, 512, 512), None),
+    "compact": ((16, 32, 64, 128, 128), 64),
+}
+
+
+def model_config(name: str, preset: str = "compact") -> ModelConfig:
+    """Returns the configuration of one of the ten networks.
+
+    Args:
+        name: one of `MODELS`.
+        preset: `compact` (shipped weights) or `paper` (the published widths), DESIGN section 2.9.
+
+    Raises:
+        ValueError: if the name or the preset is unknown.
+    """
+    if preset not in _PRESETS:
+        raise ValueError(f"preset: expected one of {', '.join(_PRESETS)}, got {preset!r}")
+    if name not in MODELS:
+        raise ValueError(f"model: expected one of {', '.join(MODELS)}, got {name!r}")
+    widths, head_width = _PRESETS[preset]
+    if name == "mkpn":
+        sizes: tuple[int, ...] = MKPN_SIZES
+    elif name == "kpn":
+        sizes = (5,)
+    else:
+        sizes = (int(name.removeprefix("kpn-l")),)
+    return ModelConfig(name=name, sizes=sizes, separable=name != "kpn", widths=widths, head_width=head_width)

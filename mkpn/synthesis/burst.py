@@ -1,0 +1,119 @@
+"""A clean image becomes a noisy, displaced burst, from an explicit seed (section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mkpn.synthesis.images import ImageSource, load_image
+from mkpn.synthesis.motion import BurstConfig, sample_offsets
+from mkpn.synthesis.noise import Noise, noise_for_gain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burst:
+    """A synthetic burst and everything that is known about it.
+
+    Attributes:
+        frames: `[N,C,H,W]` float32, noisy and not clipped; frame 0 is the reference.
+        clean: `[C,H,W]` float32 in [0,1], the ground truth of frame 0.
+        noise_std: `[C,H,W]` float32, Eq. 8 on frame 0.
+        offsets: `[N,2]` int64, the displacement (x, y) of each frame in pixels: pixel `(y, x)` of frame `i` shows
+            the scene at `(y + offsets[i,1], x + offsets[i,0])` of frame 0.
+        noise: the parameters of Eq. 7.
+    """
+
+    frames: torch.Tensor
+    clean: torch.Tensor
+    noise_std: torch.Tensor
+    offsets: torch.Tensor
+    noise: Noise
+
+
+def rng_for(*key: int) -> np.random.Generator:
+    """Returns a generator that is a pure function of its key, e.g. (seed, index) or (seed, step, rank, index)."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+
+
+def burst_windows(scene: NDArray[np.float32], offsets: NDArray[np.int64], margin: int) -> NDArray[np.float32]:
+    """Cuts the clean frames `[N,C,h,w]` out of a scene `[C,h+2*margin,w+2*margin]`: shifted content is real."""
+    height, width = scene.shape[1] - 2 * margin, scene.shape[2] - 2 * margin
+    return np.stack([scene[:, margin + y : margin + y + height, margin + x : margin + x + width] for x, y in offsets])
+
+
+def add_noise(clean: NDArray[np.float32], noise: Noise, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Returns Eq. 7, `x ~ N(y, sigma_r^2 + sigma_s * y)`, of intensities of any shape; the result is not clipped."""
+    noisy = clean + noise.std(clean) * rng.standard_normal(clean.shape, dtype=np.float32)
+    return noisy.astype(np.float32, copy=False)
+
+
+def make_burst(
+    scene: NDArray[np.float32], noise: Noise, rng: np.random.Generator, config: BurstConfig | None = None
+) -> Burst:
+    """Synthesises a burst whose frames are windows of one larger scene.
+
+    Args:
+        scene: `[C,H+2m,W+2m]` float32 in [0,1], with `m = config.margin`; the burst shows its inner `H x W`.
+        noise: parameters of Eq. 7.
+        rng: source of randomness; see `rng_for`.
+        config: motion settings.
+
+    Returns:
+        A burst of `config.frames` frames of `H x W` pixels.
+
+    Raises:
+        ValueError: if the scene is not a [C,H,W] array with an inner part of at least one pixel.
+    """
+    config = config or BurstConfig()
+    margin = config.margin
+    if scene.ndim != 3 or min(scene.shape[1:]) <= 2 * margin:
+        raise ValueError(
+            f"scene: expected [C,H,W] with sides over {2 * margin} (a margin of {margin} pixels on each side is used "
+            f"for the displacements), got {list(scene.shape)}"
+        )
+    offsets = sample_offsets(rng, config)
+    windows = burst_windows(scene, offsets, margin)
+    frames = torch.from_numpy(add_noise(windows, noise, rng))
+    return Burst(
+        frames=frames,
+        clean=torch.from_numpy(np.ascontiguousarray(windows[0])),
+        noise_std=noise.std(frames[0]),
+        offsets=torch.from_numpy(offsets),
+        noise=noise,
+    )
+
+
+def synthesize(
+    image: ImageSource,
+    *,
+    gain: int | None = None,
+    noise: Noise | None = None,
+    seed: int = 0,
+    config: BurstConfig | None = None,
+) -> Burst:
+    """Turns a clean image into a noisy burst (section 3.1).
+
+    Args:
+        image: anything `load_image` accepts. A margin of `config.margin` pixels on each side feeds the displaced
+            frames, so that shifted content is real; the burst shows what is inside of it.
+        gain: 1, 2, 4 or 8, or
+        noise: the parameters of Eq. 7; exactly one of the two.
+        seed: the same seed gives the same burst, on every machine.
+        config: motion settings; the paper's by default.
+
+    Returns:
+        A burst with `.frames [N,C,H,W]`, `.clean [C,H,W]`, `.noise_std [C,H,W]` and `.offsets [N,2]`.
+
+    Raises:
+        ValueError: if the image cannot be used, or if not exactly one of `gain` and `noise` is given.
+    """
+    if (gain is None) == (noise is None):
+        raise ValueError("expected either gain (1, 2, 4 or 8) or noise, exactly one of the two")
+    if noise is None:
+        assert gain is not None
+        noise = noise_for_gain(gain)
+    scene = np.ascontiguousarray(load_image(image).transpose(2, 0, 1))
+    return make_burst(scene, noise, rng_for(seed), config)

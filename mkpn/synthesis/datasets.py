@@ -1,0 +1,199 @@
+"""Folders of photographs become a seeded stream of training bursts, and fixed test sets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mkpn.synthesis.burst import Burst, add_noise, burst_windows, make_burst, rng_for
+from mkpn.synthesis.images import box_downsample, load_image
+from mkpn.synthesis.motion import BurstConfig, sample_offsets
+from mkpn.synthesis.noise import Noise, sample_noise
+
+log = logging.getLogger(__name__)
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training bursts.
+
+    Attributes:
+        frames: `[B,N,C,h,w]` float32.
+        clean: `[B,C,h,w]` float32.
+        noise_std: `[B,C,h,w]` float32.
+        offsets: `[B,N,2]` int64, see `mkpn.synthesis.burst.Burst`.
+    """
+
+    frames: torch.Tensor
+    clean: torch.Tensor
+    noise_std: torch.Tensor
+    offsets: torch.Tensor
+
+
+def image_files(folders: Sequence[Path]) -> list[Path]:
+    """Lists the image files under the folders, sorted by path.
+
+    Raises:
+        ValueError: if a folder does not exist or nothing is found.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"images: expected a folder, but {folder} is none")
+    files = sorted(
+        path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if not files:
+        raise ValueError(f"images: found no {', '.join(SUFFIXES)} under {', '.join(map(str, folders))}")
+    return files
+
+
+def load_photographs(
+    folders: Sequence[Path], *, downsample: int, large_downsample: int, large_side: int, min_side: int
+) -> list[NDArray[np.uint8]]:
+    """Reads photographs, box-downsampled, as `[C,H,W]` 8-bit arrays.
+
+    Args:
+        folders: searched recursively.
+        downsample: box-downsampling factor.
+        large_downsample: the factor where the short side has `large_side` pixels or more.
+        large_side: see `large_downsample`.
+        min_side: smallest side after downsampling; smaller photographs are named in the log and skipped, and so are
+            unreadable ones.
+
+    Raises:
+        ValueError: if nothing usable is left.
+    """
+    photographs: list[NDArray[np.uint8]] = []
+    for path in image_files(folders):
+        try:
+            image = load_image(path, min_side=1)
+        except ValueError as error:
+            log.warning("skipped %s: %s", path, error)
+            continue
+        factor = large_downsample if min(image.shape[:2]) >= large_side else downsample
+        if min(image.shape[:2]) // factor < min_side:
+            log.warning("skipped %s: under %d pixels after downsampling by %d", path, min_side, factor)
+            continue
+        small = box_downsample(image, factor)
+        photographs.append(np.ascontiguousarray((small * 255).round().astype(np.uint8).transpose(2, 0, 1)))
+    if not photographs:
+        raise ValueError(f"images: none of the files has {min_side} pixels on its short side after downsampling")
+    return photographs
+
+
+class TrainingStream:
+    """An endless stream of training batches; every sample is a pure function of (seed, step, rank, index).
+
+    Rank and index enter as one number, `rank * batch + index`, so that two processes with batches of 4 see what one
+    process with a batch of 8 sees.
+    """
+
+    def __init__(
+        self,
+        photographs: Sequence[NDArray[np.uint8]],
+        *,
+        batch: int,
+        patch: int,
+        recipe: Literal["gains", "paper"],
+        seed: int,
+        rank: int = 0,
+        burst: BurstConfig | None = None,
+    ) -> None:
+        self.photographs = photographs
+        self.batch, self.patch, self.seed, self.rank = batch, patch, seed, rank
+        self.recipe: Literal["gains", "paper"] = recipe
+        self.burst = burst or BurstConfig()
+
+    def sample(
+        self, step: int, index: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], Noise]:
+        """Returns noisy frames `[N,C,h,w]`, the clean reference `[C,h,w]`, offsets `[N,2]` and noise of one sample."""
+        rng = rng_for(self.seed, step, self.rank * self.batch + index)
+        photograph = self.photographs[int(rng.integers(len(self.photographs)))]
+        margin, side = self.burst.margin, self.patch + 2 * self.burst.margin
+        top = rng.integers(photograph.shape[1] - side, endpoint=True)
+        left = rng.integers(photograph.shape[2] - side, endpoint=True)
+        scene = photograph[:, top : top + side, left : left + side].astype(np.float32) / np.float32(255)
+        if rng.random() < 0.5:
+            scene = scene[:, :, ::-1]
+        if rng.random() < 0.5:
+            scene = scene[:, ::-1]
+        if rng.random() < 0.5:
+            scene = scene.transpose(0, 2, 1)
+        noise = sample_noise(rng, self.recipe)
+        offsets = sample_offsets(rng, self.burst)
+        windows = burst_windows(scene, offsets, margin)
+        return add_noise(windows, noise, rng), windows[0], offsets, noise
+
+    def __call__(self, step: int) -> Batch:
+        """Returns the batch of a step."""
+        frames, clean, offsets, noises = zip(*(self.sample(step, index) for index in range(self.batch)), strict=True)
+        stacked = np.stack(frames)
+        noise_std = np.stack([noise.std(burst[0]) for noise, burst in zip(noises, stacked, strict=True)])
+        return Batch(*(torch.from_numpy(array) for array in (stacked, np.stack(clean), noise_std, np.stack(offsets))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TestSet:
+    """A fixed test set: one burst per image, identical on every machine for the same settings.
+
+    Attributes:
+        files: the images, in order.
+        noise: parameters of Eq. 7.
+        gain: its name, which also enters the seed.
+        downsample: box-downsampling factor.
+        crop: side of the centred crop that is evaluated, in pixels; 0 takes the whole image.
+        seed: of the whole set.
+        burst: motion settings.
+        seen: how many frames keep their content; the others become copies of the reference.
+    """
+
+    __test__ = False  # not a test class, whatever its name suggests to pytest
+
+    files: tuple[Path, ...]
+    noise: Noise
+    gain: int
+    downsample: int
+    crop: int
+    seed: int
+    burst: BurstConfig
+    seen: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Burst:
+        image = box_downsample(load_image(self.files[index], min_side=1), self.downsample)
+        scene = centre_crop(image, self.crop + 2 * self.burst.margin) if self.crop else image
+        rng = rng_for(self.seed, self.gain, index)
+        burst = make_burst(np.ascontiguousarray(scene.transpose(2, 0, 1)), self.noise, rng, self.burst)
+        if self.seen is not None:
+            burst.frames[self.seen :] = burst.frames[0].clone()
+        return burst
+
+    def __iter__(self) -> Iterator[Burst]:
+        return (self[index] for index in range(len(self)))
+
+
+def centre_crop(image: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Returns the centred square `[side,side,C]` of `[H,W,C]`.
+
+    Raises:
+        ValueError: if the image is smaller.
+    """
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    if min(top, left) < 0:
+        raise ValueError(
+            f"crop: expected images of at least {side}x{side} pixels after downsampling (the crop and its margin), "
+            f"got {image.shape[1]}x{image.shape[0]}"
+        )
+    return image[top : top + side, left : left + side]

@@ -1,0 +1,51 @@
+"""Hand motion: how far the frames of a burst are displaced (section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class BurstConfig:
+    """How hand motion is synthesised (section 3.1, DESIGN section 2.5).
+
+    Attributes:
+        frames: length N of the burst; frame 0 is the reference.
+        rate: lambda of the Poisson law of the number of strongly displaced frames.
+        small: largest usual displacement in pixels, per axis.
+        large: largest displacement of a strongly displaced frame in pixels, per axis.
+    """
+
+    frames: int = 8
+    rate: float = 1.5
+    small: int = 2
+    large: int = 16
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.frames <= 64:
+            raise ValueError(f"frames: expected 1 to 64, got {self.frames}")
+        if not 0 <= self.rate <= 64:
+            raise ValueError(f"rate: expected 0 to 64, got {self.rate}")
+        if not 0 <= self.small <= 64 or not 0 <= self.large <= 64:
+            raise ValueError(f"small and large: expected 0 to 64 pixels, got {self.small} and {self.large}")
+
+    @property
+    def margin(self) -> int:
+        """Pixels of real image content that the displacements can reach beyond the reference, on each side."""
+        return max(self.small, self.large)
+
+
+def sample_offsets(rng: np.random.Generator, config: BurstConfig) -> NDArray[np.int64]:
+    """Draws the displacements `[N,2]` (x, y) of a burst; frame 0 stays at (0, 0) (section 3.1, DESIGN 2.5)."""
+    count = config.frames
+    probability = min(rng.poisson(config.rate) / count, 1.0)
+    strong = rng.random(count) < probability
+    # Both ranges are always drawn, so that a frame's numbers do not depend on the frames before it.
+    large = rng.integers(-config.large, config.large, size=(count, 2), endpoint=True)
+    small = rng.integers(-config.small, config.small, size=(count, 2), endpoint=True)
+    offsets = np.where(strong[:, None], large, small).astype(np.int64)
+    offsets[0] = 0
+    return offsets

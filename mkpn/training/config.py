@@ -1,0 +1,151 @@
+"""Settings of training: frozen dataclasses, each field an option of the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mkpn.model.config import DEPTH_MULTIPLE, Preset
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One training run; every field is an option of `python -m mkpn train`.
+
+    Attributes:
+        images: folders of training photographs, searched recursively.
+        run: folder of the run: configuration, statistics, checkpoints. The same command again resumes it.
+        preset: width of the network, `compact` or `paper`.
+        recipe: noise range, `gains` (covers the four gains) or `paper` (as printed in section 3.1).
+        steps: length of the run in optimiser steps.
+        batch: bursts per step and process.
+        patch: side of the training patches in pixels, a multiple of 16.
+        downsample: box-downsampling factor of the photographs.
+        large_downsample: the factor where the short side has `large_side` pixels or more.
+        large_side: see `large_downsample`.
+        lr: peak learning rate of AdamW.
+        lr_end: learning rate at the end of the cosine, as a fraction of `lr`.
+        lr_last: learning rate of the last convolution, as a fraction of `lr`: it predicts the kernels directly.
+        rotate: move convolutions along sums and differences of their inputs, the last one of its taps too, instead of
+            along single weights (see `mkpn.training.optimizer`).
+        warmup: steps of linear warm-up.
+        weight_decay: AdamW's decoupled weight decay.
+        clip: largest norm of the gradient.
+        ema: decay of the moving average of the weights, which is what is evaluated and exported.
+        beta: weight of the annealing term (Eq. 6).
+        annealing: step at which the annealing term has decayed by 1/e (the paper's alpha 0.9998 is 5,000).
+        seed: seed of the data and of the initial weights.
+        init: a checkpoint that the run starts from: whole where it is the same network, else its trunk, and a last
+            convolution that predicts the centres of its kernels.
+        hold_registration: keep the weights that measure motion as they are (a start from `mkpn register`, or from a
+            network that started so).
+        fresh_last: start with centred deltas for kernels whatever `init` predicts.
+        device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
+        threads: CPU threads; 0 keeps PyTorch's choice.
+        precision: `float32`, or `bfloat16` mixed precision for the network's convolutions.
+        compile: compile the network with `torch.compile`.
+        checkpoint_every: steps between atomic checkpoints.
+        log_every: steps between lines of `stats.jsonl`.
+        sample_every: steps between sample pictures; 0 writes none.
+        validate_images: folders of photographs that are not trained on; the PSNR of their first eight 64x64 crops at
+            the four gains goes to `stats.jsonl`. None by default.
+        validate_every: steps between validations.
+    """
+
+    images: tuple[Path, ...]
+    run: Path
+    preset: Preset = "compact"
+    recipe: Literal["gains", "paper"] = "gains"
+    steps: int = 10_000
+    batch: int = 8
+    patch: int = 64
+    downsample: int = 2
+    large_downsample: int = 4
+    large_side: int = 700
+    lr: float = 1e-3
+    lr_end: float = 0.01
+    lr_last: float = 1.0
+    rotate: bool = False
+    warmup: int = 100
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    ema: float = 0.998
+    beta: float = 100.0
+    annealing: float = 500.0
+    seed: int = 0
+    init: Path | None = None
+    hold_registration: bool = False
+    fresh_last: bool = False
+    device: str = "auto"
+    threads: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    checkpoint_every: int = 250
+    log_every: int = 50
+    sample_every: int = 1000
+    validate_images: tuple[Path, ...] = ()
+    validate_every: int = 500
+
+    def __post_init__(self) -> None:
+        positive = ("steps", "batch", "downsample", "large_downsample", "annealing", "checkpoint_every", "log_every")
+        positive += ("validate_every",)
+        for field in positive:
+            if getattr(self, field) <= 0:
+                raise ValueError(f"{field}: expected a positive number, got {getattr(self, field)}")
+        if self.patch < DEPTH_MULTIPLE or self.patch % DEPTH_MULTIPLE:
+            raise ValueError(f"patch: expected a positive multiple of {DEPTH_MULTIPLE}, got {self.patch}")
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema: expected 0 <= ema < 1, got {self.ema}")
+        if not self.images:
+            raise ValueError("images: expected at least one folder")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisterConfig:
+    """How a network learns to measure hand motion before it is trained; every field is an option of `mkpn register`.
+
+    Attributes:
+        images: folders of training photographs, searched recursively.
+        out: the checkpoint to write, a `.safetensors` file from which `train --init` starts.
+        model: the network to write; any other with as wide a head can start from it (of the preset `compact`, all).
+        preset: width of the network, `compact` or `paper` (whose KPN L1 and L3 are too narrow).
+        bursts: how many bursts to look at, of each patch side.
+        patches: sides of the training patches in pixels, multiples of 16.
+        steps: length of the training.
+        batch: places per step; a place is seven samples, one for each displaced frame.
+        lr: peak learning rate of AdamW.
+        recipe: noise range, `gains` or `paper`.
+        downsample: box-downsampling factor of the photographs.
+        large_downsample: the factor where the short side has `large_side` pixels or more.
+        large_side: see `large_downsample`.
+        seed: of the data and of the initial weights.
+        threads: CPU threads; 0 keeps PyTorch's choice.
+    """
+
+    images: tuple[Path, ...]
+    out: Path
+    model: str = "kpn-l11"
+    preset: Preset = "compact"
+    bursts: int = 3000
+    patches: tuple[int, ...] = (64, 128)
+    steps: int = 12_000
+    batch: int = 1024
+    lr: float = 6e-3
+    recipe: Literal["gains", "paper"] = "gains"
+    downsample: int = 2
+    large_downsample: int = 4
+    large_side: int = 700
+    seed: int = 0
+    threads: int = 0
+
+    def __post_init__(self) -> None:
+        for field in ("bursts", "steps", "batch", "downsample", "large_downsample"):
+            if getattr(self, field) <= 0:
+                raise ValueError(f"{field}: expected a positive number, got {getattr(self, field)}")
+        if not self.images:
+            raise ValueError("images: expected at least one folder")
+        if not self.patches or any(patch < DEPTH_MULTIPLE or patch % DEPTH_MULTIPLE for patch in self.patches):
+            raise ValueError(f"patches: expected positive multiples of {DEPTH_MULTIPLE}, got {self.patches}")
+        if self.out.suffix != ".safetensors":
+            raise ValueError(f"out: expected a .safetensors file, got {self.out}")

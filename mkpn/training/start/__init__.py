@@ -1,0 +1,4 @@
+"""Weights that measure hand motion before the training: a start for the network of Fig. 1, not another network.
+
+May import: what training may import.
+"""

@@ -1,0 +1,283 @@
+"""Writes the measurement of hand motion (`mkpn.training.start.reader`) into the network of Fig. 1.
+
+The encoder's third level holds the rectified differences, the levels below add them up, the fifth level and the first
+decoder block hold the perceptron, and the second decoder block and the head carry what it says to the last convolution,
+whose kernels start as deltas at the measured displacements. Everything else in the first two levels and in the head
+starts at random and learns to denoise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mkpn.model.network import KernelPredictionNetwork
+from mkpn.training.start.reader import EVIDENCE, INDICATORS, REACH, SCENE, WIDTHS, Reader, probabilities
+
+# Channels that belong to each frame but the reference, by level; the others are common to all frames.
+_ENCODER, _DECODER, _HEAD = (1, 1, EVIDENCE, WIDTHS[0], WIDTHS[0]), (WIDTHS[0], INDICATORS), INDICATORS
+# Contrast of the rectified features, and the `k` of `t + k g`: 0.7 quarter-resolution pixels are 2.8 pixels.
+_GAIN, _SLOPE = 8.0, 0.7
+
+_BINOMIAL = torch.tensor([1.0, 2.0, 1.0]) / 4
+_BLUR = torch.outer(_BINOMIAL, _BINOMIAL)
+_CENTRE = functional.pad(torch.ones(1, 1), (1, 1, 1, 1))
+_BOX = torch.ones(3, 3) / 9
+_ACROSS = torch.outer(_BINOMIAL, torch.tensor([-1.0, 0.0, 1.0]) / 2)
+_RISING = torch.tensor([[0.0, 0.5, 1.0], [-0.5, 0.0, 0.5], [-1.0, -0.5, 0.0]]) / 4
+_DERIVATIVES = (_ACROSS, _ACROSS.t(), _RISING, _RISING.flip(1))
+
+
+@dataclass(frozen=True)
+class _Channels:
+    """Which channels of a tensor are common to all frames, and which belong to each frame but the reference."""
+
+    common: list[int]
+    frames: list[list[int]]
+
+
+@dataclass(frozen=True)
+class _Wire:
+    """A convolution and what its input and output channels stand for."""
+
+    convolution: nn.Conv2d
+    inputs: _Channels
+    outputs: _Channels
+
+    def set(self, row: int, terms: Iterable[tuple[int, Tensor]], bias: float = 0.0) -> None:
+        """Makes an output channel the sum of filtered input channels, and nothing else."""
+        self.weight[row] = 0
+        self.bias[row] = bias
+        for column, kernel in terms:
+            self.weight[row, column] += kernel
+
+    @property
+    def weight(self) -> Tensor:
+        """The weights `[out,in,3,3]`."""
+        return self.convolution.weight
+
+    @property
+    def bias(self) -> Tensor:
+        """The biases `[out]`."""
+        return cast(Tensor, self.convolution.bias)
+
+    def rows(self, count: int) -> list[int]:
+        """The first `count` output channels that belong to each frame."""
+        return [row for frame in self.outputs.frames for row in frame[:count]]
+
+
+@torch.no_grad()
+def wire_evidence(network: KernelPredictionNetwork) -> None:
+    """Writes everything before the reader into a network: luma, rectified differences, box filters.
+
+    Raises:
+        ValueError: if the network has too few channels, or full kernels, which no linear layer makes of probabilities.
+    """
+    if not network.config.separable:
+        raise ValueError(f"registration: expected a network of separable kernels, got {network.config.name}")
+    wires = _wires(network)
+    for level, blocks in enumerate((*network.encoder, *network.decoder)):
+        if level >= 2:
+            for parameter in blocks.parameters():
+                nn.init.zeros_(parameter)
+    colors = network.config.colors
+    first, second, *rest = wires[:6]
+    luma = _BLUR / colors
+    # Noise may be negative: the offset keeps it from being clipped, and differences do not know it.
+    first.set(0, [(column, luma) for column in first.inputs.common[:colors]], bias=0.1)
+    first.set(1, [(column, luma) for column in first.inputs.common[colors:]])
+    for row, columns in zip(first.rows(1), first.inputs.frames, strict=True):
+        first.set(row, [(column, luma) for column in columns], bias=0.1)
+    _carry(second, _BLUR, 2, 1)
+    for wire in rest:
+        _carry(wire, _CENTRE, 2, 1)
+    changes = wires[6]
+    reference, noise = changes.inputs.common[:2]
+    for row, derivative in enumerate(_DERIVATIVES):
+        changes.set(row, [(reference, _GAIN * derivative)])
+    changes.set(4, [(noise, _GAIN * _CENTRE)])
+    changes.set(5, [(reference, _CENTRE)])
+    for (frame, *_), rows in zip(changes.inputs.frames, changes.outputs.frames, strict=True):
+        change = [(frame, _GAIN * _BLUR), (reference, -_GAIN * _BLUR)]
+        for index, derivative in enumerate(_DERIVATIVES):
+            # The derivative of the mean of both frames is exact to second order.
+            for row, sign in ((rows[2 * index], 0.5), (rows[2 * index + 1], -0.5)):
+                slope = sign * _GAIN * _SLOPE * derivative
+                changes.set(row, [*change, (frame, slope), (reference, slope)])
+    for wire in wires[7:12]:
+        _carry(wire, _BOX, SCENE, EVIDENCE)
+
+
+@torch.no_grad()
+def wire_reader(network: KernelPredictionNetwork, reader: Reader) -> None:
+    """Writes a trained reader, and what carries its indicators to the last convolution, into a network."""
+    wires = _wires(network)
+    layers = zip(wires[12:18], reader.own, reader.scene, strict=True)
+    for index, (wire, own, scene) in enumerate(layers):
+        own, scene = cast(nn.Linear, own), cast(nn.Linear, scene)
+        scale = reader.scale if index == 0 else torch.ones(own.in_features)
+        kernel = _BOX if index == 0 else _CENTRE
+        split = own.in_features - scene.in_features
+        weights = (own.weight * scale)[..., None, None] * kernel
+        common = torch.tensor(wire.inputs.common[: scene.in_features])
+        rows = torch.tensor(wire.outputs.common[: scene.out_features])
+        wire.weight.zero_()
+        wire.bias.zero_()
+        wire.weight[rows[:, None], common] = (scene.weight * scale[split:])[..., None, None] * kernel
+        wire.bias[rows] = scene.bias
+        for inputs, outputs in zip(wire.inputs.frames, wire.outputs.frames, strict=True):
+            rows = torch.tensor(outputs[: own.out_features])
+            wire.weight[rows[:, None], torch.tensor(inputs[:split])] = weights[:, :split]
+            wire.weight[rows[:, None], common] = weights[:, split:]
+            wire.bias[rows] = own.bias
+    for wire in wires[18:]:
+        _carry(wire, _CENTRE, 0, INDICATORS)
+    _wire_kernels(network)
+
+
+def evidence_of(network: KernelPredictionNetwork, frames: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns what the reader reads at a sixteenth of the resolution.
+
+    Args:
+        network: prepared by `wire_evidence`.
+        frames: `[B,N,C,H,W]`, H and W multiples of 16.
+        noise_std: `[B,C,H,W]`, Eq. 8.
+
+    Returns:
+        The evidence of each frame but the reference `[B,N-1,h,w,8]` and the scene `[B,h,w,6]`.
+    """
+    x = torch.cat((frames.flatten(1, 2), noise_std), dim=1)
+    for level, block in enumerate(network.encoder[:4]):
+        x = block(x if level == 0 else functional.avg_pool2d(x, 2))
+    x = functional.avg_pool2d(x, 2)
+    # The reader's first layer is a box filter, too.
+    x = functional.conv2d(x.flatten(0, 1)[:, None], _BOX[None, None], padding=1)[:, 0].unflatten(0, x.shape[:2])
+    channels = _wires(network)[12].inputs
+    evidence = torch.stack([x[:, frame[:EVIDENCE]] for frame in channels.frames], 1)
+    return evidence.permute(0, 1, 3, 4, 2), x[:, channels.common[:SCENE]].permute(0, 2, 3, 1)
+
+
+def held_rows(network: KernelPredictionNetwork) -> dict[str, Tensor]:
+    """Names the weights that measure motion: for each convolution, its output channels `[out]` that do (bool).
+
+    All of them lie before the head. Convolutions that hold none are left out.
+    """
+    names = {id(module): name for name, module in network.named_modules()}
+    held: dict[str, Tensor] = {}
+    for index, wire in enumerate(_wires(network)[:21]):
+        rows = torch.zeros(wire.convolution.out_channels, dtype=torch.bool)
+        # From the third level on everything is held: what is not wired there is zero.
+        rows[[0, 1, *wire.rows(1)] if index < 6 else slice(None)] = True
+        held[names[id(wire.convolution)]] = rows
+    return held
+
+
+def hold(network: KernelPredictionNetwork) -> list[nn.Parameter]:
+    """Freezes what `held_rows` names; returns the parameters of which only a part still learns."""
+    partly: list[nn.Parameter] = []
+    for name, rows in held_rows(network).items():
+        for parameter in network.get_submodule(name).parameters():
+            if rows.all():
+                parameter.requires_grad_(False)
+            else:
+                free = (~rows).view(-1, *[1] * (parameter.dim() - 1)).to(parameter)
+                parameter.register_hook(partial(torch.mul, free))
+                partly.append(parameter)
+    return partly
+
+
+def is_registered(ancestry: dict[str, Any] | None) -> bool:
+    """Whether a network, or one that it was trained from, comes from `mkpn register`."""
+    while ancestry:
+        if "registration" in ancestry["training"]:
+            return True
+        ancestry = ancestry["training"].get("started_from")
+    return False
+
+
+def _wire_kernels(network: KernelPredictionNetwork) -> None:
+    """Makes every kernel a delta at the measured displacement, and the reference stand in for frames left out."""
+    config = network.config
+    weight, bias = network.last.weight, cast(Tensor, network.last.bias)
+    total = sum(config.sizes)
+    head = _wires(network)[-1].outputs
+    # A displacement's probability is a linear function of the indicators: its value at zero and at each unit vector.
+    base = torch.stack(probabilities(torch.zeros(INDICATORS)))  # [2,5]
+    slopes = torch.stack(probabilities(torch.eye(INDICATORS)), 1) - base  # [9,2,5]
+    for frame, columns in enumerate(head.frames, 1):
+        start = frame * 2 * total
+        weight[start : start + 2 * total] = 0
+        bias[start : start + 2 * total] = 0
+        for size, first in zip(config.sizes, config.first_taps, strict=True):
+            for part in range(2):
+                for step in range(-REACH, REACH + 1):
+                    # A frame that shows the scene at +step holds the reference's pixel at -step.
+                    tap = size // 2 - step
+                    if 0 <= tap < size:
+                        row = start + part * total + first + tap
+                        weight[row, columns, 1, 1] = slopes[:, part, step + REACH]
+                        bias[row] = base[part, step + REACH]
+    for size, first in zip(config.sizes, config.first_taps, strict=True):
+        row = first + size // 2
+        weight[row] = 0
+        bias[row] = config.frames
+        for columns in head.frames:
+            weight[row, columns, 1, 1] = -slopes[:, 0].sum(-1)
+
+
+def _carry(wire: _Wire, kernel: Tensor, common: int, own: int) -> None:
+    """Passes the first channels on, filtered."""
+    for row, column in zip(wire.outputs.common[:common], wire.inputs.common[:common], strict=True):
+        wire.set(row, [(column, kernel)])
+    for rows, columns in zip(wire.outputs.frames, wire.inputs.frames, strict=True):
+        for row, column in zip(rows[:own], columns[:own], strict=True):
+            wire.set(row, [(column, kernel)])
+
+
+def _wires(network: KernelPredictionNetwork) -> list[_Wire]:
+    """All convolutions but the last in the order of the data, with the meaning of their channels.
+
+    Three to a block: 0 to 5 are the first two levels, 6 to 8 the third, 9 to 11 the fourth, 12 to 14 the fifth, 15 to
+    20 the decoder; 21 and 22 are the head's.
+    """
+    config = network.config
+    others, colors = config.frames - 1, config.colors
+
+    def channels(width: int, own: int, level: str) -> _Channels:
+        common = width - others * own
+        if common < (1 if own == INDICATORS else SCENE if own == EVIDENCE else 2):
+            raise ValueError(
+                f"registration: expected more than {others * own} channels in the {level}, got {width}; "
+                "the preset compact has them in every network"
+            )
+        frames = [list(range(common + own * index, common + own * (index + 1))) for index in range(others)]
+        return _Channels(list(range(common)), frames)
+
+    encoder = [channels(width, own, "encoder") for width, own in zip(config.widths, _ENCODER, strict=True)]
+    decoder = [channels(width, own, "decoder") for width, own in zip(config.widths[3:1:-1], _DECODER, strict=True)]
+    head = channels(config.head_width or config.out_channels, _HEAD, "head")
+    frames = [list(range(colors * index, colors * (index + 1))) for index in range(1, others + 1)]
+    noise = list(range(colors * (others + 1), colors * (others + 2)))
+    before = _Channels([*range(colors), *noise], frames)
+    wires: list[_Wire] = []
+
+    def block(sequence: nn.Module, inputs: _Channels, outputs: _Channels) -> _Channels:
+        for layer in cast(nn.Sequential, sequence):
+            if isinstance(layer, nn.Conv2d):
+                wires.append(_Wire(layer, inputs, outputs))
+                inputs = outputs
+        return outputs
+
+    for sequence, outputs in zip(network.encoder, encoder, strict=True):
+        before = block(sequence, before, outputs)
+    # The skip connections come behind the up-sampled channels, which keep their places.
+    for sequence, outputs in zip(network.decoder, decoder, strict=True):
+        before = block(sequence, before, outputs)
+    block(network.head, before, head)
+    return wires

@@ -1,0 +1,290 @@
+"""The training loop (section 2.3): AdamW, warm-up and cosine, moving average, Eq. 5 and 6, atomic resume."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import MISSING, asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from mkpn.device import keep_large_blocks
+from mkpn.model.checkpoint import load_model, read_tensors, save_model, write_tensors
+from mkpn.model.config import ModelConfig, model_config
+from mkpn.model.network import KernelPredictionNetwork
+from mkpn.ops import local_conv
+from mkpn.synthesis.datasets import Batch, TrainingStream, load_photographs
+from mkpn.synthesis.motion import BurstConfig
+from mkpn.training.config import TrainConfig
+from mkpn.training.distributed import local_device, process_group
+from mkpn.training.journal import Statistics, Validation, write_sample
+from mkpn.training.losses import annealing_weight, total_loss
+from mkpn.training.optimizer import make_optimizer
+from mkpn.training.start.transplant import transplant_taps
+from mkpn.training.start.wiring import hold, is_registered
+
+log = logging.getLogger(__name__)
+
+# Bursts over which a donor's mean kernels are taken.
+_TYPICAL = 8
+
+# What may change when a run is resumed: none of it changes the numbers of a step.
+_FREE_FIELDS = {"run", "device", "threads", "checkpoint_every", "log_every", "sample_every", "images"} | {
+    "validate_images",
+    "validate_every",
+}
+
+
+def train(model: str, config: TrainConfig) -> Path:
+    """Trains one network, or resumes its run.
+
+    Args:
+        model: one of `mkpn.MODELS`.
+        config: the run.
+
+    Returns:
+        The exported checkpoint, `<run>/<model>.safetensors`: the moving average of the weights in half precision.
+
+    Raises:
+        ValueError: if the run folder holds a run with other settings, or there is nothing to train on.
+        FloatingPointError: if the loss is not finite; the message names the step and the seed.
+    """
+    keep_large_blocks()
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    with process_group() as (rank, world):
+        return _train(model, config, rank, world)
+
+
+def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
+    architecture = model_config(model, config.preset)
+    device = local_device(config.device)
+    photographs = load_photographs(
+        config.images,
+        downsample=config.downsample,
+        large_downsample=config.large_downsample,
+        large_side=config.large_side,
+        min_side=config.patch + 2 * BurstConfig().margin,
+    )
+    stream = TrainingStream(
+        photographs, batch=config.batch, patch=config.patch, recipe=config.recipe, seed=config.seed, rank=rank
+    )
+    state = TrainingState(architecture, config, device, stream)
+    _write_or_check_config(config.run, model, config, world, rank)
+    state.resume(config.run / "state.safetensors")
+
+    network: torch.nn.Module = state.network
+    if config.compile:
+        network = torch.compile(network)  # pyright: ignore[reportAssignmentType] - a module stays a module
+    if world > 1:
+        network = DistributedDataParallel(network)
+    statistics = Statistics(config, state.step) if rank == 0 else None
+    validation = Validation(config) if rank == 0 and config.validate_images else None
+
+    # The next batch is drawn while the current one is computed.
+    with ThreadPoolExecutor(1) as executor, _progress(config.steps, state.step, model, rank) as progress:
+        upcoming = executor.submit(stream, state.step)
+        while state.step < config.steps:
+            batch = _to(upcoming.result(), device)
+            upcoming = executor.submit(stream, state.step + 1)
+            loss = _step(network, state, config, batch)
+            progress.update()
+            if statistics:
+                statistics.add(state.step, loss, state.optimizer.param_groups[0]["lr"])
+            done = state.step == config.steps
+            if statistics and validation and (done or state.step % config.validate_every == 0):
+                statistics.validated(state.step, validation(state.averaged_network()))
+            if rank == 0 and (done or state.step % config.checkpoint_every == 0):
+                state.save(config.run / "state.safetensors")
+                state.export(config.run / f"{model}.safetensors", len(photographs))
+            if rank == 0 and config.sample_every and (done or state.step % config.sample_every == 0):
+                sample = config.run / "samples" / f"{state.step:07d}.png"
+                write_sample(sample, state.averaged_network(), _to(stream(0), device))
+    return config.run / f"{model}.safetensors"
+
+
+def _step(network: torch.nn.Module, state: TrainingState, config: TrainConfig, batch: Batch) -> float:
+    """Takes one optimiser step and returns its loss."""
+    learning_rate = _learning_rate(state.step, config)
+    for group in state.optimizer.param_groups:
+        group["lr"] = learning_rate * group["fraction"]
+    weight = annealing_weight(state.step, config.beta, config.annealing)
+    mixed = config.precision == "bfloat16"
+    with torch.autocast(batch.frames.device.type, torch.bfloat16, enabled=mixed):
+        coeffs = network(batch.frames, batch.noise_std)
+    coeffs = coeffs.float()
+    sizes = state.architecture.sizes
+    if weight:
+        image, estimates = local_conv(batch.frames, coeffs, sizes, estimates=True)
+    else:
+        image, estimates = local_conv(batch.frames, coeffs, sizes), None
+    loss = total_loss(image, estimates, batch.clean, weight)
+    value = loss.item()
+    if not math.isfinite(value):
+        raise FloatingPointError(f"the loss is {value} at step {state.step} of seed {config.seed}; lower --lr?")
+    state.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
+    state.optimizer.step()
+    state.average(config.ema)
+    state.step += 1
+    return value
+
+
+def _learning_rate(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then a cosine from `lr` to `lr * lr_end`."""
+    if step < config.warmup:
+        return config.lr * (step + 1) / config.warmup
+    progress = (step - config.warmup) / max(1, config.steps - config.warmup)
+    return config.lr * (config.lr_end + (1 - config.lr_end) * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+class TrainingState:
+    """Everything a run needs to go on: weights, their moving average, the optimiser, the step."""
+
+    def __init__(
+        self, architecture: ModelConfig, config: TrainConfig, device: torch.device, stream: TrainingStream
+    ) -> None:
+        self.architecture = architecture
+        self.config = config
+        torch.manual_seed(config.seed)
+        self.network = KernelPredictionNetwork(architecture)
+        self.ancestry: dict[str, Any] | None = None
+        if config.init:
+            self._start_from(config.init, stream)
+        if config.hold_registration and not is_registered(self.ancestry):
+            raise ValueError(
+                "hold_registration: expected --init with a network from `mkpn register`, or one trained from such a "
+                f"network, got {config.init}"
+            )
+        # Measured on two CPU cores: channels-last costs MKPN's step 10 %, because the kernels must be laid out anew.
+        layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
+        self.network.to(device, memory_format=layout)  # pyright: ignore[reportCallIssue]
+        self.averaged = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+        held = hold(self.network) if config.hold_registration else []
+        self.optimizer = make_optimizer(self.network, config, held)
+        self.step = 0
+        self.seconds = 0.0
+        self._clock = time.monotonic()
+
+    def _start_from(self, path: Path, stream: TrainingStream) -> None:
+        donor, metadata = load_model(path)
+        weights = donor.state_dict()
+        same = donor.config == self.architecture and not self.config.fresh_last
+        if not same:
+            weights = {name: tensor for name, tensor in weights.items() if not name.startswith("last.")}
+        own = self.network.state_dict()
+        wrong = [name for name, tensor in weights.items() if name not in own or own[name].shape != tensor.shape]
+        if wrong:
+            raise ValueError(f"init: {path} does not fit this network, first at {wrong[0]}; expected the same preset")
+        self.network.load_state_dict(weights, strict=False)
+        if not same and not self.config.fresh_last:
+            # Neither the batch nor the process enters: two processes start as one does.
+            typical = TrainingStream(
+                stream.photographs, batch=_TYPICAL, patch=stream.patch, recipe=stream.recipe, seed=stream.seed
+            )(0)
+            with torch.no_grad():
+                transplant_taps(self.network, donor, donor.features(typical.frames, typical.noise_std))
+        self.ancestry = {"model": donor.config.name, "training": metadata["training"]}
+
+    def average(self, decay: float) -> None:
+        """Moves the averaged weights towards the current ones; early steps weigh more, so that it has no bias."""
+        decay = min(decay, (self.step + 1) / (self.step + 10))
+        current = self.network.state_dict()
+        for name, tensor in self.averaged.items():
+            tensor.lerp_(current[name], 1 - decay)
+
+    def save(self, path: Path) -> None:
+        """Writes the whole state atomically, so that a run killed at any instant resumes from here."""
+        tensors = {f"weights/{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"averaged/{name}": tensor for name, tensor in self.averaged.items()}
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{slot}": tensor for slot, tensor in slots.items()}
+        write_tensors(path, tensors, {"step": self.step, "seconds": self._elapsed(), "ancestry": self.ancestry})
+
+    def resume(self, path: Path) -> None:
+        """Reads what `save` wrote, if there is something."""
+        if not path.exists():
+            return
+        tensors, metadata = read_tensors(path)
+        groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "averaged": {}, "optimizer": {}}
+        for name, tensor in tensors.items():
+            group, _, rest = name.partition("/")
+            groups[group][rest] = tensor
+        self.network.load_state_dict(groups["weights"])
+        for name, tensor in groups["averaged"].items():
+            self.averaged[name].copy_(tensor)
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        slots: dict[int, dict[str, torch.Tensor]] = {}
+        for name, tensor in groups["optimizer"].items():
+            index, _, slot = name.partition("/")
+            if tensor.dim():
+                # The fused optimiser walks memory: its moments must have their parameter's layout.
+                tensor = torch.empty_like(parameters[int(index)], requires_grad=False).copy_(tensor)
+            slots.setdefault(int(index), {})[slot] = tensor
+        groups_only = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": slots, "param_groups": groups_only})
+        self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
+        self.ancestry = metadata["ancestry"]
+        log.info("resumed %s at step %d", path.parent, self.step)
+
+    def export(self, path: Path, photographs: int) -> None:
+        """Writes the moving average as a checkpoint for `mkpn.load`."""
+        provenance = {
+            "recipe": _jsonable(self.config),
+            "steps_done": self.step,
+            "hours": round(self._elapsed() / 3600, 3),
+            "photographs": photographs,
+            "torch": torch.__version__,
+            "started_from": self.ancestry,
+        }
+        save_model(path, self.architecture, self.averaged, provenance)
+
+    def averaged_network(self) -> KernelPredictionNetwork:
+        """Returns a network with the moving average of the weights."""
+        device = next(self.network.parameters()).device
+        network = KernelPredictionNetwork(self.architecture).to(device)
+        network.load_state_dict(self.averaged)
+        return network.eval()
+
+    def _elapsed(self) -> float:
+        now = time.monotonic()
+        self.seconds, self._clock = self.seconds + now - self._clock, now
+        return self.seconds
+
+
+def _write_or_check_config(run: Path, model: str, config: TrainConfig, world: int, rank: int) -> None:
+    settings = {"model": model, "processes": world, **_jsonable(config)}
+    path = run / "config.json"
+    if path.exists():
+        # A run from before an option existed had what is the option's default today.
+        defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
+        before = {**defaults, **json.loads(path.read_text())}
+        changed = [key for key in settings if key not in _FREE_FIELDS and before.get(key) != settings[key]]
+        if changed:
+            differences = ", ".join(f"{key} was {before.get(key)!r}, is {settings[key]!r}" for key in changed)
+            raise ValueError(f"run: {run} holds a run with other settings ({differences}); expected the same command")
+    elif rank == 0:
+        run.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(settings, indent=2) + "\n")
+
+
+def _jsonable(config: TrainConfig) -> dict[str, Any]:
+    return json.loads(json.dumps(asdict(config), default=str))
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    if device.type == "cpu":
+        return batch
+    return Batch(*(tensor.to(device) for tensor in vars(batch).values()))
+
+
+def _progress(steps: int, step: int, model: str, rank: int) -> tqdm[Any]:
+    return tqdm(total=steps, initial=step, desc=model, unit="step", mininterval=5, disable=rank != 0)

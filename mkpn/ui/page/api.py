@@ -1,0 +1,108 @@
+"""Named endpoints for `gradio_client`: the same service functions as the page, numbers instead of markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.events import api as add_endpoint
+from gradio.utils import get_upload_folder, is_in_or_equal
+
+from mkpn.explain import probe
+from mkpn.synthesis.images import EXAMPLES, example_image, load_image
+from mkpn.synthesis.noise import noise_for_gain
+from mkpn.ui.run.models import ModelStore
+from mkpn.ui.run.session import Run, run_models, start_run
+from mkpn.ui.run.settings import Settings
+
+
+def register(store: ModelStore, root: Path) -> None:
+    """Adds the endpoints `/denoise`, `/kernels` and `/models` to the page that is being built."""
+
+    def begin(image: dict[str, Any] | str, gain: int, seed: int, downsample: int, models: list[str]) -> Run:
+        try:
+            settings = Settings(
+                noise=noise_for_gain(gain), downsample=downsample, seed=seed, models=tuple(models or store.names)
+            )
+            title, source = _open(image)
+            return start_run(load_image(source), title, settings, store, root)
+        except ValueError as error:
+            raise gr.Error(str(error)) from error
+
+    def denoise(
+        image: dict[str, Any] | str, gain: int = 4, seed: int = 0, downsample: int = 1, models: list[str] | None = None
+    ) -> Iterator[list[dict[str, Any]]]:
+        """Denoises a synthetic burst; the table grows model by model.
+
+        Args:
+            image: a file (`handle_file(path)`) or the name of a bundled example.
+            gain: 1, 2, 4 or 8.
+            seed: 0 or more.
+            downsample: 1, 2 or 4.
+            models: names of the models, empty for all.
+        """
+        run = begin(image, gain, seed, downsample, models or [])
+        try:
+            yield table_rows(run)
+            for _ in run_models(run, store):
+                yield table_rows(run)
+        finally:
+            run.cancel()
+            run.folder.remove()
+
+    def kernels(
+        image: dict[str, Any] | str, model: str, x: int, y: int, gain: int = 4, seed: int = 0, downsample: int = 1
+    ) -> dict[str, Any]:
+        """Returns the kernels that made one pixel: by size, fused, and each frame's share of the result."""
+        run = begin(image, gain, seed, downsample, [model])
+        try:
+            pane = next(run_models(run, store))
+            if pane.result is None:
+                raise gr.Error(pane.message)
+            found = probe(pane.result, x, y)
+        except ValueError as error:
+            raise gr.Error(str(error)) from error
+        finally:
+            run.folder.remove()
+        return {
+            "by_size": {str(size): kernel.tolist() for size, kernel in found.by_size.items()},
+            "fused": found.fused.tolist(),
+            "frame_weights": found.frame_weights.tolist(),
+            "offsets": run.burst.offsets.tolist(),
+        }
+
+    def models() -> dict[str, Any]:
+        """Returns the models that are there, the device, and the names of the bundled examples."""
+        return {"models": list(store.names), "device": store.device_name, "examples": [e.name for e in EXAMPLES]}
+
+    add_endpoint(denoise, api_name="denoise", concurrency_id="models")
+    add_endpoint(kernels, api_name="kernels", concurrency_id="models")
+    add_endpoint(models, api_name="models")
+
+
+def table_rows(run: Run) -> list[dict[str, Any]]:
+    """Returns the figures of every picture but the ground truth, in display order."""
+    return [
+        {
+            "model": pane.id,
+            "status": pane.status,
+            "psnr": pane.psnr,
+            "ssim": pane.ssim,
+            "seconds": pane.seconds,
+            "message": pane.message,
+        }
+        for pane in run.panes.values()
+        if pane.group != "truth"
+    ]
+
+
+def _open(image: dict[str, Any] | str) -> tuple[str, Any]:
+    if isinstance(image, str):
+        return image, example_image(image)
+    path = Path(str(image.get("path")))
+    # Only what this caller has uploaded: a bare path could name any file of the server.
+    if not is_in_or_equal(path, get_upload_folder()):
+        raise ValueError("image: expected an uploaded file or the name of a bundled example")
+    return str(image.get("orig_name") or path.name), path

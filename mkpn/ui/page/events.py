@@ -1,0 +1,140 @@
+"""Builds the page: which event calls which handler. All listeners are private; the public endpoints are in `api`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from mkpn.ui.page import api, layout
+from mkpn.ui.page.handlers import CUSTOM, Handlers
+from mkpn.ui.page.layout import Controls, Results
+from mkpn.ui.page.share_panel import Recorder, wire_open, wire_record
+from mkpn.ui.page.sharing import Sharing
+from mkpn.ui.run.models import ModelStore
+
+_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+# Cheap events do not wait behind a run, and do not crowd out its thread either.
+_QUICK: dict[str, Any] = {**_PRIVATE, "concurrency_id": "quick", "concurrency_limit": 4}
+_LATEST: dict[str, Any] = {**_QUICK, "trigger_mode": "always_last"}
+# For events that carry data: of two that follow each other "always_last" may send the first one's data twice.
+_EACH: dict[str, Any] = {**_QUICK, "trigger_mode": "multiple"}
+
+
+def build(store: ModelStore, root: Path) -> gr.Blocks:
+    """Builds the page.
+
+    Args:
+        store: the models.
+        root: folder of the pictures, to be named in `allowed_paths` at launch.
+    """
+    handlers = Handlers(store, root)
+    # Uploads are deleted after a day: a page that is open longer asks for the image again.
+    with gr.Blocks(title="MKPN Studio", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
+        # First, because a private listener takes the name of its function from a later endpoint.
+        api.register(store, root)
+        dark = gr.Checkbox(False, visible=False)
+        layout.header(store)
+        with gr.Row(elem_id="columns"):
+            with gr.Column(scale=0, min_width=348, elem_id="controls"):
+                left = layout.controls(store, root)
+            with gr.Column(scale=1, min_width=320, elem_id="results"):
+                right = layout.results(store)
+        uploaded = _wire_controls(handlers, left, dark, page)
+        rebuilding, recorder = _wire_share(handlers, left, right, dark, uploaded)
+        _wire_run(handlers, left, right, dark, rebuilding, recorder)
+        _wire_views(handlers, right, dark, recorder)
+    return page
+
+
+def _wire_controls(handlers: Handlers, left: Controls, dark: gr.Checkbox, page: gr.Blocks) -> Any:
+    """Returns the event after which an upload has been taken."""
+    left.intake.example(handlers.pick_example, None, [left.source, left.preview], **_EACH)
+    uploaded = left.intake.picked(handlers.take_upload, left.source, [left.source, left.preview], **_EACH)
+    left.intake.refused(handlers.refuse_upload, None, None, **_QUICK)
+    left.dice.click(handlers.roll_seed, None, left.seed, **_QUICK)
+    noise = [left.gain, left.sigma_r, left.sigma_s]
+    theme = page.load(None, None, dark, js="() => document.body.classList.contains('dark')", **_PRIVATE)
+    gain = left.gain.input(handlers.choose_gain, left.gain, [left.sigma_r, left.sigma_s], **_LATEST)
+    typed = gr.on([left.sigma_r.input, left.sigma_s.input], lambda: CUSTOM, None, left.gain, **_LATEST)
+    for changed in (theme, gain, typed):
+        changed.then(handlers.noise_curve, [*noise, dark], left.curve, **_LATEST)
+    return uploaded
+
+
+def _wire_share(
+    handlers: Handlers, left: Controls, right: Results, dark: gr.Checkbox, uploaded: Any
+) -> tuple[Any, Recorder]:
+    """Returns the event that runs a restored state, and what keeps the address up to date."""
+    sharing = Sharing(handlers)
+    noise = [left.gain, left.sigma_r, left.sigma_s]
+    motion = [left.rate, left.small, left.large]
+    controls = [left.source, left.preview, left.downsample, left.fit, *noise, *motion, left.seed, left.models]
+    rebuilding, opened = wire_open(
+        sharing, right.share, [*controls, right.side, right.shown], left.source, uploaded, right.run, _page(right)
+    )
+    for restored in opened:
+        restored.then(handlers.noise_curve, [*noise, dark], left.curve, **_LATEST)
+    return rebuilding, wire_record(sharing, right.share, right.run, right.shown, right.viewer, right.start)
+
+
+def _page(right: Results) -> list[Any]:
+    """What a run fills."""
+    return [right.run, right.status, right.overview, right.crops, right.table, right.viewer, right.frames]
+
+
+def _wire_run(
+    handlers: Handlers, left: Controls, right: Results, dark: gr.Checkbox, rebuilding: Any, recorder: Recorder
+) -> None:
+    settings = [
+        left.source,
+        left.downsample,
+        left.fit,
+        left.gain,
+        left.sigma_r,
+        left.sigma_s,
+        left.rate,
+        left.small,
+        left.large,
+        left.seed,
+        left.models,
+    ]
+    running = right.start.click(
+        handlers.run,
+        [*settings, right.shown, right.side, right.run],
+        _page(right),
+        concurrency_id="models",
+        concurrency_limit=1,
+        **_PRIVATE,
+    )
+    stopping = right.stop.click(
+        handlers.stop,
+        right.run,
+        [right.status, right.crops, right.table, right.viewer],
+        cancels=[running, rebuilding],
+        **_QUICK,
+    )
+    for finished in (running, rebuilding, stopping):
+        recorder.finish(finished)
+        plotted = finished.then(handlers.size_plot, [right.run, dark], right.sizes, **_QUICK)
+        plotted.then(handlers.kernels, *_kernel_io(right, dark), **_QUICK)
+
+
+def _wire_views(handlers: Handlers, right: Results, dark: gr.Checkbox, recorder: Recorder) -> None:
+    compared = [right.run, right.overview, right.crops, right.table, right.frames]
+    right.shown.input(handlers.show, [right.run, right.shown], right.overview, **_LATEST)
+    resized = right.side.input(handlers.resize_crop, [right.run, right.shown, right.side], compared, **_LATEST)
+    recorder.follow(resized)
+    for pick in (right.overview.pick, right.viewer.pick):
+        moved = pick(handlers.move_crop, [right.run, right.shown], compared, **_EACH)
+        moved.then(handlers.kernels, *_kernel_io(right, dark), **_LATEST)
+        recorder.follow(moved)
+    selected = right.viewer.crop(handlers.measure_region, right.run, right.viewer, **_EACH)
+    recorder.follow(selected)
+    gr.on([right.kernel_model.input, right.kernel_frame.input], handlers.kernels, *_kernel_io(right, dark), **_LATEST)
+
+
+def _kernel_io(right: Results, dark: gr.Checkbox) -> tuple[list[Any], list[Any]]:
+    inputs = [right.run, right.kernel_model, right.kernel_frame, dark]
+    return inputs, [right.kernel_grid, right.kernel_numbers, right.kernel_text]

@@ -1,0 +1,217 @@
+"""Event handlers: parse what the page sends, call one service function, format the answer (DESIGN 6.10).
+
+Bad input becomes a warning and changes nothing on the page. A session's data is one `Run` in a `gr.State`.
+"""
+
+from __future__ import annotations
+
+import io
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import EventData
+from gradio.utils import get_upload_folder, is_in_or_equal
+from PIL import Image
+
+from mkpn.explain import probe
+from mkpn.figures import kernels as figures
+from mkpn.figures.comparison import Area
+from mkpn.synthesis.motion import BurstConfig
+from mkpn.synthesis.noise import GAINS, Noise
+from mkpn.ui.page import views
+from mkpn.ui.page.compare import compare
+from mkpn.ui.run.models import ModelStore
+from mkpn.ui.run.session import Crop, Run, run_models, start_run, stay_in_place
+from mkpn.ui.run.settings import Settings
+from mkpn.ui.run.sources import Source, example_source, forget_source, upload_source
+from mkpn.ui.viewer.component import ViewerValue, parse_event
+
+CUSTOM = "custom"
+FORGOTTEN = "This run is no longer kept (30 minutes). Press Run again."
+
+Update = dict[str, Any]
+
+
+class Handlers:
+    """All handlers of the page; the weights are shared, the pictures lie below one folder."""
+
+    def __init__(self, store: ModelStore, root: Path) -> None:
+        self.store = store
+        self.root = root
+
+    def pick_example(self, event: gr.EventData) -> tuple[Source | Update, str | Update]:
+        """Takes a bundled example."""
+        try:
+            source = example_source(str(event.name), self.root)
+        except ValueError as error:
+            return refuse(str(error), 2)
+        return source, source.html()
+
+    def take_upload(self, previous: Source | None, event: gr.EventData) -> tuple[Source | Update, str | Update]:
+        """Takes a file that the browser has sent, if it is an image that can be used."""
+        path = Path(str(event.path))
+        # The browser names the file: without this check it could name any file of the server.
+        if not is_in_or_equal(path, get_upload_folder()):
+            return refuse("That file was not uploaded to this page.", 2)
+        try:
+            source = upload_source(path, str(event.name), self.root)
+        except ValueError as error:
+            return refuse(str(error), 2)
+        forget_source(previous)
+        return source, source.html()
+
+    def refuse_upload(self, event: gr.EventData) -> None:
+        """Tells why the browser did not send a file."""
+        gr.Warning(str(event.reason))
+
+    def choose_gain(self, gain: str) -> tuple[Any, Any]:
+        """Shows the parameters of one of the four gains; custom keeps what is there."""
+        if gain == CUSTOM:
+            return gr.skip(), gr.skip()
+        noise = GAINS[int(gain)]
+        return round(noise.sigma_r, 5), round(noise.sigma_s, 5)
+
+    def noise_curve(self, gain: str, sigma_r: float | None, sigma_s: float | None, dark: bool) -> Any:
+        """Draws the chosen noise; a value that is still being typed keeps the curve that is there."""
+        try:
+            noise = _noise(gain, sigma_r, sigma_s)
+        except ValueError:
+            return gr.skip()
+        return _picture(figures.noise_curve(noise, _theme(dark)))
+
+    def roll_seed(self) -> int:
+        """Throws the dice."""
+        return random.randrange(10**6)
+
+    def run(
+        self,
+        source: Source | None,
+        downsample: int,
+        fit: str,
+        gain: str,
+        sigma_r: float | None,
+        sigma_s: float | None,
+        rate: float,
+        small: float,
+        large: float,
+        seed: float | None,
+        models: list[str],
+        shown: str,
+        side: int,
+        previous: Run | None,
+    ) -> Iterator[tuple[Any, ...]]:
+        """Makes the burst, then runs model after model; yields the page after each of them."""
+        try:
+            if source is None:
+                raise ValueError("Choose an image first.")
+            settings = Settings(
+                noise=_noise(gain, sigma_r, sigma_s),
+                downsample=downsample,
+                fit="crop" if fit == "crop" else "shrink",
+                motion=BurstConfig(rate=rate, small=int(small), large=int(large)),
+                seed=int(seed or 0),
+                models=tuple(models),
+            )
+            run = start_run(source.pixels(), source.title, settings, self.store, self.root, side)
+        except ValueError as error:
+            yield refuse(str(error), 7)
+            return
+        run.image = source.ref
+        stay_in_place(run, previous)
+        yield from self.stream(run, shown, previous)
+
+    def stream(self, run: Run, shown: str, previous: Run | None) -> Iterator[tuple[Any, ...]]:
+        """Yields the page of a run that has been started, after each of its models; the run before it is closed."""
+        yield run, *self._page(run, shown), views.burst_frames(run)
+        if previous is not None:
+            close_run(previous)
+        for _ in run_models(run, self.store):
+            yield gr.skip(), *self._page(run, shown), gr.skip()
+
+    def stop(self, run: Run | None) -> tuple[Any, ...]:
+        """Keeps what is finished; the running model's result is dropped."""
+        if run is None:
+            return refuse("Nothing is running.", 4)
+        run.cancel()
+        return views.status_line(run), views.crops(run), views.table(run), compare(run)
+
+    def show(self, run: Run | None, shown: str) -> str | Update:
+        """Shows another whole picture."""
+        return gr.skip() if run is None else views.overview(run, shown)
+
+    def move_crop(self, run: Run | None, shown: str, event: gr.EventData) -> tuple[Any, ...]:
+        """Moves the compared square to a pixel that was clicked."""
+        return self._recrop(run, shown, (int(event.x), int(event.y)), None)
+
+    def resize_crop(self, run: Run | None, shown: str, side: int) -> tuple[Any, ...]:
+        """Changes the side of the compared square."""
+        return self._recrop(run, shown, None, side) if run is not None else tuple(gr.skip() for _ in range(5))
+
+    def kernels(self, run: Run | None, model: str | None, frame: int, dark: bool) -> tuple[Any, Any, str]:
+        """Draws the kernels that made the clicked pixel."""
+        if run is None:
+            return None, None, views.placeholder("The kernels of the clicked pixel appear here after a run.")
+        pane = run.panes.get(model or "")
+        if pane is None or pane.result is None:
+            return None, None, views.placeholder(f"{model or 'This model'} has not run on this burst.")
+        x, y = run.crop.pixel
+        kernels = probe(pane.result, x, y)
+        theme = _theme(dark)
+        offsets = [(int(x), int(y)) for x, y in run.burst.offsets.tolist()]
+        grid = _picture(figures.kernel_grid(kernels.by_size, kernels.fused, theme, offsets))
+        numbers = _picture(figures.kernel_numbers(kernels.fused[frame], theme=theme))
+        return grid, numbers, views.kernel_caption(run, pane, kernels, frame)
+
+    def size_plot(self, run: Run | None, dark: bool) -> Image.Image | None:
+        """Draws PSNR against kernel size for the models that are done."""
+        return None if run is None else _picture(views.size_plot(run, _theme(dark)))
+
+    def measure_region(self, run: Run | None, event: EventData) -> ViewerValue | Update:
+        """Measures the SSIM of a rectangle that was selected in the viewer."""
+        record = parse_event("crop", event._data)  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
+        if run is None:
+            return gr.skip()
+        width, height = run.size
+        x, y = min(record["x"], width), min(record["y"], height)
+        region = Area(x, y, min(record["w"], width - x), min(record["h"], height - y))
+        run.region = region if region.w and region.h else None
+        return compare(run)
+
+    def _page(self, run: Run, shown: str) -> tuple[str, str, str, str, ViewerValue]:
+        return views.status_line(run), views.overview(run, shown), views.crops(run), views.table(run), compare(run)
+
+    def _recrop(self, run: Run | None, shown: str, pixel: tuple[int, int] | None, side: int | None) -> tuple[Any, ...]:
+        if run is None:
+            return refuse(FORGOTTEN, 5)
+        run.crop = Crop.around(*(pixel or run.crop.pixel), side or run.crop.side, *run.size)
+        # Handing the run back keeps it for another half hour.
+        return run, views.overview(run, shown), views.crops(run), views.table(run), views.burst_frames(run)
+
+
+def close_run(run: Run | None) -> None:
+    """Ends a run and deletes its pictures; also what `gr.State` calls for a session that is gone."""
+    if run is not None:
+        run.cancel()
+        run.folder.remove()
+
+
+def _noise(gain: str, sigma_r: float | None, sigma_s: float | None) -> Noise:
+    return Noise(sigma_r or 0.0, sigma_s or 0.0) if gain == CUSTOM else GAINS[int(gain)]
+
+
+def _picture(data: bytes) -> Image.Image:
+    """A figure for `gr.Image`, which keeps it in gradio's own cache and so deletes it with it."""
+    return Image.open(io.BytesIO(data))
+
+
+def _theme(dark: bool) -> figures.Theme:
+    return "dark" if dark else "light"
+
+
+def refuse(message: str, outputs: int) -> tuple[Any, ...]:
+    """Warns and leaves all outputs as they are."""
+    gr.Warning(message)
+    return tuple(gr.skip() for _ in range(outputs))

@@ -1,0 +1,131 @@
+"""The figures that came with the checkpoints beside the paper's Table 1, each with what it was measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from mkpn.metrics import MetricDefinition
+from mkpn.model.checkpoint import read_metadata
+from mkpn.model.config import MODELS
+from mkpn.paper import MEASURED_ON, PAPER, label, measured_on, paper_rows
+
+_EMPTY = (
+    '<p class="notes">These checkpoints carry no figures. <code>python -m mkpn evaluate --images DIR --stamp</code> '
+    "measures them and writes the figures into the files; after a new start they stand here.</p>"
+)
+_DIGITS = (("psnr", 2), ("ssim", 3))
+
+
+def table1(paths: Mapping[str, Path]) -> str:
+    """Returns three tables: the stamped figures, the paper's, and how far MKPN is above the others in each.
+
+    Args:
+        paths: checkpoint files by model name. Those without figures, or measured on something else than MKPN (or else
+            the first one), are left out and named.
+    """
+    stamped = {name: figures for name, path in paths.items() if (figures := _stamp(path))}
+    paper = _part("The paper", MEASURED_ON, _table(paper_rows(), set(), "PSNR and SSIM of the paper's Table 1"))
+    if not stamped:
+        return f'{_EMPTY}<div class="table1">{paper}</div>'
+    base = stamped.get("mkpn") or next(iter(stamped.values()))
+    same = {
+        name: figures
+        for name, figures in stamped.items()
+        if (figures["metric"], figures["settings"]) == (base["metric"], base["settings"])
+    }
+    rows = list(base.get("references", []))
+    rows += [row for name in MODELS if name in same for row in same[name]["rows"]]
+    ties = {
+        (row["model"], row["gain"]) for figures in same.values() for row in figures.get("against", []) if row["tie"]
+    }
+    definition = MetricDefinition(border=base["metric"]["border"], channels=base["metric"]["channels"])
+    where = f"{measured_on(base['settings'], rows[0]['images'])} {definition.describe()}"
+    missing = [label(name) for name in paths if name not in same]
+    if missing:
+        where += f" Without figures of this measurement: {', '.join(missing)}."
+    ours = _part("The shipped networks", where, _table(rows, ties, "PSNR and SSIM of the shipped networks"))
+    return f'<div class="table1">{ours}{paper}{_differences(rows)}</div>'
+
+
+def _stamp(path: Path) -> dict[str, Any]:
+    try:
+        return read_metadata(path).get("metrics", {})
+    except ValueError:
+        return {}  # a run that asks for this file reports it
+
+
+def _part(title: str, where: str, table: str) -> str:
+    return f'<section><h3>{title}</h3><p class="caption"><b>Measured on:</b> {escape(where)}</p>{table}</section>'
+
+
+def _table(rows: list[dict[str, Any]], ties: set[tuple[str, int]], name: str) -> str:
+    gains = list(dict.fromkeys(row["gain"] for row in rows))
+    cells = {(row["model"], row["gain"]): row for row in rows}
+    best = {
+        (key, gain): max(round(row[key], digits) for row in rows if row["gain"] == gain)
+        for key, digits in _DIGITS
+        for gain in gains
+    }
+    body = ""
+    for model in dict.fromkeys(row["model"] for row in rows):
+        texts = ""
+        for gain in gains:
+            row = cells.get((model, gain))
+            for key, digits in _DIGITS:
+                tie = (
+                    '<span class="tie" title="ties with MKPN">≈</span>'
+                    if (model, gain) in ties and key == "psnr"
+                    else ""
+                )
+                texts += _cell(row[key], digits, best[key, gain], tie) if row else "<td>–</td>"
+        body += (
+            f'<tr class="{"mkpn" if model == "mkpn" else ""}"><th scope="row">{escape(label(model))}</th>{texts}</tr>'
+        )
+    heads = "".join(f'<th scope="colgroup" colspan="2">gain {gain}</th>' for gain in gains)
+    note = " ≈ ties with MKPN: the 95 % paired bootstrap interval contains zero." if ties else ""
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table class="results">'
+        f'<thead><tr><th scope="col" rowspan="2">Model</th>{heads}</tr>'
+        f"<tr>{'<th scope=col>PSNR</th><th scope=col>SSIM</th>' * len(gains)}</tr></thead><tbody>{body}</tbody></table>"
+        f'</div><p class="caption">★ best of the column. PSNR in dB.{note}</p>'
+    )
+
+
+def _cell(value: float, digits: int, best: float, tie: str) -> str:
+    text = f"{value:.{digits}f}{tie}"
+    if round(value, digits) >= best:
+        return f'<td class="best">{text}<span class="star" title="best"> ★</span></td>'
+    return f"<td>{text}</td>"
+
+
+def _differences(rows: list[dict[str, Any]]) -> str:
+    """MKPN minus each single size, here and in the paper."""
+    psnr = {(row["model"], row["gain"]): row["psnr"] for row in rows}
+    gains = [gain for gain in dict.fromkeys(row["gain"] for row in rows) if ("mkpn", gain) in psnr]
+    names = [name for name in MODELS if name != "mkpn" and any((name, gain) in psnr for gain in gains)]
+    if not names:
+        return ""
+    body = ""
+    for name in names:
+        cells = "".join(
+            f"<td>{_signed(psnr['mkpn', gain] - psnr[name, gain]) if (name, gain) in psnr else '–'}</td>"
+            f"<td>{_signed(PAPER['mkpn', gain][0] - PAPER[name, gain][0])}</td>"
+            for gain in gains
+        )
+        body += f'<tr><th scope="row">{label(name)}</th>{cells}</tr>'
+    heads = "".join(f'<th scope="colgroup" colspan="2">gain {gain}</th>' for gain in gains)
+    return (
+        '<section class="wide"><h3>MKPN above the others</h3><p class="caption">MKPN\'s PSNR minus the model\'s in dB, '
+        "from the two tables above. Images, training and width differ, so only such differences compare.</p>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="PSNR of MKPN minus PSNR of the others">'
+        f'<table class="results"><thead><tr><th scope="col" rowspan="2">Model</th>{heads}</tr>'
+        f"<tr>{'<th scope=col>here</th><th scope=col>paper</th>' * len(gains)}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div></section>"
+    )
+
+
+def _signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")

@@ -1,0 +1,258 @@
+"""Event handlers of figure, file and permalink: open a state, rebuild its run, tell whether it still holds."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any
+
+import gradio as gr
+from gradio import EventData
+
+from mkpn.ui.page.handlers import CUSTOM, Handlers, Update, refuse
+from mkpn.ui.run.pictures import picture_url
+from mkpn.ui.run.session import Run, start_run
+from mkpn.ui.run.sources import Source, example_source
+from mkpn.ui.saved import recording
+from mkpn.ui.saved.look import PANES, Look
+from mkpn.ui.saved.permalink import from_query, to_query
+from mkpn.ui.saved.recording import Sheet
+from mkpn.ui.saved.state import FIGURE_PANES, State, from_json
+
+CONTROLS = 16
+"""Controls that a state sets, in the order of `Sharing._controls`."""
+
+_tokens = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A state that waits for its run, or for its picture.
+
+    Attributes:
+        state: what to rebuild.
+        origin: where it came from, for people.
+        caveats: what of it could not be kept, one sentence each.
+    """
+
+    state: State
+    origin: str
+    caveats: tuple[str, ...] = ()
+
+
+class Sharing:
+    """The handlers; a session's data are the `Run`, the viewer's `Look`, what is `Pending`, and the last `Sheet`."""
+
+    def __init__(self, handlers: Handlers) -> None:
+        self.handlers = handlers
+        self.store = handlers.store
+        self.root = handlers.root
+
+    def open_link(self, source: Source | None, event: EventData) -> tuple[Any, ...]:
+        """Takes the query of the address that the page was opened with."""
+        state, problems = from_query(str(event.query))
+        if state is None:
+            return self._nothing(_failure("This link cannot be opened.", problems) if problems else gr.skip())
+        return self._open(Pending(state, "the link", tuple(problems)), source)
+
+    def open_file(self, source: Source | None, event: EventData) -> tuple[Any, ...]:
+        """Takes the text of a figure's file; one that cannot be read changes nothing but the message."""
+        name = str(event.name)
+        try:
+            state = from_json(str(event.text))
+        except ValueError as error:
+            return self._nothing(_failure(f"{name} was not opened and nothing was changed.", [str(error)]))
+        return self._open(Pending(state, name), source)
+
+    def refuse_file(self, event: EventData) -> str:
+        """Tells why the browser did not send a file."""
+        return _failure("Nothing was opened.", [str(event.reason)])
+
+    def resume(self, pending: Pending | None, source: Source | None) -> tuple[Any, ...]:
+        """Looks whether a picture that was just uploaded is the one that a state waits for."""
+        if pending is None or source is None or pending.state.image.bundled is not None:
+            return self._nothing(gr.skip())
+        if source.sha256 == pending.state.image.sha256:
+            return self._open(pending, source)
+        problem = f"{source.title} is another file: its SHA-256 is {source.sha256[:16]}…. {_asks_for(pending)}"
+        return self._nothing(_failure(f"{pending.origin} is still waiting for its picture.", [problem]))
+
+    def rebuild(
+        self, pending: Pending | None, source: Source | None, previous: Run | None
+    ) -> Iterator[tuple[Any, ...]]:
+        """Runs what a state says, and puts the page as it says; yields the page after each model."""
+        if pending is None or source is None:
+            yield tuple(gr.skip() for _ in range(8))
+            return
+        state = pending.state
+        side = state.square[2] if state.square else 64
+        try:
+            run = start_run(source.pixels(), source.title, state.settings, self.store, self.root, side)
+        except ValueError as error:
+            yield *refuse(str(error), 7), None
+            return
+        run.image = source.ref
+        run.caveats = list(pending.caveats)
+        recording.restore_place(run, state)
+        for page in self.handlers.stream(run, state.shown, previous):
+            yield *page, None
+
+    def report(self, run: Run | None) -> str | Update:
+        """Tells whether a rebuilt run gives the numbers that were recorded; clears the message of any other run."""
+        if run is None or run.recorded is None:
+            return ""
+        found = recording.differences(run, self.store)
+        caveats = (
+            _failure("Not everything could be restored; the page has its defaults instead.", run.caveats)
+            if run.caveats
+            else ""
+        )
+        if found:
+            return caveats + _failure("This view no longer gives the numbers that were recorded.", found)
+        done = "The rest was restored." if run.caveats else "Restored."
+        count = len(run.recorded.figures)
+        agrees = f" The recorded figures of all {count} pictures are the same again." if count else ""
+        return f'{caveats}<p class="notes" role="status" data-state="same">{done}{agrees}</p>'
+
+    def finish(self, run: Run | None, look: Look, panes: list[str], shown: str) -> tuple[Any, Any]:
+        """After a run: whether it gives what was recorded, and its address."""
+        return self.report(run), self.link(run, look, panes, shown)
+
+    def forget(self) -> tuple[None, str]:
+        """Gives up what was waiting: the user has started something else."""
+        return None, ""
+
+    def remember(self, run: Run | None, panes: list[str], shown: str, event: EventData) -> tuple[Any, Any]:
+        """Keeps how the viewer looks."""
+        try:
+            look = Look.from_event(event._data or {})  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
+        except ValueError:
+            return gr.skip(), gr.skip()
+        return look, self.link(run, look, panes, shown)
+
+    def link(self, run: Run | None, look: Look, panes: list[str], shown: str) -> dict[str, Any] | Update:
+        """Returns the address of what is on the page."""
+        if run is None:
+            return gr.skip()
+        state = recording.state_of(run, look, _ordered(panes), shown, self.store)
+        if run.recorded is not None and run.recorded.figures:
+            # The address goes on saying what was recorded first, or a reload would forget that it has changed.
+            state = replace(state, recorded=run.recorded)
+        return {"query": to_query(state), "go": None}
+
+    def figure(
+        self, run: Run | None, look: Look, panes: list[str], shown: str, previous: Sheet | None
+    ) -> tuple[Any, Any]:
+        """Makes the paper's figure of what is on the page."""
+        if run is None:
+            return refuse("Press Run first: the figure is made of its pictures.", 2)
+        try:
+            state = recording.state_of(run, look, _ordered(panes), shown, self.store)
+            sheet = recording.make_sheet(run, state, self.root)
+        except ValueError as error:
+            return refuse(str(error), 2)
+        close_sheet(previous)
+        return sheet, sheet_html(sheet)
+
+    def as_paper(self) -> list[str]:
+        """Returns the columns of the paper's figures, as far as they are there."""
+        return self._available(FIGURE_PANES)
+
+    def as_viewer(self, run: Run | None, look: Look) -> list[str]:
+        """Returns what is on the screen in the viewer."""
+        visible = look.visible()
+        return self._available(visible if run is None else tuple(pane for pane in visible if pane in run.panes))
+
+    def _open(self, pending: Pending, source: Source | None) -> tuple[Any, ...]:
+        image = pending.state.image
+        caveats = pending.caveats
+        if image.bundled is not None:
+            found = example_source(image.title, self.root)
+            if image.sha256 and image.sha256 != found.sha256:
+                caveats += (f"{image.title} is another picture than it was: scikit-image has changed it.",)
+        elif source is not None and source.sha256 == image.sha256:
+            found = source
+        else:
+            asks = f'<p class="notes" role="status" data-state="waiting"><b>{_asks_for(pending)}</b></p>'
+            return (*self._unchanged(), pending, asks, gr.skip())
+        pending = Pending(pending.state, pending.origin, caveats)
+        notice = f'<p class="notes" role="status" data-state="busy">Restoring {escape(pending.origin)} …</p>'
+        # The page answers a new number with the event `go`, which starts the run in the queue of the models.
+        return (*self._controls(pending.state, found), pending, notice, {"query": None, "go": next(_tokens)})
+
+    def _controls(self, state: State, source: Source) -> tuple[Any, ...]:
+        settings = state.settings
+        motion, noise = settings.motion, settings.noise
+        return (
+            source,
+            source.html(),
+            settings.downsample,
+            settings.fit,
+            CUSTOM if state.gain is None else str(state.gain),
+            *((round(value, 5) if state.gain else value) for value in (noise.sigma_r, noise.sigma_s)),
+            motion.rate,
+            motion.small,
+            motion.large,
+            settings.seed,
+            [name for name in settings.models if name in self.store.names],
+            state.square[2] if state.square else gr.skip(),
+            state.shown if state.shown in self._available(PANES) else "noisy",
+            self._available(state.panes),
+            state.look,
+        )
+
+    def _available(self, panes: tuple[str, ...]) -> list[str]:
+        there = ("noisy", "mean", "truth", *self.store.names)
+        return [pane for pane in panes if pane in there]
+
+    def _unchanged(self) -> tuple[Any, ...]:
+        return tuple(gr.skip() for _ in range(CONTROLS))
+
+    def _nothing(self, notice: Any) -> tuple[Any, ...]:
+        return (*self._unchanged(), gr.skip(), notice, gr.skip())
+
+
+def close_sheet(sheet: Sheet | None) -> None:
+    """Deletes a figure's files; also what `gr.State` calls for a session that is gone."""
+    if sheet is not None:
+        sheet.folder.remove()
+
+
+def sheet_html(sheet: Sheet) -> str:
+    """Returns the figure with its downloads and its alt text."""
+    width, height = sheet.size
+    downloads = "".join(
+        f'<a class="download" href="{picture_url(path)}" download="{path.name}">{kind}</a>'
+        for kind, path in (("PNG", sheet.png), ("PDF", sheet.pdf), ("JSON", sheet.json))
+    )
+    missing = ", ".join(sheet.left_out)
+    note = f'<p class="caption">Left out, because there is no picture: {escape(missing)}.</p>' if missing else ""
+    alt = escape(sheet.alt)
+    return (
+        f'<figure class="sheet"><a href="{picture_url(sheet.png)}" target="_blank" rel="noopener" '
+        f'title="Open the figure in its full size"><img src="{picture_url(sheet.png)}" width="{width}" '
+        f'height="{height}" alt="{alt}"></a><figcaption><p class="downloads"><span>Download</span>{downloads}'
+        f"<small>{width}×{height} px; the JSON rebuilds this view.</small></p>{note}"
+        f'<label for="sheet-alt">Alt text</label><textarea id="sheet-alt" readonly rows="5">{alt}</textarea>'
+        '<button type="button" class="download" data-copy="sheet-alt">Copy alt text</button>'
+        '<span class="said" role="status"></span></figcaption></figure>'
+    )
+
+
+def _ordered(panes: list[str]) -> tuple[str, ...]:
+    return tuple(pane for pane in PANES if pane in panes)
+
+
+def _asks_for(pending: Pending) -> str:
+    image = pending.state.image
+    return escape(
+        f"{pending.origin} shows a picture of your own: choose {image.title} on the left, the same file as then "
+        f"(SHA-256 {image.sha256[:16]}…)."
+    )
+
+
+def _failure(title: str, sentences: list[str]) -> str:
+    items = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences)
+    return f'<div class="failure" role="alert" data-state="problem"><b>{escape(title)}</b><ul>{items}</ul></div>'

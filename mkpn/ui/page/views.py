@@ -1,0 +1,242 @@
+"""A run becomes markup: status line, picture with the crop's box, crops, table, frames. Plain functions, no Gradio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+
+from mkpn.explain import PixelKernels
+from mkpn.figures import kernels as figures
+from mkpn.figures.kernels import Theme
+from mkpn.model.config import MODELS, model_config
+from mkpn.ui.run.pictures import picture_url
+from mkpn.ui.run.session import CROP_DEFINITION, Pane, Run, crop_metrics
+
+MAGNIFICATIONS = {32: 6, 48: 4, 64: 3, 96: 2, 192: 1}
+"""Sides of the crops in pixels and their integer magnification, so that all are shown 192 px wide."""
+
+_WORDS = {"waiting": "–", "running": "running …", "stopped": "stopped", "failed": "failed"}
+
+
+def status_line(run: Run) -> str:
+    """Returns the progress of a run: a bar, how many models are done, the device, and what failed."""
+    panes = run.model_panes
+    finished = [pane for pane in panes if pane.status in ("done", "failed")]
+    seconds = sum(pane.seconds or 0 for pane in panes)
+    running = next((pane.label for pane in panes if pane.status == "running"), "")
+    if run.stop.is_set() and len(finished) < len(panes):
+        text = f"Stopped: {len(finished)} of {len(panes)} models are kept."
+    elif len(finished) < len(panes):
+        text = f"{len(finished)} of {len(panes)} models · {running or 'starting'} …"
+    else:
+        text = f"Done: {len(panes)} models in {seconds:.1f} s." if panes else "Done: no model was chosen."
+    failed = "".join(
+        f'<p class="failure"><b>{pane.label}</b> failed: {escape(pane.message)}</p>'
+        for pane in panes
+        if pane.status == "failed"
+    )
+    notes = " ".join(escape(note) for note in run.notes)
+    return (
+        f'<div class="status" role="status"><progress max="{max(1, len(panes))}" '
+        f'value="{len(finished) if panes else 1}" aria-label="models finished"></progress>'
+        f'<span class="state">{text}</span> <span class="device">{escape(run.device)}</span></div>'
+        f'<p class="notes"><b>{escape(run.title)}</b> · {_noise_text(run)} · seed {run.settings.seed}. {notes}</p>'
+        f"{failed}"
+    )
+
+
+def overview(run: Run, shown: str) -> str:
+    """Returns one whole picture with the compared square and the clicked pixel drawn above it (Fig. 3).
+
+    Args:
+        run: the run.
+        shown: id of the pane; falls back to the noisy frame while its picture is not there.
+    """
+    pane = run.panes[shown if run.done(shown) else "noisy"]
+    width, height = run.size
+    crop = run.crop
+    x, y = crop.pixel
+    assert pane.path is not None
+    box = (
+        f"left:{100 * crop.x / width:.4f}%;top:{100 * crop.y / height:.4f}%;"
+        f"width:{100 * crop.side / width:.4f}%;height:{100 * crop.side / height:.4f}%"
+    )
+    dot = f"left:{100 * (x + 0.5) / width:.4f}%;top:{100 * (y + 0.5) / height:.4f}%"
+    return (
+        f'<div class="overview" tabindex="0" role="application" data-width="{width}" data-height="{height}" '
+        f'data-side="{crop.side}" data-x="{x}" data-y="{y}" aria-label="{pane.label}, whole image. Click, or move with '
+        f'the arrow keys (Shift: 8 pixels), to choose the compared square and the pixel whose kernels are shown.">'
+        f'<img src="{picture_url(pane.path)}" width="{width}" height="{height}" alt="{pane.label}, whole image" '
+        f'data-pane="{pane.id}" decoding="sync" draggable="false">'
+        f'<span class="box" style="{box}"></span><span class="dot" style="{dot}"></span></div>'
+        f'<p class="caption">{pane.label}, {width}×{height} px{_numbers(pane)} · pixel x {x}, y {y} · '
+        f"square {crop.side}×{crop.side} at x {crop.x}, y {crop.y}</p>"
+    )
+
+
+def crops(run: Run) -> str:
+    """Returns the compared square of every picture, each a window onto the exact PNG at an integer magnification."""
+    tiles = "".join(_crop_figure(run, pane) for pane in run.panes.values())
+    size = f"{run.crop.side}×{run.crop.side}"
+    return (
+        f'<div class="crops" style="{_crop_style(run)}">{tiles}<p class="caption">The same {size} '
+        'pixels of every picture, each pixel shown <span class="mag"></span> wide; under each: PSNR in dB and SSIM of '
+        "the whole image, then of the square. A click on one opens the whole picture.</p></div>"
+    )
+
+
+def table(run: Run) -> str:
+    """Returns the table of all pictures with the best figures marked, and the definition of the metrics."""
+    rows = [pane for pane in run.panes.values() if pane.group != "truth"]
+    in_crop = {pane.id: crop_metrics(run, pane) or (None, None) for pane in rows}
+    columns: list[tuple[Callable[[Pane], float | None], int]] = [
+        (lambda pane: pane.psnr, 2),
+        (lambda pane: pane.ssim, 4),
+        (lambda pane: in_crop[pane.id][0], 2),
+        (lambda pane: in_crop[pane.id][1], 4),
+    ]
+    best = [max((round(v, d) for pane in rows if (v := get(pane)) is not None), default=None) for get, d in columns]
+    body = ""
+    for pane in rows:
+        cells = "".join(_cell(get(pane), digits, top) for (get, digits), top in zip(columns, best, strict=True))
+        seconds = f"{pane.seconds:.2f} s" if pane.seconds is not None else _WORDS.get(pane.status, "")
+        body += (
+            f'<tr class="{pane.group} {pane.status}" data-pane="{pane.id}">'
+            f'<th scope="row">{pane.label} <small>{pane.kernel}</small></th>{cells}'
+            f'<td class="seconds">{seconds}</td></tr>'
+        )
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-label="Figures of all models">'
+        '<table class="results"><thead>'
+        '<tr><th rowspan="2" scope="col">Model</th>'
+        '<th colspan="2" scope="colgroup">Whole image</th><th colspan="2" scope="colgroup">Square</th>'
+        '<th rowspan="2" scope="col" class="seconds">Time</th></tr>'
+        f"<tr>{'<th scope=col>PSNR</th><th scope=col>SSIM</th>' * 2}</tr>"
+        f"</thead><tbody>{body}</tbody></table></div>"
+        f'<p class="caption">★ best of the column. PSNR in dB. {run.definition.describe()} The square: the same with '
+        f"{'no border' if CROP_DEFINITION.border == 0 else f'a border of {CROP_DEFINITION.border} px'} removed. "
+        f"Measured on the models' floating-point output. Time: network and local convolution, {escape(run.device)}.</p>"
+    )
+
+
+def burst_frames(run: Run) -> str:
+    """Returns the compared square of all noisy frames with their true offsets."""
+    limit = run.settings.motion.small
+    tiles = ""
+    for index, (path, (x, y)) in enumerate(zip(run.frames, run.burst.offsets.tolist(), strict=True)):
+        strong = max(abs(x), abs(y)) > limit
+        name = "Frame 0, reference" if index == 0 else f"Frame {index}"
+        offset = f"x {_signed(x, 0)}, y {_signed(y, 0)} px{' · large' if strong else ''}"
+        tiles += (
+            f'<figure class="pane{" strong" if strong else ""}" data-frame="{index}">'
+            f"{_window(f'frame-{index}', name, picture_url(path))}"
+            f"<figcaption><b>{name}</b><span>{offset}</span></figcaption></figure>"
+        )
+    width, height = run.size
+    return (
+        f'<div class="crops frames" style="{_crop_style(run)}">{tiles}</div><p class="caption">The square of all '
+        f"{len(run.frames)} noisy frames, {width}×{height} px each; a click on one opens the whole frame. The offset "
+        "is where a frame looks, relative to the reference: its content appears moved the other way.</p>"
+    )
+
+
+def placeholder(text: str) -> str:
+    """Returns the box that stands where results will be."""
+    return f'<div class="placeholder">{escape(text)}</div>'
+
+
+def _signed(value: float, digits: int) -> str:
+    """A number with its sign, a true minus, and no sign for zero."""
+    return f"{value:+.{digits}f}".replace("-", "−") if value else "0"
+
+
+def _noise_text(run: Run) -> str:
+    noise = run.settings.noise
+    return f"σ<sub>r</sub> {noise.sigma_r:.4f}, σ<sub>s</sub> {noise.sigma_s:.5f}"
+
+
+def _numbers(pane: Pane) -> str:
+    if pane.psnr is None or pane.ssim is None:
+        return ""
+    return f" · {pane.psnr:.2f} dB, SSIM {pane.ssim:.4f}"
+
+
+def _crop_style(run: Run) -> str:
+    width, height = run.size
+    magnification = MAGNIFICATIONS.get(run.crop.side) or max(1, 192 // run.crop.side)
+    return (
+        f"--side:{run.crop.side};--x:{run.crop.x};--y:{run.crop.y};--w:{width};--h:{height};"
+        f"--mag:{magnification};--mag-phone:{max(1, 144 // run.crop.side)}"
+    )
+
+
+def _window(key: str, alt: str, url: str) -> str:
+    return (
+        f'<a class="window" href="{url}" target="_blank" rel="noopener" title="Open the whole picture">'
+        f'<img src="{url}" alt="{alt}, compared square" decoding="sync" data-key="{escape(key)}"></a>'
+    )
+
+
+def _crop_figure(run: Run, pane: Pane) -> str:
+    if pane.path is None or pane.status != "done":
+        inner = f'<div class="window empty">{_WORDS.get(pane.status, "")}</div>'
+    else:
+        inner = _window(pane.id, pane.label, picture_url(pane.path))
+    lines = ""
+    numbers = crop_metrics(run, pane)
+    if numbers and pane.psnr is not None and pane.ssim is not None:
+        lines += f"<span>{pane.psnr:.2f} dB · {pane.ssim:.4f}</span>"
+        lines += f'<span class="square">square {numbers[0]:.2f} · {numbers[1]:.4f}</span>'
+    elif pane.group == "truth":
+        lines += "<span>reference of all figures</span>"
+    seconds = f"<small>{pane.seconds:.2f} s</small>" if pane.seconds is not None else ""
+    return (
+        f'<figure class="pane {pane.group} {pane.status}" data-pane="{pane.id}">{inner}'
+        f"<figcaption><b>{pane.label}{seconds}</b>{lines}</figcaption></figure>"
+    )
+
+
+def _cell(value: float | None, digits: int, best: float | None) -> str:
+    if value is None:
+        return "<td>–</td>"
+    text = f"{value:.{digits}f}"
+    if best is not None and round(value, digits) >= best:
+        return f'<td class="best">{text}<span class="star" title="best"> ★</span></td>'
+    return f"<td>{text}</td>"
+
+
+def kernel_caption(run: Run, pane: Pane, kernels: PixelKernels, frame: int) -> str:
+    """Returns what the kernel figures show, with each frame's share of the result."""
+    shares = kernels.frame_weights
+    strongest = int(shares.argmax())
+    cells = "".join(
+        f"<td{' class=best' if index == strongest else ''}>{_signed(share, 3)}</td>"
+        for index, share in enumerate(shares.tolist())
+    )
+    heads = "".join(f'<th scope="col">{index or "0 (ref.)"}</th>' for index in range(len(shares)))
+    x, y = run.crop.pixel
+    which = "the reference frame" if frame == 0 else f"frame {frame}"
+    return (
+        f'<p class="caption"><b>{pane.label}</b> at pixel x {x}, y {y}. One colour scale, symmetric about zero, for '
+        "all kernels of the upper figure; Σ is the sum of a kernel's weights. A frame marks the weight of the true "
+        "place, where a moved frame shows this very pixel, if the kernel reaches it. Below: the fused kernel of "
+        f"{which} with all weights.</p>"
+        '<div class="scroll" tabindex="0" role="region" aria-label="Share of every frame">'
+        '<table class="results weights">'
+        f'<thead><tr><th scope="row">Frame</th>{heads}<th scope="col">Sum</th></tr></thead>'
+        f'<tbody><tr><th scope="row">Share of the result</th>{cells}<td>{_signed(shares.sum(), 3)}</td></tr></tbody>'
+        "</table></div>"
+    )
+
+
+def size_plot(run: Run, theme: Theme) -> bytes:
+    """Returns the PNG of PSNR against kernel size for the models that are done."""
+    done = {pane.id: pane.psnr for pane in run.panes.values() if pane.status == "done" and pane.psnr is not None}
+    baselines = [(model_config(name), done[name]) for name in MODELS if name in done and name != "mkpn"]
+    return figures.size_plot(
+        [(config.sizes[0], value) for config, value in baselines if config.separable],
+        [(config.sizes[0], value) for config, value in baselines if not config.separable],
+        mkpn=done.get("mkpn"),
+        mean=done.get("mean"),
+        theme=theme,
+    )

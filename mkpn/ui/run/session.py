@@ -1,0 +1,252 @@
+"""What one click on Run does, without Gradio: the burst, then model after model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mkpn.figures.comparison import Area
+from mkpn.inference.denoiser import Result
+from mkpn.metrics import MetricDefinition, definition_for, psnr, ssim, ssim_map
+from mkpn.model.config import MODELS, model_config
+from mkpn.synthesis.burst import Burst, make_burst, rng_for
+from mkpn.ui.run.models import ModelStore
+from mkpn.ui.run.pictures import PictureFolder
+from mkpn.ui.run.settings import ImageRef, Recorded, Settings, fit_scene
+
+Group = Literal["noisy", "mean", "baseline", "mkpn", "truth"]
+Status = Literal["waiting", "running", "done", "failed", "stopped"]
+
+
+@dataclass(kw_only=True)
+class Pane:
+    """One picture of the comparison: an input, a model's result or the ground truth.
+
+    Attributes:
+        id: `noisy`, `mean`, a model's name, or `truth`.
+        label: its name for people.
+        group: what kind of picture it is.
+        status: how far it is.
+        kernel: kernel sides for people, e.g. `5×5`; empty where there is no kernel.
+        image: `[C,H,W]` intensities as the model made them, not clipped.
+        path: exact PNG of the whole image.
+        ssim_path: PNG of the local 1 - SSIM, for the viewer's error map.
+        psnr: of the whole image in dB.
+        ssim: of the whole image.
+        seconds: time of the network and the local convolution.
+        message: what went wrong, for people.
+        result: what the kernels can be read from.
+        measured: PSNR and SSIM of a square, and which square that was.
+        region_ssim: SSIM of the viewer's region, and which region that was.
+    """
+
+    id: str
+    label: str
+    group: Group
+    status: Status = "waiting"
+    kernel: str = ""
+    image: torch.Tensor | None = None
+    path: Path | None = None
+    ssim_path: Path | None = None
+    psnr: float | None = None
+    ssim: float | None = None
+    seconds: float | None = None
+    message: str = ""
+    result: Result | None = None
+    measured: tuple[Crop, float, float] | None = None
+    region_ssim: tuple[Area, float] | None = None
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A square of the image, in pixels: its top left corner, its side, and the pixel that was clicked."""
+
+    x: int
+    y: int
+    side: int
+    pixel: tuple[int, int]
+
+    @staticmethod
+    def around(x: int, y: int, side: int, width: int, height: int) -> Crop:
+        """Returns the square of at most `side` around a pixel, moved inside of the image."""
+        side = min(side, width, height)
+        x, y = min(max(x, 0), width - 1), min(max(y, 0), height - 1)
+        left, top = (min(max(centre - side // 2, 0), size - side) for centre, size in ((x, width), (y, height)))
+        return Crop(left, top, side, (x, y))
+
+
+@dataclass(kw_only=True)
+class Run:
+    """A burst and what the models have made of it so far.
+
+    Attributes:
+        title: the image's name.
+        notes: what was done to the image before the burst was made, one sentence each.
+        settings: what was asked for.
+        burst: the frames and the ground truth.
+        panes: every picture by id, in display order: noisy, mean, baselines by kernel size, MKPN, ground truth.
+        folder: where the pictures lie.
+        definition: how the whole images are measured.
+        device: where the models run, for people.
+        stop: set to keep what is finished and to start no further model.
+        crop: the square that is compared.
+        image: which picture this is, to find it again.
+        region: the rectangle that is selected in the viewer.
+        view: how the viewer should look; None leaves it as it is.
+        recorded: the numbers of the file or address that this run was rebuilt from.
+        caveats: what of that file or address could not be kept, one sentence each.
+    """
+
+    title: str
+    notes: list[str]
+    settings: Settings
+    burst: Burst
+    panes: dict[str, Pane]
+    folder: PictureFolder
+    definition: MetricDefinition
+    device: str
+    crop: Crop
+    image: ImageRef
+    region: Area | None = None
+    view: dict[str, Any] | None = None
+    recorded: Recorded | None = None
+    caveats: list[str] = field(default_factory=lambda: list[str]())
+    stop: threading.Event = field(default_factory=threading.Event)
+    frames: list[Path] = field(default_factory=lambda: list[Path]())
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures."""
+        return self.burst.clean.shape[2], self.burst.clean.shape[1]
+
+    @property
+    def model_panes(self) -> list[Pane]:
+        """The panes of the networks that were asked for."""
+        return [pane for pane in self.panes.values() if pane.group in ("baseline", "mkpn")]
+
+    def done(self, name: str) -> bool:
+        """Tells whether a pane's picture is there."""
+        return name in self.panes and self.panes[name].status == "done"
+
+    def cancel(self) -> None:
+        """Keeps what is finished and gives up the rest."""
+        self.stop.set()
+        for pane in self.model_panes:
+            if pane.status in ("waiting", "running"):
+                pane.status = "stopped"
+
+
+def start_run(
+    pixels: NDArray[np.float32], title: str, settings: Settings, store: ModelStore, root: Path, crop_side: int = 64
+) -> Run:
+    """Makes the burst and the pictures that need no model: noisy frame, burst mean, ground truth, all frames.
+
+    Args:
+        pixels: `[H,W,3]` intensities.
+        title: the image's name for people.
+        settings: what to do.
+        store: the models; none is loaded yet.
+        root: folder below which the pictures go.
+        crop_side: side of the compared square in pixels.
+
+    Raises:
+        ValueError: if the image is too small for the settings.
+    """
+    scene, notes = fit_scene(pixels, settings)
+    channels_first = np.ascontiguousarray(scene.transpose(2, 0, 1))
+    burst = make_burst(channels_first, settings.noise, rng_for(settings.seed), settings.motion)
+    height, width = burst.clean.shape[1:]
+    run = Run(
+        title=title,
+        notes=notes,
+        settings=settings,
+        burst=burst,
+        panes=_empty_panes(settings.models),
+        folder=PictureFolder(root),
+        definition=definition_for(height, width),
+        device=store.device_name,
+        crop=Crop.around(width // 2, height // 2, crop_side, width, height),
+        image=ImageRef(title),
+    )
+    run.frames = [run.folder.save(f"frame-{index}", frame) for index, frame in enumerate(burst.frames)]
+    _finish(run, run.panes["noisy"], burst.frames[0])
+    _finish(run, run.panes["mean"], burst.frames.mean(0))
+    _finish(run, run.panes["truth"], burst.clean)
+    return run
+
+
+def run_models(run: Run, store: ModelStore) -> Iterator[Pane]:
+    """Runs the models in display order; a model that fails leaves its message and the others go on.
+
+    Yields:
+        The pane that has just been finished; nothing more once `run.stop` is set.
+    """
+    for pane in run.model_panes:
+        if run.stop.is_set():
+            return
+        pane.status = "running"
+        try:
+            result = store.get(pane.id)(run.burst)
+            if run.stop.is_set():
+                return
+            _finish(run, pane, result.image)
+            pane.result, pane.seconds = result, result.seconds
+        # One model that fails in any way must not lose the others' results.
+        except Exception as error:
+            pane.status, pane.message = "failed", f"{type(error).__name__}: {error}"
+        yield pane
+
+
+def crop_metrics(run: Run, pane: Pane) -> tuple[float, float] | None:
+    """Returns PSNR and SSIM of the compared square, no border removed; None where there is nothing to measure."""
+    if pane.image is None or pane.group == "truth":
+        return None
+    crop = run.crop
+    if pane.measured is None or pane.measured[0] != crop:
+        region = (slice(None), slice(crop.y, crop.y + crop.side), slice(crop.x, crop.x + crop.side))
+        a, b = pane.image[region], run.burst.clean[region]
+        pane.measured = (crop, psnr(a, b, CROP_DEFINITION), ssim(a, b, CROP_DEFINITION))
+    return pane.measured[1:]
+
+
+def stay_in_place(run: Run, previous: Run | None) -> None:
+    """Takes square and region over from the run before, where the pictures have the same size."""
+    if previous is not None and previous.size == run.size:
+        run.crop = Crop.around(*previous.crop.pixel, run.crop.side, *run.size)
+        run.region = previous.region
+
+
+CROP_DEFINITION = MetricDefinition(border=0)
+"""A crop has neighbours on all sides, so nothing is removed from it."""
+
+
+def _empty_panes(models: tuple[str, ...]) -> dict[str, Pane]:
+    panes = [Pane(id="noisy", label="Noisy frame", group="noisy"), Pane(id="mean", label="Burst mean", group="mean")]
+    for name in MODELS:
+        if name in models:
+            config = model_config(name)
+            side = f"{config.sizes[0]}×{config.sizes[0]}"
+            kernel = f"{min(config.sizes)}…{max(config.sizes)}" if name == "mkpn" else side
+            group: Group = "mkpn" if name == "mkpn" else "baseline"
+            panes.append(Pane(id=name, label=config.label, group=group, kernel=kernel if config.separable else "full"))
+    panes.append(Pane(id="truth", label="Ground truth", group="truth"))
+    return {pane.id: pane for pane in panes}
+
+
+def _finish(run: Run, pane: Pane, image: torch.Tensor) -> None:
+    """Measures a picture, writes it, and only then calls it done."""
+    pane.path = run.folder.save(pane.id, image)
+    pane.image = image
+    if pane.group != "truth":
+        pane.psnr = psnr(image, run.burst.clean, run.definition)
+        pane.ssim = ssim(image, run.burst.clean, run.definition)
+        dissimilarity = 1 - ssim_map(image, run.burst.clean).clip(0, 1)
+        pane.ssim_path = run.folder.save(f"{pane.id}-ssim", np.repeat(dissimilarity[None], 3, axis=0))
+    pane.status = "done"

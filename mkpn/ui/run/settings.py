@@ -1,0 +1,135 @@
+"""What the user asked for, and the image brought to the size that it runs at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mkpn.model.config import MODELS
+from mkpn.synthesis.images import box_downsample
+from mkpn.synthesis.motion import BurstConfig
+from mkpn.synthesis.noise import Noise
+
+MAX_SIDE = 512
+"""Longest side of the scene in pixels: ten models then keep about 170 MB of features per session."""
+
+MIN_SHOWN = 16
+"""Shortest side of what is left inside of the displacements' frame."""
+
+FIRST_GAIN = 4
+FIRST_SEED = 4
+"""A burst with two strongly displaced frames, which most seeds also have: seed 0 happens to have none."""
+
+Fit = Literal["shrink", "crop"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that decides a run, apart from the image.
+
+    Attributes:
+        noise: parameters of Eq. 7.
+        downsample: box-downsampling factor, 1, 2 or 4.
+        fit: what happens to a scene over 512 pixels: box-downsampled further, or cropped at its centre.
+        motion: how the frames are displaced.
+        seed: 0 or more; the same seed gives the same burst.
+        models: names of the networks to run.
+    """
+
+    noise: Noise
+    downsample: int = 1
+    fit: Fit = "shrink"
+    motion: BurstConfig = field(default_factory=BurstConfig)
+    seed: int = 0
+    models: tuple[str, ...] = MODELS
+
+    def __post_init__(self) -> None:
+        if self.downsample not in (1, 2, 4):
+            raise ValueError(f"downsample: expected 1, 2 or 4, got {self.downsample}")
+        if self.fit not in ("shrink", "crop"):
+            raise ValueError(f"fit: expected 'shrink' or 'crop', got {self.fit!r}")
+        if self.seed < 0:
+            raise ValueError(f"seed: expected 0 or more, got {self.seed}")
+        unknown = [name for name in self.models if name not in MODELS]
+        if unknown:
+            raise ValueError(f"models: expected names out of {', '.join(MODELS)}, got {', '.join(unknown)}")
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """Which picture a view shows.
+
+    Attributes:
+        title: its name for people.
+        bundled: the short name of a bundled example, None for a picture of the user's own.
+        sha256: of the file as it was uploaded, or of a bundled example's pixels; empty where it is not known.
+    """
+
+    title: str
+    bundled: str | None = None
+    sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What a view's numbers were when it was recorded.
+
+    Attributes:
+        weights: SHA-256 of each model's weights, or the beginning of it.
+        metric: fingerprint of the metrics' definition; empty where it is not known.
+        figures: PSNR in dB and SSIM of the whole picture by pane.
+    """
+
+    weights: Mapping[str, str] = field(default_factory=lambda: dict[str, str]())
+    metric: str = ""
+    figures: Mapping[str, tuple[float, float]] = field(default_factory=lambda: dict[str, tuple[float, float]]())
+
+
+def fit_scene(pixels: NDArray[np.float32], settings: Settings) -> tuple[NDArray[np.float32], list[str]]:
+    """Brings an image to at most 512 pixels and tells what was done.
+
+    Args:
+        pixels: `[H,W,3]` intensities.
+        settings: `downsample`, `fit` and `motion` matter.
+
+    Returns:
+        The scene `[h,w,3]` and one sentence per change.
+
+    Raises:
+        ValueError: if nothing sensible is left inside of the displacements' frame.
+    """
+    notes: list[str] = []
+    scene = pixels
+    if settings.downsample > 1:
+        scene = box_downsample(scene, settings.downsample)
+        notes.append(f"Box-downsampled by {settings.downsample} to {_size(scene)}.")
+    height, width = scene.shape[:2]
+    if max(height, width) > MAX_SIDE:
+        if settings.fit == "shrink":
+            factor = math.ceil(max(height, width) / MAX_SIDE)
+            scene = box_downsample(scene, factor)
+            notes.append(f"{width}×{height} is over {MAX_SIDE} px: box-downsampled by {factor} to {_size(scene)}.")
+        else:
+            top, left = max(0, (height - MAX_SIDE) // 2), max(0, (width - MAX_SIDE) // 2)
+            scene = scene[top : top + MAX_SIDE, left : left + MAX_SIDE]
+            notes.append(f"{width}×{height} is over {MAX_SIDE} px: cropped at the centre to {_size(scene)}.")
+    margin = settings.motion.margin
+    smallest = 2 * margin + MIN_SHOWN
+    if min(scene.shape[:2]) < smallest:
+        raise ValueError(
+            f"image: expected at least {smallest}×{smallest} px after downsampling (displaced frames need {margin} px "
+            f"around the {MIN_SHOWN} px that are shown), got {_size(scene)}"
+        )
+    if margin:
+        shown = f"{scene.shape[1] - 2 * margin}×{scene.shape[0] - 2 * margin}"
+        notes.append(f"A frame of {margin} px around the picture feeds the displaced frames: {shown} px are shown.")
+    return scene, notes
+
+
+def _size(scene: NDArray[np.float32]) -> str:
+    return f"{scene.shape[1]}×{scene.shape[0]}"

@@ -1,0 +1,300 @@
+"""The comparison viewer as a Gradio component, and the values it shows (issue 5; DESIGN section 7).
+
+Python decides which panes there are and in which order; zoom, modes, error maps and statistics happen in the browser,
+from the exact 8-bit pixels. The browser part lies in `mkpn/ui/viewer/` and is read from there without a build step.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+Group = Literal["noisy", "mean", "classical", "baseline", "mkpn", "truth"]
+Status = Literal["waiting", "running", "done", "failed"]
+EVENTS = ("pick", "crop", "reference", "view")
+STYLES = ("theme", "controls", "stage", "side", "responsive")  # where two rules weigh the same, the later one wins
+_ASSETS = Path(__file__).parent
+
+
+class Rect(TypedDict):
+    """A rectangle of whole image pixels."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+
+class Pixel(TypedDict):
+    """One image pixel: column and row."""
+
+    x: int
+    y: int
+
+
+class ServedFile(TypedDict):
+    """A file that Gradio copies to its cache and serves; the browser receives its address."""
+
+    path: str
+    meta: dict[str, str]
+
+
+class Pane(TypedDict):
+    """One picture of the viewer, as JSON; `make_pane` builds it."""
+
+    id: str
+    label: str
+    group: Group
+    url: str | ServedFile | None
+    width: int
+    height: int
+    psnr: float | Literal["inf"] | None
+    ssim: float | None
+    seconds: float | None
+    status: Status
+    ssim_map: str | ServedFile | None
+    key: NotRequired[str | None]
+
+
+class ViewerValue(TypedDict):
+    """What the component shows; `viewer_value` builds it."""
+
+    panes: list[Pane]
+    reference: str | None
+    dataset_id: str
+    crop: Rect | None
+    pick: Pixel | None
+    region_ssim: dict[str, float]
+    view: dict[str, Any] | None
+    note: str
+
+
+def comparison_viewer(
+    value: ViewerValue | None = None,
+    *,
+    height: str = "68vh",
+    elem_id: str = "viewer",
+    visible: bool = True,
+) -> gr.HTML:
+    """Builds the viewer inside the current Gradio layout.
+
+    Listen with `viewer.pick(...)`, `viewer.crop(...)`, `viewer.reference(...)`, `viewer.view(...)`; the handler's
+    `gr.EventData` carries the fields named in `parse_event`. Use the component as an output only.
+
+    Args:
+        value: what to show first, or nothing yet.
+        height: CSS height of the stage; the stage grows where many panes would become too small.
+        elem_id: id of the element on the page.
+        visible: whether it is shown.
+    """
+    # Importing Gradio takes seconds; building values must not.
+    import gradio
+
+    return gradio.HTML(
+        value or viewer_value([], dataset_id=""),
+        html_template=_asset("viewer.html"),
+        css_template=f"--viewer-height: {height};\n{''.join(_asset(f'{name}.css') for name in STYLES)}",
+        js_on_load=_script(),
+        apply_default_css=False,
+        elem_id=elem_id,
+        visible=visible,
+        label="Comparison viewer",
+    )
+
+
+def make_pane(
+    pane_id: str,
+    label: str,
+    group: Group,
+    *,
+    url: str | ServedFile | None = None,
+    size: tuple[int, int] = (0, 0),
+    psnr: float | None = None,
+    ssim: float | None = None,
+    seconds: float | None = None,
+    status: Status | None = None,
+    ssim_map: str | ServedFile | None = None,
+    key: str | None = None,
+) -> Pane:
+    """Describes one picture.
+
+    Args:
+        pane_id: unique and stable, for instance the model's name: view, reference and region hang on it.
+        label: short name for the caption.
+        group: colours the caption; digits go to `baseline` and `mkpn` in their order; `truth` is never marked best.
+        url: the PNG from `png_file` or `data_uri`; None while there is no picture.
+        size: width and height in pixels, so that the layout stands before the PNG has arrived.
+        psnr: in dB over the whole image, may be infinite.
+        ssim: over the whole image.
+        seconds: run time of the model.
+        status: default `done` with a picture, `waiting` without.
+        ssim_map: the PNG of `ssim_levels`, for the view 1 - SSIM.
+        key: the digit that shows this pane, if not the automatic one.
+    """
+    return {
+        "id": pane_id,
+        "label": label,
+        "group": group,
+        "url": url,
+        "width": size[0],
+        "height": size[1],
+        # JSON has no infinity.
+        "psnr": "inf" if psnr == math.inf else _finite(psnr),
+        "ssim": _finite(ssim),
+        "seconds": _finite(seconds),
+        "status": status or ("done" if url else "waiting"),
+        "ssim_map": ssim_map,
+        "key": key,
+    }
+
+
+def viewer_value(
+    panes: Sequence[Pane],
+    *,
+    dataset_id: str,
+    reference: str | None = None,
+    crop: Rect | None = None,
+    pick: Pixel | None = None,
+    region_ssim: Mapping[str, float] | None = None,
+    view: dict[str, Any] | None = None,
+    note: str = "",
+) -> ViewerValue:
+    """Puts panes together to the component's value.
+
+    Fields after `dataset_id` act only when they differ from the value sent before, so that an update for one more
+    finished model does not undo what the user chose meanwhile.
+
+    Args:
+        panes: in the order shown.
+        dataset_id: changes with the image; zoom and pan survive it as long as the size stays.
+        reference: the pane compared against; default the `truth` pane.
+        crop: the selected region.
+        pick: the pinned pixel.
+        region_ssim: SSIM per pane id inside `crop`; shown only while that region is selected.
+        view: a record from a `view` event, to restore it.
+        note: the metric's definition, shown under the pictures.
+
+    Raises:
+        ValueError: if two panes share an id.
+    """
+    ids = [pane["id"] for pane in panes]
+    if len(set(ids)) != len(ids):
+        raise ValueError(f"panes: expected distinct ids, got {ids}")
+    return {
+        "panes": list(panes),
+        "reference": reference,
+        "dataset_id": dataset_id,
+        "crop": crop,
+        "pick": pick,
+        "region_ssim": {name: float(value) for name, value in (region_ssim or {}).items() if math.isfinite(value)},
+        "view": view,
+        "note": note,
+    }
+
+
+def to_levels(image: NDArray[Any]) -> NDArray[np.uint8]:
+    """Rounds intensities to the 8-bit levels that are shown.
+
+    Args:
+        image: `[H,W]`, `[H,W,3]` or `[3,H,W]`, uint8 as stored or floating in [0,1] (clipped).
+
+    Returns:
+        `[H,W]` or `[H,W,3]`, uint8.
+
+    Raises:
+        ValueError: for another shape.
+    """
+    array = np.asarray(image)
+    if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
+        array = np.moveaxis(array, 0, 2)
+    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] != 3):
+        raise ValueError(f"image: expected [H,W], [H,W,3] or [3,H,W], got {list(np.shape(image))}")
+    if array.dtype == np.uint8:
+        return array
+    return np.rint(np.clip(array.astype(np.float64), 0, 1) * 255).astype(np.uint8)
+
+
+def ssim_levels(similarity: NDArray[Any]) -> NDArray[np.uint8]:
+    """Codes a map of local SSIM `[H,W]` as grey levels of 1 - SSIM; what is below 0 counts as 0."""
+    return to_levels(1 - np.clip(np.asarray(similarity, dtype=np.float64), 0, 1))
+
+
+def png_bytes(image: NDArray[Any]) -> bytes:
+    """Encodes an image, shaped as in `to_levels`, as a PNG that holds exactly its 8-bit levels."""
+    stream = io.BytesIO()
+    # Level 1: noise hardly compresses, and the wait is felt.
+    Image.fromarray(to_levels(image)).save(stream, format="png", compress_level=1)
+    return stream.getvalue()
+
+
+def data_uri(image: NDArray[Any]) -> str:
+    """Returns the PNG inside its own address; for small images, as it travels with every value."""
+    return "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode("ascii")
+
+
+def png_file(image: NDArray[Any], folder: Path) -> ServedFile:
+    """Writes the PNG under a name made of its content and lets Gradio serve it.
+
+    Args:
+        image: shaped as in `to_levels`.
+        folder: where to write, for instance the session's temporary folder; created if missing.
+    """
+    data = png_bytes(image)
+    path = folder / f"{hashlib.sha256(data).hexdigest()[:24]}.png"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+
+
+def parse_event(name: str, data: Any) -> dict[str, Any]:
+    """Checks what the browser sent with an event and returns it as plain JSON types.
+
+    Args:
+        name: `pick` {x, y, pane}, `crop` {x, y, w, h} (0 0 0 0 clears), `reference` {id} or `view`; with `dataset_id`.
+        data: the `_data` of the handler's `gr.EventData`.
+
+    Raises:
+        ValueError: for an unknown event or a field of another kind: the page may send anything.
+    """
+    numbers = {"pick": ("x", "y"), "crop": ("x", "y", "w", "h"), "reference": (), "view": ()}
+    if name not in numbers:
+        raise ValueError(f"event: expected one of {', '.join(EVENTS)}, got {name!r}")
+    if not isinstance(data, Mapping):
+        raise ValueError(f"{name}: expected an object, got {type(data).__name__}")
+    record: dict[str, Any] = json.loads(json.dumps(data))
+    for field in numbers[name]:
+        value = record.get(field)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+            raise ValueError(f"{name}: expected {field} as a whole number >= 0, got {value!r}")
+    if name == "reference" and not isinstance(record.get("id"), str):
+        raise ValueError(f"reference: expected the id of a pane, got {record.get('id')!r}")
+    return record
+
+
+def _asset(name: str) -> str:
+    return (_ASSETS / name).read_text(encoding="utf-8")
+
+
+def _script() -> str:
+    # The files only declare, and share one function's scope; mount.js acts, and so comes last.
+    files = sorted(_ASSETS.glob("*.js"), key=lambda path: (path.stem == "mount", path.stem))
+    return "\n".join(_asset(path.name) for path in files)
+
+
+def _finite(value: float | None) -> float | None:
+    # A numpy scalar would not survive the way into JSON.
+    return float(value) if value is not None and math.isfinite(value) else None

@@ -1,0 +1,251 @@
+"""Tables: the rows are the means of what the API measures, intervals behave, and files say what was measured."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import perturbed
+
+import mkpn
+from mkpn.evaluation.config import EvaluateConfig
+from mkpn.evaluation.evaluate import Measurement, compare, evaluate, summarise
+from mkpn.evaluation.report import csv_table, interval_table, latex_table, markdown_table, spread, spread_table
+from mkpn.model.checkpoint import save_model
+from mkpn.model.config import model_config
+from mkpn.synthesis.burst import make_burst, rng_for
+from mkpn.synthesis.datasets import centre_crop, image_files
+from mkpn.synthesis.noise import GAINS
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two small untrained networks that carry the names of shipped ones."""
+    folder = tmp_path_factory.mktemp("networks")
+    for name in ("kpn-l3", "mkpn"):
+        network = perturbed(model_config(name))
+        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
+    return folder
+
+
+@pytest.fixture
+def config(photo_folder: Path, networks: Path, tmp_path: Path) -> EvaluateConfig:
+    models = tuple(str(networks / f"{name}.safetensors") for name in ("kpn-l3", "mkpn"))
+    return EvaluateConfig(
+        images=(photo_folder,),
+        out=tmp_path / "out",
+        models=models,
+        crop=48,
+        limit=3,
+        gains=(1, 8),
+        device="cpu",
+        threads=1,
+    )
+
+
+def test_evaluation_is_the_mean_of_the_images(photo_folder: Path, tmp_path: Path) -> None:
+    network = perturbed(model_config("kpn-l3"))
+    save_model(tmp_path / "mine.safetensors", network.config, network.state_dict(), {})
+    settings = {"images": (photo_folder,), "out": tmp_path / "out", "crop": 64, "limit": 2, "gains": (1, 8)}
+    report = evaluate(
+        EvaluateConfig(models=(str(tmp_path / "mine.safetensors"),), stamp=True, device="cpu", **settings)
+    )
+    assert report == json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [(row["model"], row["gain"]) for row in report["rows"]] == [
+        (model, gain) for gain in (1, 8) for model in ("noisy", "mean", "mine")
+    ]
+    denoiser, values = mkpn.load(tmp_path / "mine.safetensors", "cpu"), []
+    for index, path in enumerate(image_files([photo_folder])[:2]):
+        scene = np.ascontiguousarray(centre_crop(mkpn.load_image(path), 96).transpose(2, 0, 1))
+        burst = make_burst(scene, GAINS[8], rng_for(0, 8, index))
+        values.append(mkpn.psnr(denoiser(burst).image, burst.clean))
+    row = next(row for row in report["rows"] if row["model"] == "mine" and row["gain"] == 8)
+    assert row["psnr"] == pytest.approx(np.mean(values), abs=1e-6)
+    assert row["psnr_sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-6)
+    assert set(row) == {"model", "gain", "psnr", "ssim", "psnr_sd", "ssim_sd", "images"}
+    assert report["metric"]["border"] == 8
+    stamped = mkpn.load(tmp_path / "mine.safetensors", "cpu").metadata["metrics"]
+    assert stamped["rows"] == [row for row in report["rows"] if row["model"] == "mine"]
+    assert [row["model"] for row in stamped["references"]] == ["noisy", "mean"] * 2
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        *("results.json", "results.md", "results.csv", "results.tex", "images.csv")
+    }
+
+
+def test_two_files_of_one_name_are_two_rows(config: EvaluateConfig, networks: Path, tmp_path: Path) -> None:
+    network = perturbed(model_config("mkpn"), seed=1)
+    other = tmp_path / "run" / "mkpn.safetensors"
+    save_model(other, network.config, network.state_dict(), {})
+    models = (str(networks / "mkpn.safetensors"), str(other))
+    report = evaluate(replace(config, models=models, gains=(4,), limit=1))
+    psnr = {row["model"]: row["psnr"] for row in report["rows"]}
+    assert set(psnr) == {"noisy", "mean", "mkpn", str(other)}
+    assert psnr["mkpn"] != psnr[str(other)]
+
+
+def measurements(**models: list[float]) -> list[Measurement]:
+    return [Measurement(m, 4, str(i), v, v / 40) for m, values in models.items() for i, v in enumerate(values)]
+
+
+def test_bootstrap_tells_ties_from_differences() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.normal(30, 3, 68)
+    rows = compare(
+        measurements(
+            mkpn=base.tolist(),
+            worse=(base - 0.2 + rng.normal(0, 0.1, 68)).tolist(),
+            tied=(base + rng.normal(0, 0.1, 68)).tolist(),
+        ),
+        "mkpn",
+    )
+    worse, tied = rows
+    assert not worse["tie"]
+    assert worse["low"] < 0.2 < worse["high"]
+    # A paired interval of a mean: about +-1.96 sd/sqrt(n), far narrower than the spread between images.
+    assert worse["high"] - worse["low"] == pytest.approx(2 * 1.96 * 0.1 / math.sqrt(68), rel=0.3)
+    assert tied["tie"]
+
+
+def test_tables_mark_the_best_and_the_ties() -> None:
+    figures = measurements(noisy=[20.0, 22.0], **{"kpn-l5": [30.1, 30.8], "kpn": [29.0, 30.0]}, mkpn=[30.0, 31.0])
+    rows, against = summarise(figures), compare(figures, "mkpn")
+    assert rows[0]["psnr"] == 21
+    assert rows[0]["psnr_sd"] == pytest.approx(math.sqrt(2))
+    markdown = markdown_table(rows, against)
+    assert "| MKPN | **30.50** / **0.762** |" in markdown
+    assert "| noisy frame | 21.00 / 0.525 |" in markdown
+    assert "| KPN L5 | 30.45 / 0.761 ≈ |" in markdown
+    assert "| KPN 5×5 | 29.50 / 0.738 |" in markdown
+    latex = latex_table(rows, against)
+    assert r"MKPN & \textbf{30.50} & \textbf{0.762} \\" in latex
+    assert r"KPN L5 & 30.45$^{\approx}$ & 0.761 \\" in latex
+    assert r"KPN 5$\times$5 & 29.50 & 0.738 \\" in latex
+    assert "| KPN L5 | +0.05 [−0.10, +0.20] ≈ |" in interval_table(against)
+    assert "| KPN 5×5 | +1.00 [+1.00, +1.00] |" in interval_table(against)
+
+
+def test_images_are_listed_by_where_mkpn_differs() -> None:
+    figures = [
+        asdict(row) for row in measurements(**{"kpn-l5": [28.0, 29.0], "kpn-l25": [27.0, 31.0]}, mkpn=[27.5, 33.0])
+    ]
+    rows = spread(figures)
+    assert [(row["image"], row["best_single"]) for row in rows] == [("1", "kpn-l25"), ("0", "kpn-l5")]
+    assert [row["mkpn_minus_best_single"] for row in rows] == [2.0, -0.5]
+    assert [row["mkpn_minus_kpn-l5"] for row in rows] == [4.0, -0.5]
+    assert "| 4 | 1 | 33.00 | KPN L25 | +2.00 | +4.00 |" in spread_table(rows)
+    assert csv_table(rows).splitlines()[0].startswith("gain,image,kpn-l5,kpn-l25,mkpn,best_single,")
+    assert spread_table(spread([asdict(row) for row in measurements(mine=[20.0])])) == ""
+
+
+def test_runs_are_compared_only_where_they_were_measured_alike(config: EvaluateConfig) -> None:
+    first = evaluate(config)
+    assert first["previous"] == []
+    with (config.out / "images.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert len(table) == 2 * 3
+    by_key = {(row["model"], row["gain"], row["image"]): row["psnr"] for row in first["images"]}
+    assert float(table[0]["mkpn"]) == by_key["mkpn", 1, table[0]["image"]]
+    assert (config.out / "table1.png").read_bytes().startswith(b"\x89PNG")
+    assert (config.out / "table1.pdf").read_bytes().startswith(b"%PDF")
+
+    kept = config.out / "results.json"
+    again = replace(config, out=config.out / "again", against=kept, models=config.models[1:], gains=(8,))
+    rows = evaluate(again)["previous"]
+    assert [(row["model"], row["gain"]) for row in rows] == [("noisy", 8), ("mean", 8), ("mkpn", 8)]
+    assert all(row["difference"] == row["low"] == row["high"] == 0 and row["tie"] for row in rows)
+    assert "This run minus the earlier one" in (again.out / "results.md").read_text()
+
+    for changes, message in (
+        ({"border": 4}, r'metric was .*"border": 8.*, is .*"border": 4'),
+        ({"channels": "luma"}, "metric was"),
+        ({"crop": 64}, "crop was 48, is 64"),
+        ({"seed": 1}, "seed was 0, is 1"),
+        ({"limit": 2}, "files was 3 names, is 2 names"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluate(replace(again, **changes))
+    other = json.loads(kept.read_text())
+    other["settings"]["first_burst_sha256"]["8"] = "0"
+    kept.write_text(json.dumps(other))
+    with pytest.raises(ValueError, match="other bursts at gain 8"):
+        evaluate(again)
+    kept.write_text("{}")
+    with pytest.raises(ValueError, match=r"expected a results\.json"):
+        evaluate(again)
+
+
+def test_the_command_needs_only_images(
+    config: EvaluateConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = [sys.executable, "-m", "mkpn", "evaluate", "--images", str(config.images[0])]
+    command += ["--limit", "1", "--gains", "8", "--crop", "48", "--models", config.models[0], "--threads", "1"]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
+    written = tmp_path / "out" / "table1" / "results.md"
+    assert written.read_text().strip() in capfd.readouterr().out
+
+
+def test_two_processes_measure_what_one_does(config: EvaluateConfig) -> None:
+    """Three bursts on two ranks, started as torchrun does: every file is the same, byte for byte."""
+    evaluate(replace(config, gains=(8,)))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = config.out / "two"
+    command = [sys.executable, "-m", "mkpn", "evaluate", "--images", str(config.images[0]), "--out", str(shared)]
+    command += ["--models", *config.models, "--crop", "48", "--limit", "3", "--gains", "8"]
+    command += ["--device", "cpu", "--threads", "1"]
+    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            command,
+            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    printed = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert printed == [(shared / "results.md").read_text() + "\n", ""]
+    names = {path.name for path in shared.iterdir()}
+    assert "results.json" in names
+    for name in names:
+        assert (shared / name).read_bytes() == (config.out / name).read_bytes(), name
+
+
+def test_frames_can_be_hidden_and_motion_left_out(config: EvaluateConfig) -> None:
+    whole = psnr_by_model(evaluate(config))
+    alone = psnr_by_model(evaluate(replace(config, frames=1)))
+    still = evaluate(replace(config, still=True))
+    # Eight copies of the reference average to the reference.
+    assert alone["mean"] == pytest.approx(alone["noisy"], abs=1e-4)
+    assert alone["noisy"] == whole["noisy"]
+    # Without motion, eight frames of independent noise average to an eighth of its variance.
+    assert psnr_by_model(still)["mean"] == pytest.approx(whole["noisy"] + 10 * math.log10(8), abs=0.3)
+    assert "without motion" in (config.out / "results.md").read_text()
+    with pytest.raises(ValueError, match="other bursts at gain 1"):
+        evaluate(replace(config, frames=1, against=config.out / "results.json"))
+    with pytest.raises(ValueError, match="frames: expected 1 to 8, got 0"):
+        replace(config, frames=0)
+    with pytest.raises(ValueError, match="stamp: expected figures of whole bursts"):
+        replace(config, stamp=True, still=True)
+
+
+def psnr_by_model(report: dict[str, Any]) -> dict[str, float]:
+    return {row["model"]: row["psnr"] for row in report["rows"] if row["gain"] == 1}
+
+
+def test_unknown_models_are_named(photo_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'foo'"):
+        evaluate(EvaluateConfig(images=(photo_folder,), out=tmp_path, models=("foo",)))

@@ -1,0 +1,94 @@
+"""Figures for files: what is drawn follows the figures, the paper's numbers stand once and are right."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mkpn.__main__ import curves
+from mkpn.figures.learning_curves import _apart, learning_curves, read_curve
+from mkpn.figures.table1 import table1_chart
+from mkpn.model.config import MODELS
+from mkpn.paper import PAPER, label, measured_on, paper_rows
+
+
+def test_the_papers_table() -> None:
+    """Spot checks against the print, and what the paper says about its own table."""
+    assert len(PAPER) == 40
+    assert PAPER["mkpn", 1] == (35.10, 0.925)
+    assert PAPER["kpn", 2] == (31.46, 0.862)
+    assert PAPER["kpn-l1", 8] == (21.30, 0.486)
+    for gain in (1, 2, 4, 8):
+        order = sorted(MODELS, key=lambda name: PAPER[name, gain][0])
+        assert order[-2:] == ["kpn-l25", "mkpn"]
+        assert order[:2] == ["kpn-l1", "kpn-l3"]
+    assert [row["model"] for row in paper_rows()[:10]] == list(MODELS)
+
+
+def test_labels() -> None:
+    assert [label(name) for name in ("kpn", "kpn-l25", "noisy", "mine")] == [
+        "KPN 5×5",
+        "KPN L25",
+        "noisy frame",
+        "mine",
+    ]
+    settings = {"images": ["CBSD68"], "downsample": 2, "crop": 128, "seed": 0}
+    text = "CBSD68: 68 images, box-downsampled by 2, centred 128×128 crops, seed 0."
+    assert measured_on(settings, 68) == text
+    assert measured_on({**settings, "downsample": 1, "crop": 0}, 2) == "CBSD68: 2 images, whole, seed 0."
+
+
+def test_the_chart_of_table_1() -> None:
+    rows = [row for row in paper_rows() if row["gain"] == 8]
+    against = [{"model": "kpn-l25", "gain": 8, "low": 0.0, "high": 0.3}]
+    png = table1_chart(rows, against, "Test images.")
+    assert png != table1_chart(rows, [], "Test images.")
+    assert min(Image.open(io.BytesIO(png)).size) > 600
+    assert table1_chart(rows, against, "Test images.", "pdf") == table1_chart(rows, against, "Test images.", "pdf")
+
+
+def write_run(folder: Path, model: str, level: float, validate: bool = False) -> Path:
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps({"model": model}))
+    lines = [{"step": 50 * i, "loss": level * (1 + 9 / i**2)} for i in range(1, 41)]
+    if validate:
+        lines += [{"step": step, "psnr": {"1": 30 + step / 1000, "8": 20}} for step in (1000, 2000)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "stats.jsonl").write_text(text + '{"step": 2050, "lo')  # a run that is being written
+    return folder
+
+
+def test_curves_are_read(tmp_path: Path) -> None:
+    curve = read_curve(write_run(tmp_path / "one", "kpn-l5", 0.03, validate=True))
+    assert (curve.name, curve.model, len(curve.steps)) == ("one", "kpn-l5", 40)
+    assert curve.loss[0] == pytest.approx(0.3)
+    np.testing.assert_allclose(curve.validated, [1000, 2000])
+    np.testing.assert_allclose(curve.psnr, [25.5, 26.0])
+    with pytest.raises(ValueError, match=r"stats\.jsonl"):
+        read_curve(tmp_path)
+    (tmp_path / "stats.jsonl").write_text("")
+    with pytest.raises(ValueError, match="no losses"):
+        read_curve(tmp_path)
+
+
+def test_the_curves_command_draws_all_runs(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / name, name, 0.03 + 0.0001 * i) for i, name in enumerate(MODELS)]
+    curves(tuple(runs), out=tmp_path / "made" / "curves.png")
+    data = (tmp_path / "made" / "curves.png").read_bytes()
+    plain = Image.open(io.BytesIO(data))
+    assert plain.format == "PNG"
+    assert data != learning_curves([read_curve(run) for run in runs[1:]])
+    validated = write_run(tmp_path / "validated", "mkpn", 0.02, validate=True)
+    wide = Image.open(io.BytesIO(learning_curves([read_curve(validated)])))
+    assert wide.width > plain.width
+
+
+def test_labels_are_moved_apart_about_their_mean() -> None:
+    assert _apart([0.1, 0.5, 0.9], 0.05) == pytest.approx([0.1, 0.5, 0.9])
+    assert _apart([0.1, 0.5, 0.5, 0.5], 0.05) == pytest.approx([0.1, 0.45, 0.5, 0.55])
+    assert _apart([0.98, 1.0], 0.05) == pytest.approx([0.95, 1.0])

@@ -1,0 +1,146 @@
+"""The Python API of the README: any size, a path or an array, the same numbers, and kernels that remake the pixel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import perturbed
+from numpy.typing import NDArray
+from PIL import Image
+
+import mkpn
+from mkpn.explain import fuse, probe
+from mkpn.inference.denoiser import Stopped
+from mkpn.model.checkpoint import save_model
+from mkpn.model.config import model_config
+from mkpn.model.network import KernelPredictionNetwork
+
+
+@pytest.fixture(scope="module")
+def burst(photo: NDArray[np.uint8]) -> mkpn.Burst:
+    return mkpn.synthesize(photo[:111, :93], gain=4, seed=0)  # 79x61 pixels: odd, no multiple of 16
+
+
+def test_readme_api(photo: NDArray[np.uint8], tmp_path: Path, mkpn_network: KernelPredictionNetwork) -> None:
+    checkpoint = tmp_path / "mine.safetensors"
+    save_model(checkpoint, mkpn_network.config, mkpn_network.state_dict(), {})
+    path = tmp_path / "cat.png"
+    Image.fromarray(photo[:96, :96]).save(path)
+    model = mkpn.load(checkpoint, device="auto")
+    bursts = [
+        mkpn.synthesize(source, gain=8, seed=0) for source in (path, str(path), Image.open(path), photo[:96, :96])
+    ]
+    for other in bursts[1:]:
+        assert torch.equal(bursts[0].frames, other.frames)
+    burst = bursts[0]
+    assert burst.frames.shape == (8, 3, 64, 64)
+    assert burst.clean.shape == burst.noise_std.shape == (3, 64, 64)
+    assert burst.offsets.shape == (8, 2)
+    result = model(burst)
+    assert result.image.shape == (3, 64, 64)
+    assert mkpn.psnr(result.image, burst.clean) > 5
+    assert -1 <= mkpn.ssim(result.image, burst.clean) <= 1
+    assert len(mkpn.MODELS) == 10
+
+
+def test_an_untrained_network_is_the_mean_at_any_size(burst: mkpn.Burst) -> None:
+    denoiser = mkpn.Denoiser(KernelPredictionNetwork(model_config("kpn-l3")), "cpu")
+    torch.testing.assert_close(denoiser(burst).image, burst.frames.mean(0), atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["mkpn", "kpn", "kpn-l25", "kpn-l1"])
+def test_probed_kernels_remake_the_pixel(burst: mkpn.Burst, name: str) -> None:
+    """Eq. 4 with the kernels that the viewer shows gives the very pixel of the denoised image."""
+    result = mkpn.Denoiser(perturbed(model_config(name)), "cpu")(burst)
+    height, width = burst.clean.shape[-2:]
+    for x, y in ((0, 0), (width - 1, height - 1), (30, 41), (31, 40), (0, height - 1)):
+        kernels = probe(result, x, y)
+        radius = kernels.fused.shape[-1] // 2
+        padded = np.pad(burst.frames.numpy(), ((0, 0), (0, 0), (radius, radius), (radius, radius)))
+        window = padded[:, :, y : y + 2 * radius + 1, x : x + 2 * radius + 1]
+        remade = (window * kernels.fused[:, None]).sum((2, 3)).mean(0)
+        np.testing.assert_allclose(remade, result.image[:, y, x].numpy(), atol=2e-5)
+
+
+def test_fusion_is_eq_3() -> None:
+    one, three = np.full((2, 1, 1), 4.0, np.float32), np.ones((2, 3, 3), np.float32)
+    expected = np.array([[0.5, 0.5, 0.5], [0.5, 2.5, 0.5], [0.5, 0.5, 0.5]])
+    np.testing.assert_allclose(fuse({1: one, 3: three}), np.stack([expected, expected]))
+
+
+def test_bad_input_is_named(burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork) -> None:
+    denoiser = mkpn.Denoiser(mkpn_network, "cpu")
+    result = denoiser(burst)
+    with pytest.raises(ValueError, match="0 <= x < 61"):
+        probe(result, 61, 0)
+    with pytest.raises(ValueError, match="kpn-l25"):
+        mkpn.load("kpn-l2")
+    with pytest.raises(ValueError, match="no such file"):
+        mkpn.load("missing.safetensors")
+    with pytest.raises(ValueError, match="device"):
+        mkpn.Denoiser(mkpn_network, "toaster")
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="not available"):
+            mkpn.Denoiser(mkpn_network, "cuda")
+
+
+def test_tiles_change_nothing(photo: NDArray[np.uint8]) -> None:
+    """A budget that forces overlapping tiles and small blocks gives the untiled image, features and kernels."""
+    wide = np.tile(photo, (2, 1, 1))[:551, :93]
+    burst = mkpn.synthesize(wide, gain=4, seed=0)  # 519x61 pixels
+    network = perturbed(model_config("kpn-l5"))
+    whole = mkpn.Denoiser(network, "cpu")(burst)
+    tiled = mkpn.Denoiser(network, "cpu", memory_budget=6 * 2**20, features_budget=0)(burst)
+    assert tiled.features is None
+    torch.testing.assert_close(tiled.image, whole.image, atol=1e-5, rtol=0)
+    assert whole.features is not None
+    for x, y in ((0, 0), (60, 518), (31, 260)):
+        np.testing.assert_allclose(probe(tiled, x, y).fused, probe(whole, x, y).fused, atol=1e-5)
+    some = mkpn.Denoiser(network, "cpu", memory_budget=6 * 2**20)(burst)
+    assert some.features is not None
+    torch.testing.assert_close(some.features, whole.features, atol=1e-4, rtol=1e-4)
+
+
+def test_a_budget_too_small_is_named(burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork) -> None:
+    with pytest.raises(ValueError, match="room for tiles"):
+        mkpn.Denoiser(mkpn_network, "cpu", memory_budget=100_000)(burst)
+
+
+def test_progress_and_stop(burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork) -> None:
+    denoiser = mkpn.Denoiser(mkpn_network, "cpu", memory_budget=2 * 2**20)
+    seen: list[float] = []
+    denoiser(burst, progress=seen.append)
+    assert seen == sorted(seen)
+    assert len(seen) > 1
+    assert seen[-1] == 1
+    with pytest.raises(Stopped):
+        denoiser(burst, stop=lambda: len(seen) > 0)
+
+
+def test_half_precision_needs_a_gpu(mkpn_network: KernelPredictionNetwork) -> None:
+    with pytest.raises(ValueError, match="half precision"):
+        mkpn.Denoiser(mkpn_network, "cpu", precision="float16")
+    with pytest.raises(ValueError, match="bfloat16"):
+        mkpn.Denoiser(mkpn_network, "cpu", precision="bfloat16")  # pyright: ignore[reportArgumentType]
+
+
+def test_wrong_bursts_are_named(burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork) -> None:
+    denoiser = mkpn.Denoiser(mkpn_network, "cpu")
+    with pytest.raises(ValueError, match=r"frames: expected \[8,3,H,W\], got \[7, 3, 79, 61\]"):
+        denoiser(replace(burst, frames=burst.frames[:7]))
+    with pytest.raises(ValueError, match="noise_std: expected"):
+        denoiser(replace(burst, noise_std=burst.noise_std[:, :5]))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_half_precision_on_a_gpu(burst: mkpn.Burst) -> None:
+    network = perturbed(model_config("mkpn"))
+    exact = mkpn.Denoiser(network, "cpu")(burst).image
+    for precision, tolerance in (("float32", 1e-3), ("float16", 2e-2)):
+        copy = perturbed(model_config("mkpn"))
+        result = mkpn.Denoiser(copy, "cuda", precision=precision, memory_budget=2**26)(burst)  # pyright: ignore
+        torch.testing.assert_close(result.image, exact, atol=tolerance, rtol=0)

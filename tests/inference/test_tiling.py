@@ -1,0 +1,83 @@
+"""The receptive field is the one that gradients see, and tiles cover an image exactly within their budget."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers import perturbed
+
+from mkpn.inference.tiling import Box, cut, plan_tiles, receptive_span, source_span
+from mkpn.model.config import ModelConfig
+from mkpn.ops import local_conv, local_conv_region
+
+
+@pytest.mark.parametrize("cells", [(96, 97), (97, 98), (99, 101), (93, 108)])
+def test_receptive_field_is_what_gradients_see(cells: tuple[int, int]) -> None:
+    config = ModelConfig(name="thin", sizes=(1,), widths=(2, 2, 2, 2, 2), head_width=2, frames=1, colors=1)
+    network = perturbed(config)
+    # Positive weights and inputs: no ReLU and no cancellation hides a path.
+    for parameter in network.parameters():
+        parameter.data.abs_().clamp_(min=0.1)
+    network.double()
+    frames = torch.rand(1, 1, 1, 400, 16, dtype=torch.float64, requires_grad=True)
+    network.features(frames, frames[:, 0])[..., cells[0] : cells[1], :].sum().backward()
+    assert frames.grad is not None
+    rows = frames.grad.abs().sum((0, 1, 2, 4)).nonzero().flatten()
+    assert receptive_span(cells) == (rows[0].item(), rows[-1].item() + 1)
+
+
+def test_the_margin_is_pinned() -> None:
+    assert receptive_span((0, 8)) == (-157, 173)
+    assert source_span((512, 768), 4096) == (352, 928)
+    assert source_span((0, 512), 512) == (0, 512)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "area"), [(4000, 3008, 2_000_000), (64, 8192, 300_000), (512, 512, 300_000)]
+)
+def test_tiles_cover_the_image_once_within_the_area(height: int, width: int, area: int) -> None:
+    covered = torch.zeros(height, width, dtype=torch.uint8)
+    for core, source in plan_tiles(height, width, area):
+        covered[core.index] += 1
+        assert source.area <= area
+        assert source == source.grown(0, Box((0, height), (0, width)))
+    assert bool((covered == 1).all())
+
+
+def test_wide_strips_win() -> None:
+    assert all(core.columns == (0, 3008) for core, _ in plan_tiles(4000, 3008, 7_000_000))
+
+
+def test_blocks_cover_a_box() -> None:
+    box = Box((16, 272), (32, 1032))
+    covered = torch.zeros(300, 1100, dtype=torch.uint8)
+    blocks = cut(box, 10_000)
+    for block in blocks:
+        covered[block.index] += 1
+        assert block.area <= 12_000
+    assert covered.sum() == box.area
+    assert covered.max() == 1
+    assert cut(box, box.area) == [box]
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+@pytest.mark.parametrize(("separable", "sizes"), [(True, (1, 7)), (False, (3,)), (True, (1,))])
+def test_a_region_is_a_crop_of_the_image(backend: str, separable: bool, sizes: tuple[int, ...]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.rand(1, 2, 3, 45, 83, generator=generator)
+    planes = (2, sum(sizes)) if separable else (sum(size * size for size in sizes),)
+    coeffs = torch.randn(1, 2, *planes, 24, 48, generator=generator)
+    whole = local_conv(frames, coeffs, sizes)
+    for block in (Box((0, 45), (0, 83)), Box((10, 20), (2, 83)), Box((0, 31), (66, 75)), Box((2, 45), (0, 7))):
+        cells = block.upsampled_from(Box((0, 24), (0, 48)))
+        part = local_conv_region(
+            frames,
+            coeffs[(..., *cells.index)],
+            sizes,
+            region=(*block.rows, *block.columns),
+            origin=(cells.rows[0], cells.columns[0]),
+            backend=backend,
+        )
+        torch.testing.assert_close(part, whole[(..., *block.index)], atol=3e-6, rtol=1e-5)
+    with pytest.raises(ValueError, match="even first rows"):
+        local_conv_region(frames, coeffs, sizes, region=(1, 5, 0, 4), origin=(0, 0), backend=backend)

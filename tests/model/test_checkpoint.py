@@ -1,0 +1,129 @@
+"""Checkpoints come back as they were written, and anything damaged or foreign is refused by name."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from mkpn.model.checkpoint import (
+    load_model,
+    read_tensors,
+    save_model,
+    shipped_models,
+    stamp_metrics,
+    weights_hash,
+    write_tensors,
+)
+from mkpn.model.config import MODELS, model_config
+from mkpn.model.network import KernelPredictionNetwork
+
+
+@pytest.fixture
+def saved(tmp_path: Path, mkpn_network: KernelPredictionNetwork) -> Path:
+    path = tmp_path / "mkpn.safetensors"
+    save_model(path, mkpn_network.config, mkpn_network.state_dict(), {"steps_done": 3}, {"psnr": 30.5})
+    return path
+
+
+def test_round_trip(saved: Path, mkpn_network: KernelPredictionNetwork) -> None:
+    loaded, metadata = load_model(saved)
+    assert loaded.config == mkpn_network.config
+    assert metadata["training"] == {"steps_done": 3}
+    assert metadata["metrics"] == {"psnr": 30.5}
+    for name, tensor in mkpn_network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor.half().float()), name
+    assert saved.stat().st_size < 2.1 * 2_135_168  # half precision
+    assert not list(saved.parent.glob("*.tmp"))
+
+
+def test_truncated_and_damaged_files_are_refused(saved: Path, tmp_path: Path) -> None:
+    data = saved.read_bytes()
+    for name, content in {
+        "truncated": data[: len(data) // 2],
+        "header": data[:4] + b"\xff\xff\xff\xff" + data[8:],
+        "empty": b"",
+        "pickle": b"\x80\x04\x95" + data[3:200],
+    }.items():
+        path = tmp_path / f"{name}.safetensors"
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=name):
+            load_model(path)
+
+
+def test_flipped_exponent_bits_are_refused(tmp_path: Path, mkpn_network: KernelPredictionNetwork) -> None:
+    weights = {name: tensor.clone() for name, tensor in mkpn_network.state_dict().items()}
+    weights["last.bias"][0] = float("nan")
+    path = tmp_path / "nan.safetensors"
+    save_model(path, mkpn_network.config, weights, {})
+    with pytest.raises(ValueError, match="finite"):
+        load_model(path)
+
+
+def test_foreign_files_are_refused(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"a": torch.zeros(2)}, foreign)
+    with pytest.raises(ValueError, match="expected a checkpoint of format"):
+        load_model(foreign)
+    with pytest.raises(ValueError, match="no such file"):
+        load_model(tmp_path / "missing.safetensors")
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path: Path, mkpn_network: KernelPredictionNetwork) -> None:
+    path = tmp_path / "wrong.safetensors"
+    save_model(path, model_config("kpn-l5"), mkpn_network.state_dict(), {})
+    with pytest.raises(ValueError, match="do not fit the configuration"):
+        load_model(path)
+    write_tensors(path, mkpn_network.state_dict(), {"config": {"name": "x", "sizes": [2]}})
+    with pytest.raises(ValueError, match="model configuration"):
+        load_model(path)
+
+
+def test_a_failed_write_keeps_the_old_file(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = saved.read_bytes()
+
+    def full_disk(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mkpn.model.checkpoint.os.fsync", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        write_tensors(saved, {"a": torch.zeros(3)}, {})
+    assert saved.read_bytes() == before
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+
+
+def steps_in_line(training: dict[str, Any] | None) -> int:
+    """Steps of a run and of all those that its weights come from."""
+    if training is None:
+        return 0
+    before = training.get("started_from")
+    return training["steps_done"] + steps_in_line(before["training"] if before else None)
+
+
+def test_all_ten_networks_are_shipped() -> None:
+    """The shipped weights load, are what they are called, and tell how they were trained."""
+    shipped = shipped_models()
+    assert tuple(shipped) == MODELS
+    for name, path in shipped.items():
+        network, metadata = load_model(path)
+        assert network.config == model_config(name)
+        assert steps_in_line(metadata["training"]) >= 10_000
+        assert {row["gain"] for row in metadata["metrics"]["rows"]} == {1, 2, 4, 8}
+        json.dumps(metadata)
+
+
+def test_figures_can_be_stamped_without_touching_the_weights(saved: Path) -> None:
+    before = weights_hash(saved)
+    stamp_metrics(saved, {"psnr": 31.0})
+    tensors, metadata = read_tensors(saved)
+    assert metadata["metrics"] == {"psnr": 31.0}
+    assert metadata["training"] == {"steps_done": 3}
+    assert all(tensor.dtype == torch.float16 for tensor in tensors.values())
+    assert weights_hash(saved) == before
+    tensors["last.bias"][0] += 1
+    write_tensors(saved, tensors, metadata)
+    assert weights_hash(saved) != before

@@ -1,0 +1,123 @@
+"""Noise has Eq. 7's mean and variance; offsets follow their law; bursts are windows of one scene, and repeatable."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import mkpn
+from mkpn.synthesis.burst import add_noise, make_burst, rng_for
+from mkpn.synthesis.motion import BurstConfig, sample_offsets
+from mkpn.synthesis.noise import GAINS, Noise, noise_for_gain, sample_noise
+
+
+@pytest.mark.parametrize("gain", GAINS)
+@pytest.mark.parametrize("intensity", [0.0, 0.2, 1.0])
+def test_noise_has_the_mean_and_variance_of_eq_7(gain: int, intensity: float) -> None:
+    noise, count = GAINS[gain], 400_000
+    variance = noise.sigma_r**2 + noise.sigma_s * intensity
+    samples = add_noise(np.full(count, intensity, np.float32), noise, rng_for(gain)).astype(np.float64)
+    # Five standard errors: of the mean, sigma/sqrt(n); of the variance of a normal law, sigma^2 * sqrt(2/n).
+    assert abs(samples.mean() - intensity) < 5 * math.sqrt(variance / count)
+    assert abs(samples.var() - variance) < 5 * variance * math.sqrt(2 / count)
+
+
+def test_the_four_gains_are_section_3_1() -> None:
+    exponents = {g: (round(math.log10(n.sigma_r), 6), round(math.log10(n.sigma_s), 6)) for g, n in GAINS.items()}
+    assert exponents == {1: (-2.1, -2.6), 2: (-1.8, -2.3), 4: (-1.4, -1.9), 8: (-1.1, -1.5)}
+    with pytest.raises(ValueError, match="1, 2, 4, 8"):
+        noise_for_gain(3)
+
+
+def test_noise_estimate_is_eq_8_on_frame_0() -> None:
+    burst = mkpn.synthesize(np.full((64, 64, 3), 0.1, np.float32), gain=8, seed=1)
+    first = burst.frames[0]
+    assert (first < 0).any()  # the case in which Eq. 8 clamps
+    expected = torch.sqrt(torch.tensor(10**-1.1) ** 2 + 10**-1.5 * torch.clamp(first, min=0))
+    torch.testing.assert_close(burst.noise_std, expected)
+
+
+@pytest.mark.parametrize("recipe", ["gains", "paper"])
+def test_training_noise_covers_its_range(recipe: str) -> None:
+    rng = rng_for(3)
+    draws = [sample_noise(rng, recipe) for _ in range(3000)]  # pyright: ignore[reportArgumentType]
+    reads, shots = np.array([n.sigma_r for n in draws]), np.array([n.sigma_s for n in draws])
+    if recipe == "gains":
+        reads, shots = np.log10(reads), np.log10(shots)
+        (low_r, high_r), (low_s, high_s) = (-2.6, -1.0), (-3.0, -1.3)
+        # Log-uniform, and wide enough for all four gains.
+        assert all(low_r <= math.log10(n.sigma_r) <= high_r for n in GAINS.values())
+        assert all(low_s <= math.log10(n.sigma_s) <= high_s for n in GAINS.values())
+    else:
+        (low_r, high_r), (low_s, high_s) = (10**-3, 10**-1.5), (10**-2, 10**-1)
+    for values, low, high in ((reads, low_r, high_r), (shots, low_s, high_s)):
+        assert low <= values.min() < low + 0.01 * (high - low)
+        assert high - 0.01 * (high - low) < values.max() <= high
+        # The mean of a uniform law, within five standard errors.
+        assert abs(values.mean() - (low + high) / 2) < 5 * (high - low) / math.sqrt(12 * len(values))
+
+
+def test_offsets_follow_section_3_1() -> None:
+    config, count = BurstConfig(), 20_000
+    offsets = np.stack([sample_offsets(rng_for(0, index), config) for index in range(count)])
+    assert not offsets[:, 0].any()
+    moving = offsets[:, 1:].reshape(-1, 2)
+    assert moving.min() == -16
+    assert moving.max() == 16
+    # P(strong) = E[min(n/8, 1)], n ~ Poisson(1.5); a strong offset stays within +-2 on both axes in 25/33^2 cases.
+    law = [math.exp(-1.5) * 1.5**n / math.factorial(n) for n in range(60)]
+    strong = sum(p * min(n / 8, 1) for n, p in enumerate(law))
+    expected = strong * (1 - (5 / 33) ** 2)
+    outside = (np.abs(moving) > 2).any(axis=1)
+    per_burst = outside.reshape(count, 7).mean(axis=1)  # frames of one burst share n: bursts are the samples
+    assert abs(per_burst.mean() - expected) < 5 * per_burst.std() / math.sqrt(count)
+    inside = moving[~outside]
+    for value in range(-2, 3):  # nearly uniform in [-2, 2]
+        assert abs((inside[:, 0] == value).mean() - 0.2) < 0.01
+
+
+def test_extreme_rates() -> None:
+    still = np.stack([sample_offsets(rng_for(i), BurstConfig(rate=0)) for i in range(200)])
+    assert np.abs(still).max() == 2
+    wild = np.stack([sample_offsets(rng_for(i), BurstConfig(rate=64)) for i in range(200)])
+    assert (np.abs(wild[:, 1:]) > 2).any(axis=2).mean() > 0.95
+
+
+def test_frames_are_windows_of_the_scene(photo: NDArray[np.uint8]) -> None:
+    scene = np.ascontiguousarray(photo.transpose(2, 0, 1).astype(np.float32) / 255)
+    burst = make_burst(scene, Noise(0, 0), rng_for(5), BurstConfig(rate=8))
+    height, width = burst.clean.shape[-2:]
+    assert (height, width) == (scene.shape[1] - 32, scene.shape[2] - 32)
+    assert burst.offsets.abs().max() > 2
+    for frame, (x, y) in zip(burst.frames.numpy(), burst.offsets.tolist(), strict=True):
+        np.testing.assert_array_equal(frame, scene[:, 16 + y : 16 + y + height, 16 + x : 16 + x + width])
+    assert torch.equal(burst.frames[0], burst.clean)
+
+
+def test_a_seed_is_a_burst(photo: NDArray[np.uint8]) -> None:
+    crop = photo[:96, :96]
+    one, same, other = (mkpn.synthesize(crop, gain=4, seed=seed) for seed in (7, 7, 8))
+    assert torch.equal(one.frames, same.frames)
+    assert not torch.equal(one.frames, other.frames)
+
+
+def test_the_generator_is_the_same_on_every_machine() -> None:
+    """Golden value, made by `sha256(rng_for(1, 2, 3).standard_normal(1000, float32) rounded to 1e-4)`."""
+    values = (rng_for(1, 2, 3).standard_normal(1000, dtype=np.float32) * 1e4).round().astype("<i4")
+    assert hashlib.sha256(values.tobytes()).hexdigest()[:16] == "2c4e615328dc1ec4"
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(ValueError, match="exactly one"):
+        mkpn.synthesize(np.zeros((64, 64)))
+    with pytest.raises(ValueError, match="exactly one"):
+        mkpn.synthesize(np.zeros((64, 64)), gain=4, noise=Noise(0.1, 0.1))
+    with pytest.raises(ValueError, match="sides over 32"):
+        make_burst(np.zeros((3, 32, 64), np.float32), Noise(0, 0), rng_for(0))
+    with pytest.raises(ValueError, match="sigma_s"):
+        Noise(0.1, -0.1)

@@ -1,0 +1,77 @@
+"""PSNR and SSIM against scikit-image and closed forms."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+import mkpn
+from mkpn.metrics import MetricDefinition, definition_for, ssim_map
+
+
+def test_metrics_are_scikit_images(photo: NDArray[np.uint8]) -> None:
+    clean = photo[:120, :160].transpose(2, 0, 1) / 255
+    noisy = clean + np.random.default_rng(0).normal(0, 0.1, clean.shape)
+    a, b = noisy.clip(0, 1)[:, 8:-8, 8:-8], clean[:, 8:-8, 8:-8]
+    assert mkpn.psnr(noisy, clean) == pytest.approx(peak_signal_noise_ratio(b, a, data_range=1), abs=1e-9)
+    wang = [
+        structural_similarity(
+            x, y, data_range=1.0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, K1=0.01, K2=0.03
+        )
+        for x, y in zip(a, b, strict=True)
+    ]
+    assert mkpn.ssim(noisy, clean) == pytest.approx(np.mean(wang), abs=1e-9)
+    as_tensor = torch.from_numpy(noisy).float()
+    assert mkpn.psnr(as_tensor, torch.from_numpy(clean)) == pytest.approx(mkpn.psnr(noisy, clean), abs=1e-4)
+
+
+def test_ssim_window_is_11x11_gaussian_by_hand(photo: NDArray[np.uint8]) -> None:
+    """One window, computed from Wang et al.'s definition: what a truncated or a square window would fail."""
+    rng = np.random.default_rng(1)
+    x, y = photo[50:61, 60:71, 1] / 255, np.clip(photo[50:61, 60:71, 1] / 255 + rng.normal(0, 0.1, (11, 11)), 0, 1)
+    axis = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    weight = np.outer(axis, axis) / np.outer(axis, axis).sum()
+    mx, my = (weight * x).sum(), (weight * y).sum()
+    vx, vy, cov = (weight * (x - mx) ** 2).sum(), (weight * (y - my) ** 2).sum(), (weight * (x - mx) * (y - my)).sum()
+    expected = (2 * mx * my + 1e-4) * (2 * cov + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))
+    assert mkpn.ssim(x, y, MetricDefinition(border=0)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_known_values() -> None:
+    flat = np.full((3, 40, 40), 0.5)
+    assert mkpn.psnr(flat, flat + 0.1) == pytest.approx(20)
+    assert mkpn.psnr(flat, flat) == math.inf
+    assert mkpn.ssim(flat, flat) == pytest.approx(1)
+    assert mkpn.psnr(np.zeros((3, 40, 40)), flat * 4) == pytest.approx(0)  # clipped to 1
+
+
+def test_border_and_luma_are_parameters() -> None:
+    a = np.zeros((3, 64, 64))
+    b = a.copy()
+    b[:, :8] = 1
+    assert mkpn.psnr(a, b) == math.inf
+    assert mkpn.psnr(a, b, MetricDefinition(border=0)) == pytest.approx(-10 * math.log10(1 / 8))
+    red = a.copy()
+    red[0] = 0.5
+    assert mkpn.psnr(a, red, MetricDefinition(channels="luma")) == pytest.approx(-20 * math.log10(0.299 * 0.5))
+
+
+def test_small_images_are_measured_without_a_border() -> None:
+    assert definition_for(26, 100).border == 0
+    assert definition_for(27, 100).border == 8
+    with pytest.raises(ValueError, match=r"at least 27 .*got \[3, 20, 20\]"):
+        mkpn.ssim(np.zeros((3, 20, 20)), np.zeros((3, 20, 20)))
+    with pytest.raises(ValueError, match="one shape"):
+        mkpn.psnr(np.zeros((3, 40, 40)), np.zeros((3, 40, 41)))
+
+
+def test_ssim_map_averages_to_ssim() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.random((3, 40, 50)), rng.random((3, 40, 50))
+    inner = ssim_map(a, b)[5:-5, 5:-5]
+    assert inner.mean() == pytest.approx(mkpn.ssim(a, b, MetricDefinition(border=0)), abs=1e-6)

@@ -1,0 +1,170 @@
+"""The plan of the package: imports go one way, nothing imports in a circle, and importing mkpn is light."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "mkpn"
+
+# A folder may import what stands here, and itself. `ui` is listed by folder, since only `page` may know all of it.
+MAY_IMPORT: dict[str, set[str]] = {
+    "metrics": set(),
+    "device": set(),
+    "model": set(),
+    "synthesis": set(),
+    "ops": set(),
+    "paper": {"model"},
+    "inference": {"device", "model", "synthesis", "ops"},
+    "figures": {"metrics", "paper", "model", "synthesis"},
+    "training": {"metrics", "device", "model", "synthesis", "ops", "inference", "figures"},
+}
+MAY_IMPORT["evaluation"] = {*MAY_IMPORT["training"], "paper", "training"}
+MAY_IMPORT["explain"] = {"metrics", "model", "synthesis", "ops", "inference"}
+_BELOW_UI = {"mkpn", *MAY_IMPORT}
+MAY_IMPORT["ui.viewer"] = set()
+MAY_IMPORT["ui.run"] = _BELOW_UI
+MAY_IMPORT["ui.saved"] = {*_BELOW_UI, "ui.run"}
+MAY_IMPORT["ui.page"] = {*_BELOW_UI, "ui.run", "ui.saved", "ui.viewer"}
+MAY_IMPORT["ui.launch"] = {*MAY_IMPORT["ui.page"], "ui.page"}
+MAY_IMPORT["ui"] = set()
+MAY_IMPORT["__main__"] = {*MAY_IMPORT, "mkpn"}
+MAY_IMPORT["mkpn"] = set(MAY_IMPORT)
+
+
+def module_name(path: Path, package: Path) -> str:
+    """The dotted name below the package, e.g. `model.config`; the package itself is `mkpn`."""
+    parts = list(path.relative_to(package).with_suffix("").parts)
+    if parts[-1] == "__init__":
+        parts.pop()
+    return ".".join(parts) or "mkpn"
+
+
+def modules(package: Path) -> dict[str, Path]:
+    return {module_name(path, package): path for path in sorted(package.rglob("*.py"))}
+
+
+def imported(path: Path, package: Path) -> Iterator[tuple[str, bool]]:
+    """Yields every imported dotted name, whole, and whether the import stands at the top of the module."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    # What stands under `if TYPE_CHECKING` runs never, what stands in a function runs later.
+    top = {id(node) for node in tree.body}
+    here = ["mkpn", *path.relative_to(package).with_suffix("").parts]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = here[: -node.level] if node.level else []
+            stem = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ((f"{stem}.{alias.name}", id(node) in top) for alias in node.names)
+
+
+def graph(package: Path, top_only: bool = False) -> dict[str, set[str]]:
+    """Which module of the package imports which others."""
+    known = modules(package)
+    edges: dict[str, set[str]] = {}
+    for name, path in known.items():
+        found: set[str] = set()
+        for whole, top in imported(path, package):
+            if whole.split(".")[0] != "mkpn" or (top_only and not top):
+                continue
+            target = whole.removeprefix("mkpn").lstrip(".") or "mkpn"
+            while target and target not in known:
+                target = target.rpartition(".")[0]
+            found.add(target or "mkpn")
+        edges[name] = found - {name}
+    return edges
+
+
+def folder_of(module: str) -> str:
+    parts = module.split(".")
+    return ".".join(parts[:2]) if parts[0] == "ui" and len(parts) > 1 else parts[0]
+
+
+def broken_rules(package: Path) -> list[str]:
+    """One sentence for each import that the plan does not allow, and for a circle."""
+    problems: list[str] = []
+    for name, targets in graph(package).items():
+        folder = folder_of(name)
+        if folder not in MAY_IMPORT:
+            problems.append(f"{name}: {folder} has no place in the plan")
+            continue
+        for target in sorted(targets):
+            other = folder_of(target)
+            # The package itself only looks names up when they are asked for; `mkpn.__init__` may do so everywhere.
+            if other not in MAY_IMPORT[folder] | {folder}:
+                problems.append(f"{name} must not import {target}")
+    for name, path in modules(package).items():
+        outside = {whole.split(".")[0] for whole, _ in imported(path, package)}
+        if "gradio" in outside and folder_of(name).split(".")[0] != "ui":
+            problems.append(f"{name} must not import gradio")
+    edges = graph(package, top_only=True)
+    edges.pop("mkpn", None)
+    try:
+        TopologicalSorter({name: targets - {"mkpn"} for name, targets in edges.items()}).prepare()
+    except CycleError as error:
+        problems.append(f"imports in a circle: {' -> '.join(error.args[1])}")
+    return problems
+
+
+def test_imports_go_one_way() -> None:
+    assert broken_rules(PACKAGE) == []
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Path:
+    package = tmp_path / "mkpn"
+    for path in PACKAGE.rglob("*.py"):
+        copy = package / path.relative_to(PACKAGE)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    return package
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "complaint"),
+    [
+        ("training/losses.py", "from gradio import Blocks", "training.losses must not import gradio"),
+        ("training/losses.py", "import gradio.blocks", "training.losses must not import gradio"),
+        ("model/config.py", "from mkpn.synthesis import noise", "model.config must not import synthesis.noise"),
+        ("ops/reference.py", "from ..model import config", "ops.reference must not import model.config"),
+        ("figures/style.py", "import mkpn.ui.launch", "figures.style must not import ui.launch"),
+        ("ui/run/pictures.py", "from mkpn.ui.page import views", "ui.run.pictures must not import ui.page.views"),
+        ("synthesis/noise.py", "from mkpn.synthesis import motion, burst", "imports in a circle"),
+        ("odd/thing.py", "", "odd has no place"),
+    ],
+)
+def test_a_planted_import_is_found(planted: Path, file: str, line: str, complaint: str) -> None:
+    path = planted / file
+    path.parent.mkdir(exist_ok=True)
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    path.write_text(text + f"\n{line}\n", encoding="utf-8")
+    assert any(complaint in problem for problem in broken_rules(planted)), broken_rules(planted)
+
+
+def test_every_folder_says_what_it_is() -> None:
+    for path in PACKAGE.rglob("__init__.py"):
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        assert docstring, path
+        assert path.parent == PACKAGE or "ay import" in docstring, path
+
+
+def test_importing_mkpn_is_light() -> None:
+    code = "import mkpn, sys; print([m for m in ('gradio', 'numba', 'triton', 'torch') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+    code = "import mkpn.inference.denoiser, sys; "
+    code += "print([m for m in ('gradio', 'numba', 'triton') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_nothing_is_unpickled() -> None:
+    for path in PACKAGE.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        for forbidden in ("torch.load", "import pickle", "joblib"):
+            assert forbidden not in text, f"{path} uses {forbidden}"

@@ -1,0 +1,37 @@
+"""Eq. 5 and 6 against sums written out."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from mkpn.training.losses import annealing_weight, basic_loss, total_loss
+
+
+def test_basic_loss_is_eq_5() -> None:
+    estimate, target = torch.tensor([[0.0, 0.5], [1.0, 0.25]]), torch.tensor([[0.1, 0.5], [0.5, 0.0]])
+    squares = (0.1**2 + 0 + 0.5**2 + 0.25**2) / 4
+    # Forward differences of the error [[-0.1, 0], [0.5, 0.25]]: right 0.1, -0.25; down 0.6, 0.25.
+    gradients = (0.1 + 0.25) / 2 + (0.6 + 0.25) / 2
+    assert basic_loss(estimate, target).item() == pytest.approx(0.5 * squares + 0.5 * gradients)
+    assert basic_loss(estimate, target, 1.0).item() == pytest.approx(squares)
+
+
+def test_total_loss_is_eq_6() -> None:
+    generator = torch.Generator().manual_seed(0)
+    estimates = torch.rand(2, 4, 3, 1, 6, 6, generator=generator)
+    image, target = estimates.mean((1, 2)), torch.rand(2, 1, 6, 6, generator=generator)
+    annealing = sum(basic_loss(estimates[:, i, s], target) for i in range(4) for s in range(3)) / 12
+    expected = basic_loss(image, target) + 7 * annealing
+    torch.testing.assert_close(total_loss(image, estimates, target, 7.0), expected)
+    assert total_loss(image, None, target, 0.0) == basic_loss(image, target)
+
+
+def test_annealing_is_the_papers_decay_and_ends() -> None:
+    assert annealing_weight(0, 100, 5000) == 100
+    # alpha = exp(-1/5000) is the paper's 0.9998 to four digits.
+    assert annealing_weight(1, 100, 5000) == pytest.approx(100 * 0.9998, rel=1e-7)
+    assert annealing_weight(500, 100, 500) == pytest.approx(100 / math.e)
+    assert annealing_weight(100_000, 100, 500) == 0

@@ -1,0 +1,376 @@
+"""Networks that register: the wired measurement equals the reader, kernels follow the motion, held weights stay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+import mkpn
+from mkpn.model.checkpoint import load_model, read_tensors, save_model
+from mkpn.model.config import MODELS, ModelConfig, model_config
+from mkpn.model.network import KernelPredictionNetwork
+from mkpn.ops import local_conv
+from mkpn.synthesis.burst import Burst, make_burst, rng_for
+from mkpn.synthesis.motion import BurstConfig
+from mkpn.synthesis.noise import noise_for_gain
+from mkpn.training.config import RegisterConfig, TrainConfig
+from mkpn.training.start.reader import INDICATORS, Reader, probabilities, true_probabilities, within_reach
+from mkpn.training.start.register import register
+from mkpn.training.start.transplant import transplant_taps
+from mkpn.training.start.wiring import evidence_of, held_rows, wire_evidence, wire_reader
+from mkpn.training.train import train
+
+WIDER = ModelConfig(name="wider", sizes=(7,), widths=(20, 40, 70, 130, 140), head_width=70)
+
+
+def wired(config: ModelConfig | str = "kpn-l5") -> tuple[KernelPredictionNetwork, Reader]:
+    torch.manual_seed(0)
+    config = model_config(config) if isinstance(config, str) else config
+    network, reader = KernelPredictionNetwork(config), Reader()
+    wire_evidence(network)
+    wire_reader(network, reader)
+    return network.eval(), reader
+
+
+def plane(height: int, width: int, offsets: list[tuple[int, int]]) -> torch.Tensor:
+    """A burst `[1,8,3,H,W]` of a scene whose brightness rises evenly, so that the evidence is the same everywhere."""
+    y, x = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
+    frames = [0.2 + 0.002 * (x + dx) + 0.001 * (y + dy) for dx, dy in offsets]
+    return torch.stack(frames)[None, :, None].expand(-1, -1, 3, -1, -1).contiguous().float()
+
+
+OFFSETS = [(0, 0), (1, 0), (-2, 1), (0, 2), (2, -2), (-1, -1), (0, 0), (2, 1)]
+
+
+@pytest.mark.parametrize("config", ["kpn-l5", WIDER], ids=["compact", "wider"])
+def test_the_network_says_what_the_reader_says(config: ModelConfig | str) -> None:
+    network, reader = wired(config)
+    frames = plane(192, 192, OFFSETS)
+    noise = torch.full((1, 3, 192, 192), 0.05)
+    with torch.inference_mode():
+        evidence, scene = evidence_of(network, frames, noise)
+        expected = reader(evidence[:, :, 6, 6], scene[:, None, 6, 6].expand(-1, 7, -1))[0]
+        # The four features around the centre of that place: the scene's brightness rises, and the reader sees it.
+        head = network.features(frames, noise)[0, :, 51:53, 51:53].mean((1, 2))
+    carried = head[-7 * INDICATORS :].view(7, INDICATORS)
+    assert expected.abs().max() > 0.05
+    torch.testing.assert_close(carried, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_the_evidence_tells_the_displacement_along_the_gradient() -> None:
+    """Brightness constancy: the difference of both rectified sums is proportional to `d . gradient`."""
+    network, _ = wired()
+    steps = [-2, -1, 0, 1, 2]
+    frames = plane(192, 192, [(0, 0), *((step, 0) for step in steps), (0, 0), (0, 0)])
+    with torch.inference_mode():
+        evidence, scene = evidence_of(network, frames, torch.full((1, 3, 192, 192), 0.05))
+    at = evidence[0, :5, 6, 6]
+    signed = 2 * (at[:, 0] - at[:, 1]) - 2 * 0.7 * scene[0, 6, 6, 0]
+    ratio = (signed / scene[0, 6, 6, 0]).tolist()
+    # The scene rises to the right by one unit per pixel: a quarter-resolution pixel is four pixels.
+    assert ratio == pytest.approx([2 * step / 4 for step in steps], abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["kpn-l3", "kpn-l11", "mkpn"])
+def test_perfect_indicators_make_shifted_deltas(name: str) -> None:
+    network, _ = wired(name)
+    offsets = torch.tensor(OFFSETS)[1:]
+    vertical, horizontal = true_probabilities(offsets)
+    features = torch.zeros(1, network.last.in_channels, 3, 3)
+    indicators = torch.cat((vertical, horizontal.cumsum(-1)[:, :-1]), -1)
+    features[0, -7 * INDICATORS :] = indicators.flatten()[:, None, None]
+    with torch.inference_mode():
+        coeffs = network.coefficients(features)[0, ..., 1, 1]
+    for size, first in zip(network.config.sizes, network.config.first_taps, strict=True):
+        taps = coeffs[1:, :, first : first + size]
+        for (dx, dy), (v, h) in zip(offsets.tolist(), taps, strict=True):
+            for factor, step in ((v, dy), (h, dx)):
+                expected = torch.zeros(size)
+                if abs(step) <= size // 2:
+                    expected[size // 2 - step] = 1
+                torch.testing.assert_close(factor, expected)
+
+
+def test_probabilities_and_their_truth() -> None:
+    vertical, horizontal = true_probabilities(torch.tensor([[1, -2], [0, 3]]))
+    assert vertical.tolist() == [[1, 0, 0, 0, 0], [0, 0, 0, 0, 0]]
+    assert horizontal.tolist() == [[0, 0, 0, 1, 0], [0, 0, 1, 0, 0]]
+    assert within_reach(torch.tensor([[2, -2], [0, 3], [-3, 0]])).tolist() == [True, False, False]
+    v, h = probabilities(torch.tensor([0.1, 0.2, 0.3, 0.4, 0.0, 0.1, 0.3, 0.6, 1.0]))
+    assert v.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.0])
+    assert h.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.0])
+
+
+def test_a_small_registration_beats_chance_and_repeats(photo_folder: Path, tmp_path: Path) -> None:
+    config = RegisterConfig(
+        images=(photo_folder,),
+        out=tmp_path / "a.safetensors",
+        downsample=1,
+        bursts=96,
+        patches=(64,),
+        steps=600,
+        batch=256,
+        threads=1,
+    )
+    figures = register(config)
+    assert min(figures["accuracy_x"], figures["accuracy_y"]) > 0.5  # chance: 0.2
+    assert figures["left_out"] < figures["kept"] - 0.3
+    assert register(replace(config, out=tmp_path / "b.safetensors")) == figures
+    (one, meta), (two, _) = load_model(config.out), load_model(tmp_path / "b.safetensors")
+    assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
+    assert meta["training"]["registration"]["accuracy_x"] == figures["accuracy_x"]
+
+
+def test_a_network_that_cannot_be_wired_says_so() -> None:
+    with pytest.raises(ValueError, match="registration: expected a network of separable kernels, got kpn"):
+        wire_evidence(KernelPredictionNetwork(model_config("kpn")))
+    with pytest.raises(ValueError, match="registration: expected more than 63 channels in the head, got 16"):
+        wire_evidence(KernelPredictionNetwork(model_config("kpn-l1", "paper")))
+
+
+@pytest.mark.parametrize("field", ["bursts", "patches", "out", "images"])
+def test_registration_settings_are_checked(field: str, tmp_path: Path) -> None:
+    good = RegisterConfig(images=(tmp_path,), out=tmp_path / "x.safetensors")
+    wrong = {"bursts": 0, "patches": (40,), "out": tmp_path / "x.pt", "images": ()}
+    with pytest.raises(ValueError, match=f"{field}: expected"):
+        replace(good, **{field: wrong[field]})
+
+
+@pytest.fixture
+def holding(photo_folder: Path, tmp_path: Path) -> TrainConfig:
+    """Four steps from a start that registers."""
+    network, _ = wired("kpn-l11")
+    start = tmp_path / "start.safetensors"
+    save_model(start, network.config, network.state_dict(), {"registration": {}})
+    return TrainConfig(
+        images=(photo_folder,),
+        run=tmp_path / "run",
+        downsample=1,
+        batch=2,
+        patch=32,
+        steps=4,
+        warmup=1,
+        beta=0,
+        init=start,
+        hold_registration=True,
+        lr_last=0.3,
+        checkpoint_every=1,
+        device="cpu",
+        threads=1,
+    )
+
+
+def test_only_what_registers_can_be_held(holding: TrainConfig, tmp_path: Path) -> None:
+    child = train("kpn-l3", replace(holding, run=tmp_path / "child", steps=1))
+    train("kpn-l5", replace(holding, run=tmp_path / "grandchild", steps=1, init=child))
+    with pytest.raises(ValueError, match="hold_registration: expected --init with a network from `mkpn register`"):
+        train("kpn-l5", replace(holding, run=tmp_path / "wrong", init=None))
+    assert not (tmp_path / "wrong").exists()
+
+
+def test_held_weights_stay_bit_for_bit(holding: TrainConfig) -> None:
+    assert holding.init is not None
+    before, _ = load_model(holding.init)
+    exported = train("mkpn", holding)
+    # The run's own weights: what is exported is rounded to half precision.
+    state, _ = read_tensors(exported.parent / "state.safetensors")
+    new = {name.removeprefix("weights/"): tensor for name, tensor in state.items()}
+    held, old = held_rows(before), before.state_dict()
+    for name, rows in held.items():
+        for kind in ("weight", "bias"):
+            assert torch.equal(old[f"{name}.{kind}"][rows], new[f"{name}.{kind}"][rows]), name
+    assert {name.split(".")[0] for name in held} == {"encoder", "decoder"}
+    for name in ("encoder.0.0", "encoder.1.4", "head.0"):
+        free = ~held.get(name, torch.zeros(len(old[f"{name}.bias"]), dtype=torch.bool))
+        assert not torch.equal(old[f"{name}.weight"][free], new[f"{name}.weight"][free]), name
+    assert load_model(exported)[1]["training"]["started_from"]["model"] == "kpn-l11"
+
+
+def test_the_start_does_not_depend_on_the_batch(
+    holding: TrainConfig, donor: tuple[KernelPredictionNetwork, torch.Tensor]
+) -> None:
+    """A transplanted last convolution needs typical features; two processes of half the batch must agree on them."""
+    network, _ = donor
+    assert holding.init is not None
+    save_model(holding.init, network.config, network.state_dict(), {"registration": {}})
+    one, two = (
+        read_tensors(
+            train("kpn", replace(holding, run=holding.run / str(batch), batch=batch, steps=1, lr=1e-20)).parent
+            / "state.safetensors"
+        )[0]["weights/last.weight"]
+        for batch in (1, 2)
+    )
+    assert one.abs().max() > 0
+    assert torch.equal(one, two)
+
+
+def test_a_run_that_holds_resumes_bit_for_bit(holding: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mkpn.training import train as module
+
+    # As the shipped networks were trained: held and rotated.
+    holding = replace(holding, rotate=True)
+    straight = train("kpn-l5", replace(holding, run=holding.run / "straight"))
+    real_step, calls = module._step, []
+
+    def failing_step(*args: object) -> float:
+        calls.append(None)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real_step(*args)  # pyright: ignore[reportArgumentType]
+
+    again = replace(holding, run=holding.run / "again")
+    monkeypatch.setattr(module, "_step", failing_step)
+    with pytest.raises(KeyboardInterrupt):
+        train("kpn-l5", again)
+    monkeypatch.setattr(module, "_step", real_step)
+    (one, _), (two, _) = (
+        read_tensors(path.parent / "state.safetensors") for path in (straight, train("kpn-l5", again))
+    )
+    assert one.keys() == two.keys()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_last_convolution_has_a_learning_rate_of_its_own(holding: TrainConfig) -> None:
+    """One step of Adam moves every weight by its learning rate."""
+    config = replace(holding, steps=1, ema=0.0, lr=1e-3, weight_decay=0.0, lr_last=0.25, clip=1e6)
+    run = train("kpn-l11", config).parent
+    after = {
+        name.removeprefix("weights/"): tensor for name, tensor in read_tensors(run / "state.safetensors")[0].items()
+    }
+    assert holding.init is not None
+    before = load_model(holding.init)[0].state_dict()
+    moved = {name: (after[name] - before[name]).abs().max().item() for name in ("head.0.weight", "last.weight")}
+    assert moved == pytest.approx({"head.0.weight": 1e-3, "last.weight": 2.5e-4}, rel=0.02)
+
+
+def coefficients(network: KernelPredictionNetwork, features: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return network.coefficients(features)
+
+
+@pytest.fixture(scope="module")
+def donor() -> tuple[KernelPredictionNetwork, torch.Tensor]:
+    torch.manual_seed(0)
+    network = KernelPredictionNetwork(model_config("kpn-l11"))
+    torch.nn.init.normal_(network.last.weight, std=0.05)
+    return network, torch.rand(2, 64, 6, 6)
+
+
+@pytest.mark.parametrize("name", ["kpn-l3", "kpn-l25", "mkpn"])
+def test_transplanted_factors_are_the_donors_centres(
+    donor: tuple[KernelPredictionNetwork, torch.Tensor], name: str
+) -> None:
+    source, features = donor
+    network = KernelPredictionNetwork(model_config(name))
+    transplant_taps(network, source, features)
+    theirs, ours = coefficients(source, features), coefficients(network, features)
+    for size, first in zip(network.config.sizes, network.config.first_taps, strict=True):
+        taps = ours[:, :, :, first : first + size]
+        if size <= 11:
+            # In each factor, for one without weight keeps the other.
+            centre = theirs[:, :, :, (11 - size) // 2 : (11 + size) // 2]
+            for part in range(2):
+                scale = (taps / centre)[:, :, part].median()
+                torch.testing.assert_close(taps[:, :, part], scale * centre[:, :, part])
+                assert scale > 0 or (part == 0 and size < 11)
+        else:
+            frames = torch.rand(2, 8, 3, 12, 12)
+            expected = local_conv(frames, theirs, (11,), backend="reference")
+            torch.testing.assert_close(local_conv(frames, ours, (size,), backend="reference"), expected)
+
+
+def test_sizes_that_cannot_hold_the_donors_kernels_start_from_nothing() -> None:
+    """The donor shifts every frame by two pixels: sides 1 and 3 have no kernel yet, but a factor that lets it grow."""
+    source, network = KernelPredictionNetwork(model_config("kpn-l11")), KernelPredictionNetwork(model_config("mkpn"))
+    with torch.no_grad():
+        source.last.bias.copy_(source.last.bias.view(16, 11).roll(2, 1).flatten() + 0.01)  # pyright: ignore
+    features = torch.rand(1, 64, 8, 8)
+    transplant_taps(network, source, features)
+    coeffs = coefficients(network, features)[:, :, :, :, 4, 4]
+    first = network.config.first_taps[2]
+    assert coeffs[:, :, 0, :first].abs().max() == 0
+    assert coeffs[:, :, 1, :first].abs().min() > 0
+    assert coeffs[:, :, :, first:].abs().min() > 0
+    frames = torch.rand(1, 8, 3, 16, 16)
+    images = [
+        local_conv(frames, coefficients(n, features), n.config.sizes, backend="reference") for n in (source, network)
+    ]
+    torch.testing.assert_close(*images, atol=0.1, rtol=0)
+
+
+def test_transplanted_full_kernels_are_the_product_to_first_order(
+    donor: tuple[KernelPredictionNetwork, torch.Tensor],
+) -> None:
+    source, features = donor
+    network = KernelPredictionNetwork(model_config("kpn"))
+    transplant_taps(network, source, features)
+
+    def both(scale: float) -> tuple[torch.Tensor, torch.Tensor]:
+        mean = features.mean((0, 2, 3))[None, :, None, None]
+        x = mean + scale * (features - mean)
+        v, h = coefficients(source, x)[:, :, :, 3:8, 1:-1, 1:-1].unbind(2)
+        return coefficients(network, x)[..., 1:-1, 1:-1].unflatten(2, (5, 5)), v[:, :, :, None] * h[:, :, None]
+
+    same, product = both(0)
+    scale = (same / product).median()
+    same, product = same / scale, product
+    torch.testing.assert_close(same, product, atol=1e-5, rtol=1e-4)
+    (near, near_product), (far, far_product) = both(0.1), both(1)
+    assert (near / scale - near_product).abs().max() < 0.02 * (far / scale - far_product).abs().max()
+
+
+def test_a_transplanted_network_keeps_the_brightness(donor: tuple[KernelPredictionNetwork, torch.Tensor]) -> None:
+    """Where a kernel loses the taps beyond its side, the rest is scaled: a white burst stays as white."""
+    source, features = donor
+    mean = features.mean((0, 2, 3), keepdim=True).expand(1, -1, 16, 16)
+    white = torch.ones(1, 8, 3, 32, 32)
+    expected = local_conv(white, coefficients(source, mean), (11,), backend="reference")[0, 0, 16, 16]
+    for name in MODELS:
+        network = KernelPredictionNetwork(model_config(name))
+        transplant_taps(network, source, features)
+        image = local_conv(white, coefficients(network, mean), network.config.sizes, backend="reference")
+        assert image[0, 0, 16, 16].item() == pytest.approx(expected.item(), rel=1e-3), name
+
+
+def test_only_a_separable_donor_of_the_same_head_will_do() -> None:
+    full, thin = KernelPredictionNetwork(model_config("kpn")), model_config("kpn-l3")
+    features = torch.rand(1, 64, 4, 4)
+    with pytest.raises(ValueError, match="expected a separable network"):
+        transplant_taps(KernelPredictionNetwork(thin), full, features)
+    other = ModelConfig(name="x", sizes=(3,), head_width=32)
+    with pytest.raises(ValueError, match="64 features before its last convolution, got x with 32"):
+        transplant_taps(KernelPredictionNetwork(thin), KernelPredictionNetwork(other), features)
+
+
+@pytest.fixture(scope="module")
+def moving(photo: NDArray[np.uint8]) -> Burst:
+    """A burst at gain 1 whose frames are all within reach, in every direction."""
+    scene = np.ascontiguousarray(photo[20:276, 60:380].transpose(2, 0, 1).astype(np.float32) / 255)
+    return make_burst(scene, noise_for_gain(1), rng_for(5), BurstConfig(rate=0))
+
+
+@pytest.mark.parametrize("name", ["kpn-l5", "kpn-l25", "mkpn"])
+def test_shipped_kernels_follow_the_motion(name: str, moving: Burst) -> None:
+    """Each frame's kernel, averaged over the image, is largest at minus the frame's offset."""
+    result = mkpn.load(name, device="cpu")(moving)
+    height, width = result.image.shape[1:]
+    grid = [(x, y) for y in range(32, height - 32, 32) for x in range(32, width - 32, 32)]
+    mean = np.mean([mkpn.explain.probe(result, x, y).fused for x, y in grid], axis=0)  # [N,K,K]
+    side = mean.shape[-1]
+    rows, columns = np.unravel_index(mean.reshape(8, -1).argmax(1), (side, side))
+    found = np.stack((columns, rows), 1) - side // 2
+    np.testing.assert_array_equal(found, -moving.offsets.numpy())
+
+
+@pytest.mark.parametrize("name", ["kpn-l5", "kpn-l25", "mkpn"])
+def test_shipped_networks_need_the_burst(name: str, moving: Burst) -> None:
+    """Seven copies of the reference in the place of the other frames cost more than 2 dB."""
+    model = mkpn.load(name, device="cpu")
+    alone = replace(moving, frames=moving.frames[:1].expand(8, -1, -1, -1).contiguous())
+    whole, hidden = (mkpn.psnr(model(burst).image, burst.clean) for burst in (moving, alone))
+    assert whole > hidden + 2

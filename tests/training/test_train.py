@@ -1,0 +1,235 @@
+"""The training loop: it learns, and a killed run resumes bit for bit; two processes equal a doubled batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import mkpn
+from mkpn.model.checkpoint import load_model, read_tensors
+from mkpn.model.network import KernelPredictionNetwork
+from mkpn.ops import local_conv
+from mkpn.synthesis.datasets import TrainingStream
+from mkpn.training.config import TrainConfig
+from mkpn.training.journal import Validation
+from mkpn.training.losses import basic_loss
+from mkpn.training.train import _learning_rate, train
+
+
+@pytest.fixture
+def config(photo_folder: Path, tmp_path: Path) -> TrainConfig:
+    return TrainConfig(
+        images=(photo_folder,),
+        run=tmp_path / "run",
+        downsample=1,
+        batch=2,
+        patch=16,
+        steps=20,
+        warmup=5,
+        annealing=2,
+        checkpoint_every=5,
+        log_every=5,
+        sample_every=20,
+        device="cpu",
+        threads=1,
+    )
+
+
+@pytest.fixture(autouse=True)
+def threads() -> object:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def command(config: TrainConfig, model: str = "kpn-l3") -> list[str]:
+    options = ["--images", str(config.images[0]), "--run", str(config.run)]
+    for field in ("downsample", "batch", "patch", "steps", "warmup", "annealing", "device", "threads"):
+        options += [f"--{field}", str(getattr(config, field))]
+    for field in ("checkpoint_every", "log_every", "sample_every"):
+        options += [f"--{field.replace('_', '-')}", str(getattr(config, field))]
+    if config.rotate:
+        options.append("--rotate")
+    return ["-m", "mkpn", "train", model, *options]
+
+
+def same_state(a: Path, b: Path) -> bool:
+    (one, meta_one), (two, meta_two) = (read_tensors(run / "state.safetensors") for run in (a, b))
+    return meta_one["step"] == meta_two["step"] and all(torch.equal(one[name], two[name]) for name in one | two)
+
+
+def test_a_killed_run_resumes_bit_for_bit(config: TrainConfig) -> None:
+    straight = replace(config, run=config.run / "straight")
+    killed = replace(config, run=config.run / "killed")
+    train("kpn-l3", straight)
+
+    process = subprocess.Popen([sys.executable, *command(killed)], stderr=subprocess.DEVNULL)
+    state = killed.run / "state.safetensors"
+    deadline = time.monotonic() + 120
+    # Killed at an arbitrary instant after a checkpoint, not at a convenient one.
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 0 < read_tensors(state)[1]["step"] <= 20
+    train("kpn-l3", killed)
+
+    assert same_state(straight.run, killed.run)
+    steps = [json.loads(line)["step"] for line in (killed.run / "stats.jsonl").read_text().splitlines()]
+    assert steps == [5, 10, 15, 20]
+
+
+@pytest.mark.parametrize("rotate", [False, True], ids=["plain", "rotated"])
+def test_ten_steps_and_ten_more_are_twenty(config: TrainConfig, rotate: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(config, rotate=rotate)
+    straight = replace(config, run=config.run / "straight")
+    interrupted = replace(config, run=config.run / "interrupted")
+    train("mkpn", straight)
+
+    from mkpn.training import train as module
+
+    real_step, calls = module._step, []
+
+    def failing_step(*args: object) -> float:
+        calls.append(None)
+        if len(calls) == 11:
+            raise KeyboardInterrupt
+        return real_step(*args)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(module, "_step", failing_step)
+    with pytest.raises(KeyboardInterrupt):
+        train("mkpn", interrupted)
+    monkeypatch.setattr(module, "_step", real_step)
+    train("mkpn", interrupted)
+    assert same_state(straight.run, interrupted.run)
+
+
+def test_training_learns_and_exports(config: TrainConfig) -> None:
+    longer = replace(config, steps=60, log_every=10)
+    exported = train("kpn-l5", longer)
+    assert len((config.run / "stats.jsonl").read_text().splitlines()) == 6
+    network, metadata = load_model(exported)
+    photographs = [mkpn.load_image(path).transpose(2, 0, 1) * 255 for path in sorted(config.images[0].iterdir())]
+    unseen = TrainingStream(photographs, batch=8, patch=32, recipe="gains", seed=99)(0)  # pyright: ignore[reportArgumentType]
+    with torch.inference_mode():
+        denoised = local_conv(unseen.frames, network(unseen.frames, unseen.noise_std), network.config.sizes)
+    before = basic_loss(unseen.frames.mean(1), unseen.clean)
+    assert basic_loss(denoised, unseen.clean) < 0.9 * before
+    assert metadata["training"]["steps_done"] == 60
+    assert metadata["training"]["recipe"]["lr"] == config.lr
+    sample = Image.open(config.run / "samples" / "0000060.png")
+    assert sample.size == (2 * 16, 4 * 16)
+
+
+def test_half_precision_costs_less_than_a_hundredth_of_a_decibel(config: TrainConfig) -> None:
+    """The exported float16 weights against the float32 moving average they come from, at all gains."""
+    exported = train("kpn-l5", replace(config, steps=30, sample_every=0))
+    half, _ = load_model(exported)
+    tensors, _ = read_tensors(config.run / "state.safetensors")
+    full = KernelPredictionNetwork(half.config)
+    full.load_state_dict({name[9:]: tensor for name, tensor in tensors.items() if name.startswith("averaged/")})
+    assert not torch.equal(full.last.weight, half.last.weight)
+    validation = Validation(replace(config, validate_images=config.images))
+    before, after = validation(full.eval()), validation(half)
+    assert all(abs(before[gain] - after[gain]) < 0.01 for gain in (1, 2, 4, 8)), (before, after)
+
+
+def test_validation_is_written_and_changes_nothing(config: TrainConfig) -> None:
+    plain = replace(config, run=config.run / "plain", steps=10, sample_every=0)
+    checked = replace(plain, run=config.run / "checked", validate_images=config.images, validate_every=4)
+    train("kpn-l3", plain)
+    train("kpn-l3", checked)
+    assert same_state(plain.run, checked.run)
+    records = [json.loads(line) for line in (checked.run / "stats.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records if "loss" in record] == [5, 10]
+    figures = [(record["step"], record["psnr"]) for record in records if "psnr" in record]
+    assert [step for step, _ in figures] == [4, 8, 10]
+    network, _ = load_model(checked.run / "kpn-l3.safetensors")
+    again = Validation(checked)(network)
+    assert figures[-1][1] == pytest.approx({str(gain): db for gain, db in again.items()}, abs=0.01)
+
+
+def test_a_run_from_before_an_option_existed_resumes(config: TrainConfig) -> None:
+    short = replace(config, steps=5, sample_every=0)
+    train("kpn-l1", short)
+    path = config.run / "config.json"
+    settings = json.loads(path.read_text())
+    del settings["clip"]
+    path.write_text(json.dumps(settings))
+    train("kpn-l1", short)
+    with pytest.raises(ValueError, match=r"clip was 1\.0, is 2\.0"):
+        train("kpn-l1", replace(short, clip=2.0))
+
+
+def test_other_settings_are_refused(config: TrainConfig) -> None:
+    short = replace(config, steps=5, sample_every=0)
+    train("kpn-l1", short)
+    with pytest.raises(ValueError, match=r"lr was 0\.001, is 0\.1"):
+        train("kpn-l1", replace(short, lr=0.1))
+    with pytest.raises(ValueError, match=r"model was 'kpn-l1'"):
+        train("kpn-l3", short)
+
+
+def test_a_trunk_starts_another_network(config: TrainConfig) -> None:
+    donor = train("kpn-l3", replace(config, run=config.run / "donor", steps=5, sample_every=0))
+    child = train("mkpn", replace(config, run=config.run / "child", steps=1, lr=1e-12, init=donor, sample_every=0))
+    a, b = load_model(donor)[0], load_model(child)[0]
+    torch.testing.assert_close(a.encoder[0][0].weight, b.encoder[0][0].weight, atol=1e-3, rtol=0)
+    assert load_model(child)[1]["training"]["started_from"]["model"] == "kpn-l3"
+    whole = replace(config, run=config.run / "whole", steps=1, lr=1e-12, init=donor, sample_every=0)
+    fresh = replace(whole, run=config.run / "fresh", fresh_last=True)
+    last_of = {run.run.name: load_model(train("kpn-l3", run))[0].last.weight for run in (whole, fresh)}
+    torch.testing.assert_close(last_of["whole"], a.last.weight, atol=1e-3, rtol=0)
+    assert a.last.weight.abs().max() > 1e-3 > last_of["fresh"].abs().max()
+    with pytest.raises(ValueError, match="same preset"):
+        train("mkpn", replace(config, run=config.run / "paper", preset="paper", init=donor))
+
+
+def test_a_loss_that_is_not_finite_stops(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mkpn.training.train.total_loss", lambda *_: torch.tensor(float("nan"), requires_grad=True))
+    with pytest.raises(FloatingPointError, match="step 0 of seed 0"):
+        train("kpn-l1", config)
+
+
+def test_learning_rate_warms_up_and_follows_a_cosine(config: TrainConfig) -> None:
+    rates = [_learning_rate(step, config) for step in range(21)]
+    assert rates[:5] == pytest.approx([2e-4, 4e-4, 6e-4, 8e-4, 1e-3])
+    assert rates[20] == pytest.approx(1e-5)
+    assert all(a > b for a, b in pairwise(rates[5:]))
+    assert rates[12] == pytest.approx(1e-3 * (0.01 + 0.99 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * 7 / 15)))))
+
+
+@pytest.mark.parametrize("rotate", [False, True], ids=["plain", "rotated"])
+def test_two_processes_equal_a_doubled_batch(config: TrainConfig, rotate: bool) -> None:
+    config = replace(config, rotate=rotate)
+    single = replace(config, run=config.run / "one", steps=6, batch=4, log_every=1, checkpoint_every=6, sample_every=0)
+    double = replace(single, run=config.run / "two", batch=2)
+    train("kpn-l3", single)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, *command(double)],
+            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.DEVNULL,
+        )
+        for rank in (0, 1)
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    one, two = (read_tensors(run.run / "state.safetensors")[0] for run in (single, double))
+    for name in one:
+        torch.testing.assert_close(one[name], two[name], atol=1e-4, rtol=1e-3)
