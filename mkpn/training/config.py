@@ -34,6 +34,7 @@ class TrainConfig:
         clip: largest norm of the gradient.
         ema: decay of the moving average of the weights, which is what is evaluated and exported.
         beta: weight of the annealing term (Eq. 6).
+        intensity_weight: lambda_1 of Eq. 5, 0 to 1; lambda_2 is the rest (DESIGN 2.8).
         annealing: step at which the annealing term has decayed by 1/e (the paper's alpha 0.9998 is 5,000).
         seed: seed of the data and of the initial weights.
         init: a checkpoint that the run starts from: whole where it is the same network, else its trunk, and a last
@@ -72,6 +73,7 @@ class TrainConfig:
     clip: float = 1.0
     ema: float = 0.998
     beta: float = 100.0
+    intensity_weight: float = 0.99
     annealing: float = 500.0
     seed: int = 0
     init: Path | None = None
@@ -97,6 +99,8 @@ class TrainConfig:
             raise ValueError(f"patch: expected a positive multiple of {DEPTH_MULTIPLE}, got {self.patch}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: expected 0 <= ema < 1, got {self.ema}")
+        if not 0 <= self.intensity_weight <= 1:
+            raise ValueError(f"intensity_weight: expected 0 to 1, got {self.intensity_weight}")
         if not self.images:
             raise ValueError("images: expected at least one folder")
 

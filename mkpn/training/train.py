@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 # Bursts over which a donor's mean kernels are taken.
 _TYPICAL = 8
 
+# What a run did before an option existed, where that is not the option's default today.
+_BEFORE: dict[str, Any] = {"intensity_weight": 0.5}
+
 # What may change when a run is resumed: none of it changes the numbers of a step.
 _FREE_FIELDS = {"run", "device", "threads", "checkpoint_every", "log_every", "sample_every", "images"} | {
     "validate_images",
@@ -125,7 +128,7 @@ def _step(network: torch.nn.Module, state: TrainingState, config: TrainConfig, b
         image, estimates = local_conv(batch.frames, coeffs, sizes, estimates=True)
     else:
         image, estimates = local_conv(batch.frames, coeffs, sizes), None
-    loss = total_loss(image, estimates, batch.clean, weight)
+    loss = total_loss(image, estimates, batch.clean, weight, config.intensity_weight)
     value = loss.item()
     if not math.isfinite(value):
         raise FloatingPointError(f"the loss is {value} at step {state.step} of seed {config.seed}; lower --lr?")
@@ -264,9 +267,8 @@ def _write_or_check_config(run: Path, model: str, config: TrainConfig, world: in
     settings = {"model": model, "processes": world, **_jsonable(config)}
     path = run / "config.json"
     if path.exists():
-        # A run from before an option existed had what is the option's default today.
         defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
-        before = {**defaults, **json.loads(path.read_text())}
+        before = {**defaults, **_BEFORE, **json.loads(path.read_text())}
         changed = [key for key in settings if key not in _FREE_FIELDS and before.get(key) != settings[key]]
         if changed:
             differences = ", ".join(f"{key} was {before.get(key)!r}, is {settings[key]!r}" for key in changed)

@@ -15,8 +15,16 @@ def test_basic_loss_is_eq_5() -> None:
     squares = (0.1**2 + 0 + 0.5**2 + 0.25**2) / 4
     # Forward differences of the error [[-0.1, 0], [0.5, 0.25]]: right 0.1, -0.25; down 0.6, 0.25.
     gradients = (0.1 + 0.25) / 2 + (0.6 + 0.25) / 2
-    assert basic_loss(estimate, target).item() == pytest.approx(0.5 * squares + 0.5 * gradients)
-    assert basic_loss(estimate, target, 1.0).item() == pytest.approx(squares)
+    assert basic_loss(estimate, target).item() == pytest.approx(0.99 * squares + 0.01 * gradients)
+    assert basic_loss(estimate, target, 0.5).item() == pytest.approx(0.5 * squares + 0.5 * gradients)
+
+
+def test_basic_loss_does_not_reward_darkening() -> None:
+    """A noisy grey area: with lambda_1 of one half a darker estimate has the smaller loss, with ours it has not."""
+    target = torch.full((1, 64, 64), 0.5)
+    noisy = target + 0.08 * torch.randn(1, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert basic_loss(0.9 * noisy, target, 0.5) < basic_loss(noisy, target, 0.5)
+    assert basic_loss(0.9 * noisy, target) > basic_loss(noisy, target)
 
 
 def test_total_loss_is_eq_6() -> None:
@@ -27,6 +35,7 @@ def test_total_loss_is_eq_6() -> None:
     expected = basic_loss(image, target) + 7 * annealing
     torch.testing.assert_close(total_loss(image, estimates, target, 7.0), expected)
     assert total_loss(image, None, target, 0.0) == basic_loss(image, target)
+    assert total_loss(image, None, target, 0.0, 0.5) == basic_loss(image, target, 0.5)
 
 
 def test_annealing_is_the_papers_decay_and_ends() -> None:

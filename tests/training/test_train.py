@@ -117,7 +117,7 @@ def test_ten_steps_and_ten_more_are_twenty(config: TrainConfig, rotate: bool, mo
 
 
 def test_training_learns_and_exports(config: TrainConfig) -> None:
-    longer = replace(config, steps=60, log_every=10)
+    longer = replace(config, steps=60, log_every=10, rotate=True)
     exported = train("kpn-l5", longer)
     assert len((config.run / "stats.jsonl").read_text().splitlines()) == 6
     network, metadata = load_model(exported)
@@ -169,6 +169,12 @@ def test_a_run_from_before_an_option_existed_resumes(config: TrainConfig) -> Non
     del settings["clip"]
     path.write_text(json.dumps(settings))
     train("kpn-l1", short)
+    # Before lambda_1 was an option it was one half, which is not today's default.
+    del settings["intensity_weight"]
+    path.write_text(json.dumps(settings))
+    with pytest.raises(ValueError, match=r"intensity_weight was 0\.5, is 0\.99"):
+        train("kpn-l1", short)
+    train("kpn-l1", replace(short, intensity_weight=0.5))
     with pytest.raises(ValueError, match=r"clip was 1\.0, is 2\.0"):
         train("kpn-l1", replace(short, clip=2.0))
 
