@@ -1,4 +1,8 @@
-"""MKPN Studio: burst denoising by kernel prediction, as a library; `python -m mkpn --help` lists the commands."""
+"""Burst denoising by kernel prediction: MKPN and nine KPN baselines (Marinč et al., ICIP 2019).
+
+`load` gives a network, `synthesize` a noisy burst, `psnr` and `ssim` measure, `explain.probe` shows the kernels of a
+pixel, `ops.local_conv` applies kernels. `python -m mkpn --help` lists the commands.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +39,7 @@ _HOMES = {
     "Result": "inference.denoiser",
     "load": "inference.denoiser",
 }
-_ROOMS = ("explain", "ops")
+_FOLDERS = ("explain", "ops")
 
 __all__ = [
     "GAINS",
@@ -61,6 +65,6 @@ __all__ = [
 def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(import_module(f"mkpn.{_HOMES[name]}"), name)
-    if name in _ROOMS:
+    if name in _FOLDERS:
         return import_module(f"mkpn.{name}")
     raise AttributeError(f"module 'mkpn' has no attribute {name!r}")

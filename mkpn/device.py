@@ -51,7 +51,7 @@ def keep_large_blocks() -> bool:
     """Tells glibc to keep large freed blocks instead of returning them to the system; other systems are left alone.
 
     Activations of tens of megabytes are freed and taken again at every step. By default glibc gives each one back to
-    the kernel, which must then clear its pages again: 75,000 page faults for one image here (README, Decisions).
+    the kernel, which must then clear its pages again: 75,000 page faults for one image (mkpn/ops/README.md).
 
     Returns:
         Whether the allocator was changed. `MKPN_MALLOC=0` in the environment keeps it as it is.

@@ -49,6 +49,14 @@ def probe(result: Result, x: int, y: int) -> PixelKernels:
 
     Raises:
         ValueError: if the pixel is outside of the image.
+
+    Example:
+        >>> import mkpn
+        >>> import numpy as np
+        >>> burst = mkpn.synthesize(np.full((96, 96, 3), 100, np.uint8), gain=1)
+        >>> kernels = mkpn.explain.probe(mkpn.load("mkpn", device="cpu")(burst), x=20, y=30)
+        >>> sorted(kernels.by_size), kernels.fused.shape
+        ([1, 3, 5, 7, 9, 11], (8, 11, 11))
     """
     height, width = result.image.shape[-2:]
     if not (0 <= x < width and 0 <= y < height):

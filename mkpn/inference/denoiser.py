@@ -278,6 +278,11 @@ def load(model: str | Path, device: str = "auto") -> Denoiser:
 
     Raises:
         ValueError: if there is no such model or device, or the file is damaged or foreign.
+
+    Example:
+        >>> import mkpn
+        >>> mkpn.load("mkpn", device="cpu").config.sizes
+        (1, 3, 5, 7, 9, 11)
     """
     shipped = shipped_models()
     path = shipped.get(str(model), Path(model))

@@ -1,4 +1,4 @@
-"""Model, burst and training settings: frozen dataclasses, one preset table, validation (DESIGN sections 2 and 3)."""
+"""The ten networks and their two presets: frozen dataclasses, one table, validation (mkpn/training/README.md)."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ def model_config(name: str, preset: str = "compact") -> ModelConfig:
 
     Args:
         name: one of `MODELS`.
-        preset: `compact` (shipped weights) or `paper` (the published widths), DESIGN section 2.9.
+        preset: `compact` (shipped weights) or `paper` (the published widths), reading 9 in
+            mkpn/training/README.md.
 
     Raises:
         ValueError: if the name or the preset is unknown.

@@ -24,7 +24,8 @@ class KernelPredictionNetwork(nn.Module):
     each followed by the concatenation of the encoder's features and a block of three convolutions. The last
     up-sampling, of the coefficients themselves, belongs to the local convolution (`mkpn.ops.local_conv`).
 
-    Untrained, every kernel is a centred delta, so that the denoised image is the mean of the burst (DESIGN 2.10).
+    Untrained, every kernel is a centred delta, so that the denoised image is the mean of the burst (reading 10 in
+    mkpn/training/README.md).
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -40,7 +41,7 @@ class KernelPredictionNetwork(nn.Module):
         self.head = nn.Sequential(
             nn.Conv2d(w3 + w2, head, 3, padding=1), nn.ReLU(), nn.Conv2d(head, head, 3, padding=1), nn.ReLU()
         )
-        # No ReLU behind the last convolution: kernels are unconstrained (DESIGN 2.6).
+        # No ReLU behind the last convolution: kernels are unconstrained (reading 6 in mkpn/training/README.md).
         self.last = nn.Conv2d(head, config.out_channels, 3, padding=1)
         self._initialise()
 

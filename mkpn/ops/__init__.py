@@ -156,6 +156,14 @@ def local_conv(
     Raises:
         ValueError: shapes, sizes, device or dtype do not fit each other or the named back end.
         RuntimeError: the named back end is not available on this machine.
+
+    Example:
+        >>> import torch
+        >>> frames = torch.rand(1, 8, 3, 64, 64)
+        >>> coeffs = torch.zeros(1, 8, 2, 3, 32, 32)
+        >>> coeffs[:, :, :, 1] = 1  # centred deltas: the result is the mean of the frames
+        >>> torch.allclose(local_conv(frames, coeffs, [3]), frames.mean(1), atol=1e-6)
+        True
     """
     checked = _check_sizes(sizes)
     _check_shapes(frames, coeffs, checked)

@@ -109,6 +109,14 @@ def synthesize(
 
     Raises:
         ValueError: if the image cannot be used, or if not exactly one of `gain` and `noise` is given.
+
+    Example:
+        >>> import mkpn
+        >>> import numpy as np
+        >>> photograph = np.full((96, 128, 3), 100, np.uint8)
+        >>> burst = mkpn.synthesize(photograph, gain=8, seed=0)
+        >>> tuple(burst.frames.shape), tuple(burst.clean.shape)  # 16 pixels of margin on each side
+        ((8, 3, 64, 96), (3, 64, 96))
     """
     if (gain is None) == (noise is None):
         raise ValueError("expected either gain (1, 2, 4 or 8) or noise, exactly one of the two")

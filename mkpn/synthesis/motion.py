@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class BurstConfig:
-    """How hand motion is synthesised (section 3.1, DESIGN section 2.5).
+    """How hand motion is synthesised (section 3.1, reading 5 in mkpn/training/README.md).
 
     Attributes:
         frames: length N of the burst; frame 0 is the reference.
@@ -39,7 +39,7 @@ class BurstConfig:
 
 
 def sample_offsets(rng: np.random.Generator, config: BurstConfig) -> NDArray[np.int64]:
-    """Draws the displacements `[N,2]` (x, y) of a burst; frame 0 stays at (0, 0) (section 3.1, DESIGN 2.5)."""
+    """Draws the displacements `[N,2]` (x, y) of a burst; frame 0 stays at (0, 0) (section 3.1, reading 5)."""
     count = config.frames
     probability = min(rng.poisson(config.rate) / count, 1.0)
     strong = rng.random(count) < probability

@@ -58,7 +58,7 @@ def noise_for_gain(gain: int) -> Noise:
 
 
 def sample_noise(rng: np.random.Generator, recipe: Literal["gains", "paper"]) -> Noise:
-    """Draws training noise (DESIGN section 2.4).
+    """Draws training noise (reading 4 in mkpn/training/README.md).
 
     Args:
         rng: source of randomness.

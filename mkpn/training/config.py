@@ -34,7 +34,7 @@ class TrainConfig:
         clip: largest norm of the gradient.
         ema: decay of the moving average of the weights, which is what is evaluated and exported.
         beta: weight of the annealing term (Eq. 6).
-        intensity_weight: lambda_1 of Eq. 5, 0 to 1; lambda_2 is the rest (DESIGN 2.8).
+        intensity_weight: lambda_1 of Eq. 5, 0 to 1; lambda_2 is the rest (reading 8 in mkpn/training/README.md).
         annealing: step at which the annealing term has decayed by 1/e (the paper's alpha 0.9998 is 5,000).
         seed: seed of the data and of the initial weights.
         init: a checkpoint that the run starts from: whole where it is the same network, else its trunk, and a last

@@ -8,7 +8,7 @@ import torch
 
 INTENSITY_WEIGHT = 0.99
 """lambda_1 of Eq. 5. With one half the mean absolute gradient outweighs the squared error, and since
-a darker image has smaller gradients of noise, it rewards darkening (DESIGN 2.8)."""
+a darker image has smaller gradients of noise, it rewards darkening (reading 8 in mkpn/training/README.md)."""
 
 NEGLIGIBLE = 1e-3
 """Below this weight the annealing term is left out: it is then under 1/1000 of the basic loss."""
@@ -46,7 +46,7 @@ def total_loss(
     weight: float,
     intensity_weight: float = INTENSITY_WEIGHT,
 ) -> torch.Tensor:
-    """Eq. 6, its sum over frames and sizes written as a mean (DESIGN 2.8).
+    """Eq. 6, its sum over frames and sizes written as a mean (reading 8 in mkpn/training/README.md).
 
     Args:
         image: `[B,C,H,W]` denoised image.

@@ -12,7 +12,7 @@ from mkpn.evaluation.speed.measure import Row, available_memory, measure_with_me
 from mkpn.model.config import MKPN_SIZES
 from mkpn.ops import backends, local_conv, warm_up
 
-# What the public PyTorch implementation took on the machine of the README, two threads, 8 frames of 256x256.
+# What the public PyTorch implementation took, two threads, 8 frames of 256x256 (mkpn/ops/README.md).
 PUBLISHED_SECONDS = {5: 0.74, 11: 2.65, 25: 47.5}
 
 

@@ -1,4 +1,4 @@
-"""Event handlers: parse what the page sends, call one service function, format the answer (DESIGN 6.10).
+"""Event handlers: parse what the page sends, call one service function, format the answer.
 
 Bad input becomes a warning and changes nothing on the page. A session's data is one `Run` in a `gr.State`.
 """

@@ -1,4 +1,4 @@
-"""The comparison viewer as a Gradio component, and the values it shows (issue 5; DESIGN section 7).
+"""The comparison viewer as a Gradio component, and the values it shows (mkpn/ui/README.md).
 
 Python decides which panes there are and in which order; zoom, modes, error maps and statistics happen in the browser,
 from the exact 8-bit pixels. The browser part lies in `mkpn/ui/viewer/` and is read from there without a build step.

@@ -1,4 +1,4 @@
-// The keyboard (DESIGN, section 7). Keys belong to the viewer only while it has the focus.
+// The keyboard (mkpn/ui/README.md). Keys belong to the viewer only while it has the focus.
 
 const KEY_HELP = [
   ["1 \u2026 9, 0", "show a model alone"],

@@ -1,0 +1,33 @@
+"""The examples in the docstrings of the public functions run and give what they print."""
+
+from __future__ import annotations
+
+import doctest
+import sys
+from collections.abc import Callable
+
+import pytest
+
+import mkpn
+
+EXAMPLES = {
+    "load": mkpn.load,
+    "synthesize": mkpn.synthesize,
+    "psnr": mkpn.psnr,
+    "ssim": mkpn.ssim,
+    "explain.probe": mkpn.explain.probe,
+    "ops.local_conv": mkpn.ops.local_conv,
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_example_gives_what_it_prints(name: str) -> None:
+    function: Callable[..., object] = EXAMPLES[name]
+    module = sys.modules[function.__module__]
+    (example,) = doctest.DocTestFinder(recurse=False).find(
+        function, name, module=module, globs={function.__name__: function}
+    )
+    assert example.examples, f"{name} has no example"
+    report: list[str] = []
+    outcome = doctest.DocTestRunner().run(example, out=report.append)
+    assert outcome.failed == 0, "".join(report)
