@@ -41,21 +41,19 @@ class DenoiseOptions:
 
 def denoise(image: tyro.conf.Positional[Path], options: Annotated[DenoiseOptions, tyro.conf.arg(name="")]) -> None:
     """Synthesise a noisy burst of an image, denoise it, and save the pictures."""
-    import numpy as np
     import torch
     from PIL import Image
 
     import mkpn
     from mkpn.metrics import definition_for
-    from mkpn.synthesis.images import box_downsample
+    from mkpn.synthesis.files import OWN_MEGAPIXELS
+    from mkpn.synthesis.images import to_uint8
 
     def save(name: str, picture: torch.Tensor) -> None:
-        pixels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-        Image.fromarray(np.ascontiguousarray(pixels)).save(options.out / f"{name}.png")
+        Image.fromarray(to_uint8(picture)).save(options.out / f"{name}.png")
 
-    burst = mkpn.synthesize(
-        box_downsample(mkpn.load_image(image), options.downsample), gain=options.gain, seed=options.seed
-    )
+    pixels = mkpn.load_image(image, max_megapixels=OWN_MEGAPIXELS)
+    burst = mkpn.synthesize(pixels, gain=options.gain, seed=options.seed, downsample=options.downsample)
     options.out.mkdir(parents=True, exist_ok=True)
     save("clean", burst.clean)
     save("noisy", burst.frames[0])
@@ -70,7 +68,8 @@ def denoise(image: tyro.conf.Positional[Path], options: Annotated[DenoiseOptions
             result = mkpn.load(name, device=options.device)(burst)
             picture, seconds = result.image, f"  {result.seconds:.2f} s"
             save(Path(name).stem, picture)
-        p, s = mkpn.psnr(picture, burst.clean, definition), mkpn.ssim(picture, burst.clean, definition)
+        shown = picture.clamp(0, 1)
+        p, s = mkpn.psnr(shown, burst.clean, definition), mkpn.ssim(shown, burst.clean, definition)
         print(f"{name:8}  {p:6.2f} dB  {s:.3f}{seconds}")
 
 

@@ -10,7 +10,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from skimage.metrics import structural_similarity
 
+from mkpn.synthesis.images import to_intensities
+
 _SSIM_WINDOW = 11
+_MEANINGFUL = (-1, 2)  # far beyond [0,1] only what was never an intensity lies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,12 +63,14 @@ def psnr(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: M
     """Returns the peak signal-to-noise ratio in dB, infinite for equal images.
 
     Args:
-        a: `[C,H,W]` or `[H,W]` intensities, nominally in [0,1]; they are clipped.
+        a: `[C,H,W]` or `[H,W]` intensities, nominally in [0,1]; they are clipped. Unsigned integers stand for [0,1]
+            over their whole range, as for `load_image`.
         b: of the same shape.
         definition: border and channel mode.
 
     Raises:
-        ValueError: if the shapes differ or the border leaves nothing.
+        ValueError: if the shapes differ, the border leaves nothing, or a value is no number or beyond [-1,2], as
+            levels of 0 to 255 in floating point are.
 
     Example:
         >>> import numpy as np
@@ -119,22 +124,21 @@ def _prepare(
     a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: MetricDefinition, smallest: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Checks, clips and crops two images to `[C,h,w]` float64."""
-    x, y = (_to_float64(image) for image in (a, b))
+    x, y = _to_float64(a, "first image"), _to_float64(b, "second image")
     if x.shape != y.shape or x.ndim not in (2, 3):
-        raise ValueError(f"expected two images [C,H,W] or [H,W] of one shape, got {list(x.shape)} and {list(y.shape)}")
+        raise ValueError(f"images: expected two [C,H,W] or [H,W] of one shape, got {list(x.shape)} and {list(y.shape)}")
     border = definition.border
     if min(x.shape[-2:]) - 2 * border < smallest:
         raise ValueError(
-            f"expected sides of at least {2 * border + smallest} pixels (a border of {border} is removed), "
+            f"images: expected sides of at least {2 * border + smallest} pixels (a border of {border} is removed), "
             f"got {list(x.shape)}"
         )
     return _reduce(x, definition), _reduce(y, definition)
 
 
-def _to_float64(image: ArrayLike | torch.Tensor) -> NDArray[np.float64]:
-    if isinstance(image, torch.Tensor):
-        image = image.detach().cpu().numpy()
-    return np.asarray(image, dtype=np.float64)
+def _to_float64(image: ArrayLike | torch.Tensor, name: str) -> NDArray[np.float64]:
+    array = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asanyarray(image)
+    return to_intensities(array, *_MEANINGFUL, np.float64, name)
 
 
 def _reduce(image: NDArray[np.float64], definition: MetricDefinition) -> NDArray[np.float64]:

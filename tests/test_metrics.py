@@ -75,3 +75,37 @@ def test_ssim_map_averages_to_ssim() -> None:
     a, b = rng.random((3, 40, 50)), rng.random((3, 40, 50))
     inner = ssim_map(a, b)[5:-5, 5:-5]
     assert inner.mean() == pytest.approx(mkpn.ssim(a, b, MetricDefinition(border=0)), abs=1e-6)
+
+
+def test_integers_stand_for_intensities(photo: NDArray[np.uint8]) -> None:
+    rng = np.random.default_rng(0)
+    levels = photo[:64, :64].transpose(2, 0, 1)
+    other = rng.integers(0, 256, levels.shape, dtype=np.uint8)
+    expected = mkpn.psnr(levels / 255, other / 255)
+    assert mkpn.psnr(levels, other) == pytest.approx(expected)
+    assert mkpn.psnr(levels, other / 255) == pytest.approx(expected)
+    assert mkpn.psnr(torch.from_numpy(levels.copy()), other) == pytest.approx(expected)
+    assert mkpn.psnr(levels.astype(np.uint16) * 257, other) == pytest.approx(expected)
+    assert mkpn.ssim(levels, other) == pytest.approx(mkpn.ssim(levels / 255, other / 255))
+    assert ssim_map(levels, other) == pytest.approx(ssim_map(levels / 255, other / 255))
+
+
+@pytest.mark.parametrize("measure", [mkpn.psnr, mkpn.ssim, ssim_map])
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (np.full((3, 40, 40), 255.0), r"first image: expected .* in \[-1,2\] .*got 255 to 255"),
+        (np.full((3, 40, 40), -1.01), "got -1.01"),
+        (np.full((3, 40, 40), np.nan), "without NaN, got nan"),
+        (np.full((3, 40, 40), np.inf), "got inf"),
+        (np.zeros((3, 40, 40), np.int64), "expected unsigned integers or floating point, got int64"),
+        (np.ma.masked_less(np.zeros((3, 40, 40)), 1), "without a mask"),
+        (np.zeros((3, 40, 40), complex), "got complex128"),
+    ],
+)
+def test_values_without_a_meaning_are_refused(measure: object, image: NDArray[np.generic], message: str) -> None:
+    assert callable(measure)
+    with pytest.raises(ValueError, match=message):
+        measure(image, np.zeros((3, 40, 40)))
+    with pytest.raises(ValueError, match="second image"):
+        measure(np.zeros((3, 40, 40)), image)

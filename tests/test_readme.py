@@ -71,7 +71,7 @@ def test_parameter_counts_are_printed() -> None:
 def test_bad_arguments_end_with_a_message(tmp_path: Path) -> None:
     run = mkpn("denoise", str(tmp_path / "none.jpg"), "--out", str(tmp_path / "out"))
     assert run.returncode == 2
-    assert run.stderr.startswith("mkpn: expected an image file, but")
+    assert run.stderr.startswith("mkpn: none.jpg: expected an image file, but")
     assert "Traceback" not in run.stderr
     run = mkpn("train", "mkpn", "--images", str(tmp_path), "--run", str(tmp_path / "run"), "--patch", "40")
     assert run.returncode == 2

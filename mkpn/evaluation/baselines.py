@@ -19,6 +19,7 @@ from skimage.registration import phase_cross_correlation
 from skimage.restoration import denoise_nl_means
 
 from mkpn.synthesis.burst import Burst
+from mkpn.synthesis.images import to_channels_first, to_channels_last, to_uint8
 
 Picture = NDArray[np.float32]
 Method = Callable[[Burst], torch.Tensor]
@@ -107,15 +108,16 @@ def _nlm(image: Picture, sigma: float, _: Any) -> Picture:
 
 
 def _opencv(image: Picture, sigma: float, cv2: Any) -> Picture:
-    pixels = np.rint(image.transpose(1, 2, 0).clip(0, 1) * 255).astype(np.uint8)  # its NLM takes 8 bits only
+    pixels = to_uint8(image)  # its NLM takes 8 bits only
     denoised = cv2.fastNlMeansDenoising(pixels, None, 1.2 * sigma * 255, _PATCH, 2 * _REACH + 1)
-    return denoised.reshape(pixels.shape).transpose(2, 0, 1) / np.float32(255)
+    scaled: Picture = to_channels_first(denoised.reshape(pixels.shape)).astype(np.float32) / np.float32(255)
+    return scaled
 
 
 def _bm3d(image: Picture, sigma: float, bm3d: Any) -> Picture:
     if len(image) == 1:
         return bm3d.bm3d(image[0], sigma)[None]
-    return bm3d.bm3d_rgb(image.transpose(1, 2, 0), sigma).transpose(2, 0, 1)
+    return to_channels_first(bm3d.bm3d_rgb(to_channels_last(image), sigma))
 
 
 _DENOISERS: dict[str, Callable[[Picture, float, Any], Picture]] = {

@@ -277,7 +277,7 @@ def _measure(
     shards: list[list[list[Measurement]]] = [[] for _ in range(world)]
     for test, index, name in tqdm(bursts[rank::world], unit="burst", disable=rank != 0):
         burst = test[index]
-        images = {model: method(burst) for model, method in methods.items()}
+        images = {model: method(burst).clamp(0, 1) for model, method in methods.items()}
         shards[rank].append(
             [
                 Measurement(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mkpn.synthesis.images import ImageSource, load_image
+from mkpn.synthesis.images import ImageSource, box_downsample, load_image, to_channels_first
 from mkpn.synthesis.motion import BurstConfig, sample_offsets
 from mkpn.synthesis.noise import Noise, noise_for_gain
 
@@ -86,6 +86,13 @@ def make_burst(
     )
 
 
+def burst_of(
+    pixels: NDArray[np.float32], noise: Noise, rng: np.random.Generator, config: BurstConfig | None = None
+) -> Burst:
+    """Returns `make_burst` of a picture `[H,W,C]` as it was decoded: the one way from a file to a burst."""
+    return make_burst(to_channels_first(pixels), noise, rng, config)
+
+
 def synthesize(
     image: ImageSource,
     *,
@@ -93,6 +100,7 @@ def synthesize(
     noise: Noise | None = None,
     seed: int = 0,
     config: BurstConfig | None = None,
+    downsample: int = 1,
 ) -> Burst:
     """Turns a clean image into a noisy burst (section 3.1).
 
@@ -103,6 +111,7 @@ def synthesize(
         noise: the parameters of Eq. 7; exactly one of the two.
         seed: the same seed gives the same burst, on every machine.
         config: motion settings; the paper's by default.
+        downsample: box-downsampling factor of the image.
 
     Returns:
         A burst with `.frames [N,C,H,W]`, `.clean [C,H,W]`, `.noise_std [C,H,W]` and `.offsets [N,2]`.
@@ -119,9 +128,9 @@ def synthesize(
         ((8, 3, 64, 96), (3, 64, 96))
     """
     if (gain is None) == (noise is None):
-        raise ValueError("expected either gain (1, 2, 4 or 8) or noise, exactly one of the two")
+        got = "none of them" if gain is None else "both"
+        raise ValueError(f"gain and noise: expected exactly one of the two, got {got}")
     if noise is None:
         assert gain is not None
         noise = noise_for_gain(gain)
-    scene = np.ascontiguousarray(load_image(image).transpose(2, 0, 1))
-    return make_burst(scene, noise, rng_for(seed), config)
+    return burst_of(box_downsample(load_image(image), downsample), noise, rng_for(seed), config)

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mkpn.synthesis.burst import Burst, add_noise, burst_windows, make_burst, rng_for
-from mkpn.synthesis.images import box_downsample, load_image
+from mkpn.synthesis.burst import Burst, add_noise, burst_of, burst_windows, rng_for
+from mkpn.synthesis.files import OWN_MEGAPIXELS
+from mkpn.synthesis.images import box_downsample, load_image, to_channels_first, to_levels
 from mkpn.synthesis.motion import BurstConfig, sample_offsets
 from mkpn.synthesis.noise import Noise, sample_noise
 
@@ -75,7 +76,7 @@ def load_photographs(
     photographs: list[NDArray[np.uint8]] = []
     for path in image_files(folders):
         try:
-            image = load_image(path, min_side=1)
+            image = load_image(path, min_side=1, max_megapixels=OWN_MEGAPIXELS)
         except ValueError as error:
             log.warning("skipped %s: %s", path, error)
             continue
@@ -84,7 +85,7 @@ def load_photographs(
             log.warning("skipped %s: under %d pixels after downsampling by %d", path, min_side, factor)
             continue
         small = box_downsample(image, factor)
-        photographs.append(np.ascontiguousarray((small * 255).round().astype(np.uint8).transpose(2, 0, 1)))
+        photographs.append(to_channels_first(to_levels(small)))
     if not photographs:
         raise ValueError(f"images: none of the files has {min_side} pixels on its short side after downsampling")
     return photographs
@@ -172,10 +173,10 @@ class TestSet:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Burst:
-        image = box_downsample(load_image(self.files[index], min_side=1), self.downsample)
+        image = load_image(self.files[index], min_side=1, max_megapixels=OWN_MEGAPIXELS)
+        image = box_downsample(image, self.downsample)
         scene = centre_crop(image, self.crop + 2 * self.burst.margin) if self.crop else image
-        rng = rng_for(self.seed, self.gain, index)
-        burst = make_burst(np.ascontiguousarray(scene.transpose(2, 0, 1)), self.noise, rng, self.burst)
+        burst = burst_of(scene, self.noise, rng_for(self.seed, self.gain, index), self.burst)
         if self.seen is not None:
             burst.frames[self.seen :] = burst.frames[0].clone()
         return burst

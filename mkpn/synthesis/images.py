@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-import io
-import struct
-import warnings
-import zlib
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
+
+from mkpn.synthesis.files import MAX_MEGAPIXELS, OWN_MEGAPIXELS, Refused, check_size, count_frames, named, opened
 
 MIN_SIDE = 48
-MAX_MEGAPIXELS = 50
-
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM")
-"""What Pillow may decode: photographs only, none of its document formats that run other programs."""
 
 ImageSource = str | Path | bytes | Image.Image | NDArray[Any]
 
-
 _ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF's orientations; 1 is upright, others mean nothing."""
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _TRANSPARENT = ("RGBA", "LA", "PA", "La", "RGBa")
+_STRIP = 2**18  # pixels that are converted at a time
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ def example_image(name: str) -> NDArray[np.uint8]:
     raise ValueError(f"example: expected one of {', '.join(e.name for e in EXAMPLES)}, got {name!r}")
 
 
-def load_image(source: ImageSource, min_side: int = MIN_SIDE) -> NDArray[np.float32]:
+def load_image(
+    source: ImageSource, min_side: int = MIN_SIDE, max_megapixels: float = MAX_MEGAPIXELS
+) -> NDArray[np.float32]:
     """Decodes an image to intensities.
 
     Greyscale, palette, RGBA (over white), CMYK, 1-bit and 16-bit images are converted, EXIF rotation is applied,
@@ -84,39 +89,48 @@ def load_image(source: ImageSource, min_side: int = MIN_SIDE) -> NDArray[np.floa
         source: a path, the bytes of a file, a PIL image, or an array `[H,W]`, `[H,W,1]`, `[H,W,3]` or `[H,W,4]`:
             unsigned integers over their whole range, or floating point in [0,1].
         min_side: smallest side that is accepted, in pixels.
+        max_megapixels: largest picture that is accepted from a file; one of 16 costs up to 300 MB while it is read.
 
     Returns:
-        `[H,W,3]` float32 in [0,1].
+        `[H,W,3]` float32 in [0,1], an array of its own that may be written to.
 
     Raises:
-        ValueError: if it is no image, damaged, smaller than `min_side` or over 50 megapixels (found before decoding).
+        ValueError: `NAME: expected ..., got ...`, if it is no image, damaged, a raw file, smaller than `min_side` or
+            over `max_megapixels` (found before decoding).
     """
     if isinstance(source, np.ndarray):
-        _check_size(source.shape[1] if source.ndim > 1 else 0, source.shape[0] if source.ndim else 0, min_side)
-        return _from_array(source)
-    if isinstance(source, Image.Image):
-        return _decode(source, min_side)
-    with _opened(source) as image:
-        return _decode(image, min_side)
+        return _from_array(source, min_side)
+    if not isinstance(source, str | Path | bytes | Image.Image):  # pyright: ignore[reportUnnecessaryIsInstance] - users
+        raise ValueError(f"image: expected a path, bytes, a PIL image or an array, got {type(source).__name__}")
+    picture, deepest = _picture(source, min_side, max_megapixels)
+    result = np.empty((picture.height, picture.width, 3), np.float32)
+    rows = max(1, _STRIP // picture.width)
+    # In strips, so that beside picture and result nothing large is in memory.
+    with named(source):
+        for top in range(0, picture.height, rows):
+            bottom = min(top + rows, picture.height)
+            result[top:bottom] = _strip_intensities(picture.crop((0, top, picture.width, bottom)), deepest)
+    return result
 
 
-def conversion_notes(source: str | Path | bytes) -> list[str]:
+def conversion_notes(source: str | Path | bytes, max_megapixels: float = MAX_MEGAPIXELS) -> list[str]:
     """Tells what `load_image` changes in a file: one phrase per change, none for plain RGB.
 
     Raises:
-        ValueError: if it is no image, damaged or over 50 megapixels.
+        ValueError: if it is no image, damaged, a raw file or over `max_megapixels`.
     """
     notes: list[str] = []
-    with _opened(source) as image:
-        _check_size(image.width, image.height, min_side=1)
+    with opened(source, max_megapixels) as image:
         # Asked before anything else, because looking for EXIF data may decode the image and forget its raw mode.
         raw_modes = [str(tile[3]) for tile in getattr(image, "tile", ())]
-        frames = getattr(image, "n_frames", 1)
-        if frames > 1:
-            notes.append(f"the first of {frames} frames is used")
-        if image.getexif().get(_ORIENTATION, 1) != 1:
+        frames = count_frames(image, source)
+        if frames != 1:
+            notes.append(f"the first of {frames or 'several'} frames is used")
+        if _orientation(image) in _UPRIGHT:
             notes.append("turned upright as its EXIF data say")
-        if image.mode in _SIXTEEN_BIT:
+        if image.mode == "I" and image.format == "TIFF":
+            notes.append("32-bit grey, kept at full depth")
+        elif image.mode in _SIXTEEN_BIT:
             notes.append("16-bit grey, kept at full depth")
         elif any("16" in raw for raw in raw_modes):
             notes.append("16-bit colour, read at 8 bits per channel")
@@ -138,64 +152,133 @@ def box_downsample(image: NDArray[np.float32], factor: int) -> NDArray[np.float3
     return cropped.reshape(height, factor, width, factor, -1).mean(axis=(1, 3), dtype=np.float32)
 
 
-@contextmanager
-def _opened(source: str | Path | bytes) -> Generator[Image.Image]:
-    """Opens a file by its header; whatever goes wrong now or while its pixels are decoded is a ValueError."""
-    name = "this data" if isinstance(source, bytes) else Path(source).name
+def to_channels_first(image: NDArray[Any]) -> NDArray[Any]:
+    """Returns `[H,W,C]` as a contiguous `[C,H,W]` array of the same type: files and screens one way, networks other."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def to_channels_last(image: NDArray[Any]) -> NDArray[Any]:
+    """Returns `[C,H,W]` as a contiguous `[H,W,C]` array of the same type."""
+    return np.ascontiguousarray(image.transpose(1, 2, 0))
+
+
+def to_levels(intensities: NDArray[Any], dtype: type[np.uint8] | type[np.uint16] = np.uint8) -> NDArray[Any]:
+    """Returns intensities of any shape as unsigned integers over their whole range: clipped to [0,1] and rounded.
+
+    Raises:
+        ValueError: if a value is not a number or infinite.
+    """
+    if not np.isfinite(intensities).all():
+        raise ValueError("image: expected finite intensities, got NaN or infinity")
+    return np.rint(intensities.clip(0, 1) * np.iinfo(dtype).max).astype(dtype)
+
+
+def to_uint8(image: torch.Tensor | NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Returns the 8-bit pixels `[H,W,C]` that are shown for intensities `[C,H,W]`: clipped to [0,1] and rounded.
+
+    Raises:
+        ValueError: if a value is not a number or infinite.
+    """
+    values = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else image
+    return to_channels_last(to_levels(values))
+
+
+def to_intensities(
+    array: NDArray[Any],
+    low: float = 0,
+    high: float = 1,
+    dtype: type[np.floating[Any]] = np.float32,
+    name: str = "image",
+) -> NDArray[Any]:
+    """Returns levels of any shape as floating-point intensities.
+
+    Args:
+        array: unsigned integers or truth values, which stand for [0,1] over their whole range, or floating point.
+        low: smallest floating-point value that has a meaning.
+        high: greatest one.
+        dtype: of the result.
+        name: of the field, for messages.
+
+    Raises:
+        ValueError: if the array is masked, of another type, not finite, or beyond `low` or `high`.
+    """
     try:
-        # Our own limit is checked before any pixel is decoded; Pillow's warning at half of its limit would be noise.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
-                yield image
-    except UnidentifiedImageError as error:
-        raise ValueError(f"expected an image (PNG, JPEG, WebP, TIFF, GIF or BMP), got {name}") from error
-    except Image.DecompressionBombError as error:
-        raise ValueError(f"expected at most {MAX_MEGAPIXELS} megapixels, got far more in {name}") from error
-    except FileNotFoundError as error:
-        raise ValueError(f"expected an image file, but {name} does not exist") from error
-    except (OSError, SyntaxError, EOFError, struct.error, zlib.error, OverflowError) as error:
-        raise ValueError(f"{name} is damaged or cut short: {error}") from error
+        return _scaled(array, low, high, dtype)
+    except Refused as error:
+        raise ValueError(f"{name}: {error}") from error
 
 
-def _check_size(width: int, height: int, min_side: int) -> None:
+def _scaled(array: NDArray[Any], low: float, high: float, dtype: type[np.floating[Any]]) -> NDArray[Any]:
+    if isinstance(array, np.ma.MaskedArray):
+        raise Refused("expected an array without a mask, got a masked one; fill it first")
+    if array.dtype.kind == "u":
+        return array.astype(dtype) / dtype(np.iinfo(array.dtype).max)
+    if array.dtype.kind == "f" and array.size:
+        smallest, greatest = float(array.min()), float(array.max())
+        if not (low <= smallest and greatest <= high):  # NaN compares as false
+            raise Refused(
+                f"expected floating-point intensities in [{low:g},{high:g}] without NaN, "
+                f"got {smallest:g} to {greatest:g}"
+            )
+    elif array.dtype.kind not in "bf":
+        raise Refused(f"expected unsigned integers or floating point, got {array.dtype}")
+    return array.astype(dtype)
+
+
+def _picture(source: str | Path | bytes | Image.Image, min_side: int, max_megapixels: float) -> tuple[Image.Image, int]:
+    """Decodes a file into an upright picture that holds on to nothing of the file, and its greatest integer level."""
+    with opened(source, max_megapixels) as image:
+        _check_side(image.width, image.height, min_side)
+        image.seek(0)
+        image.load()
+        turn = _UPRIGHT.get(_orientation(image))
+        deepest = 2**32 - 1 if image.format == "TIFF" and image.mode == "I" else 2**16 - 1
+        return (image.copy() if turn is None else image.transpose(turn)), deepest
+
+
+def _orientation(image: Image.Image) -> int:
+    value = image.getexif().get(_ORIENTATION, 1)
+    return value if isinstance(value, int) else 1
+
+
+def _check_side(width: int, height: int, min_side: int) -> None:
     if min(width, height) < min_side:
-        raise ValueError(f"expected an image of at least {min_side}x{min_side} pixels, got {width}x{height}")
-    if width * height > MAX_MEGAPIXELS * 10**6:
-        raise ValueError(f"expected at most {MAX_MEGAPIXELS} megapixels, got {width}x{height}")
+        raise Refused(f"expected an image of at least {min_side}x{min_side} pixels, got {width}x{height}")
 
 
-def _decode(image: Image.Image, min_side: int) -> NDArray[np.float32]:
-    _check_size(image.width, image.height, min_side)
-    image.seek(0)
-    image.load()
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode in _SIXTEEN_BIT:
-        # Pillow's own conversion of 16-bit grey to 8 bits clips instead of scaling.
-        return _from_array(np.asarray(upright).clip(0, 65535).astype(np.uint16))
-    if upright.mode == "F":
-        return _from_array(np.asarray(upright))
-    if upright.mode in _TRANSPARENT or "transparency" in upright.info:
-        upright = Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright.convert("RGBA"))
-    return _from_array(np.asarray(upright.convert("RGB")))
+def _strip_intensities(strip: Image.Image, deepest: int) -> NDArray[np.float32]:
+    """Converts some rows of a picture to `[h,w,1]` or `[h,w,3]`."""
+    if strip.mode in _SIXTEEN_BIT:
+        # Pillow's own conversion of 16-bit grey to 8 bits clips instead of scaling. It keeps 32 bits as signed ones.
+        levels = np.asarray(strip)
+        levels = levels.view(np.uint32) if levels.dtype == np.int32 else levels
+        if levels.max(initial=0) > deepest:
+            raise Refused(f"expected levels of 0 to {deepest}, got {levels.max()}; convert the image to 8 or 16 bits")
+        return (levels[..., None] / np.float64(deepest)).astype(np.float32)
+    if strip.mode == "F":
+        return _scaled(np.asarray(strip), 0, 1, np.float32)[..., None]
+    if strip.mode in _TRANSPARENT or "transparency" in strip.info:
+        return _over_white(to_intensities(np.asarray(strip.convert("RGBA"))))
+    return to_intensities(np.asarray(strip.convert("RGB")))
 
 
-def _from_array(pixels: NDArray[Any]) -> NDArray[np.float32]:
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3, 4):
-        raise ValueError(f"expected an array [H,W], [H,W,1], [H,W,3] or [H,W,4], got {list(pixels.shape)}")
-    if pixels.dtype.kind == "b":
-        values = pixels.astype(np.float32)
-    elif pixels.dtype.kind == "u":
-        values = pixels.astype(np.float32) / np.iinfo(pixels.dtype).max
-    elif pixels.dtype.kind == "f":
-        values = pixels.astype(np.float32)
-        if not np.isfinite(values).all() or values.min() < 0 or values.max() > 1:
-            raise ValueError("expected floating-point intensities in [0,1] without NaN")
-    else:
-        raise ValueError(f"expected unsigned integers or floating point, got {pixels.dtype}")
+def _over_white(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Lays `[H,W,4]` over white."""
+    alpha = values[..., 3:]
+    return values[..., :3] * alpha + (1 - alpha)
+
+
+def _from_array(pixels: NDArray[Any], min_side: int) -> NDArray[np.float32]:
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (1, 3, 4)):
+        raise ValueError(
+            f"image: expected an array [H,W], [H,W,1], [H,W,3] or [H,W,4], got {pixels.dtype} {list(pixels.shape)}"
+        )
+    try:
+        _check_side(pixels.shape[1], pixels.shape[0], min_side)
+        check_size(pixels.shape[1], pixels.shape[0], OWN_MEGAPIXELS)
+    except Refused as error:
+        raise ValueError(f"image: {error}") from error
+    values = to_intensities(pixels).reshape(*pixels.shape[:2], -1)
     if values.shape[2] == 4:
-        alpha = values[..., 3:]
-        values = values[..., :3] * alpha + (1 - alpha)
-    return np.ascontiguousarray(np.broadcast_to(values, (*values.shape[:2], 3)))
+        return _over_white(values)
+    return values if values.shape[2] == 3 else np.repeat(values, 3, axis=2)

@@ -17,6 +17,7 @@ from mkpn.metrics import psnr
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
 from mkpn.synthesis.datasets import Batch, TestSet, image_files
+from mkpn.synthesis.images import to_uint8
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS
 from mkpn.training.config import TrainConfig
@@ -36,8 +37,8 @@ class Statistics:
         self.writer = _tensorboard(config.run)
         if self.path.exists():
             # Lines behind the step that is resumed from would be written twice, the last one may be cut short.
-            kept = [line for line in self.path.read_text().splitlines() if _line_step(line) <= step]
-            self.path.write_text("".join(f"{line}\n" for line in kept))
+            kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _line_step(line) <= step]
+            self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def add(self, step: int, loss: float, learning_rate: float) -> None:
         """Takes one step's figures."""
@@ -48,7 +49,7 @@ class Statistics:
         mean = sum(self.losses) / len(self.losses)
         seconds = (now - self.since) / len(self.losses)
         record = {"step": step, "loss": mean, "lr": learning_rate, "seconds_per_step": round(seconds, 4)}
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         if self.writer:
             for key in ("loss", "lr", "seconds_per_step"):
@@ -57,7 +58,7 @@ class Statistics:
 
     def validated(self, step: int, psnr: Mapping[int, float]) -> None:
         """Takes the mean PSNR in dB by gain; the time it took is not the next steps'."""
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(
                 json.dumps({"step": step, "psnr": {str(gain): round(db, 4) for gain, db in psnr.items()}}) + "\n"
             )
@@ -112,16 +113,16 @@ class Validation:
 
     def _psnr(self, network: KernelPredictionNetwork, batch: Batch) -> float:
         images = _denoise(network, batch).cpu()
-        return fmean(psnr(image, clean) for image, clean in zip(images, batch.clean, strict=True))
+        return fmean(psnr(image.clamp(0, 1), clean) for image, clean in zip(images, batch.clean, strict=True))
 
 
 def write_sample(path: Path, network: KernelPredictionNetwork, batch: Batch) -> None:
     """Writes noisy frame, burst mean, denoised and clean patches of a batch, one row each."""
     denoised = _denoise(network, batch)
     rows = torch.stack([batch.frames[:, 0], batch.frames.mean(1), denoised, batch.clean])  # [4,B,C,h,w]
-    grid = rows.clamp(0, 1).permute(0, 3, 1, 4, 2).flatten(0, 1).flatten(1, 2)  # [4h,Bw,C]
+    grid = rows.permute(2, 0, 3, 1, 4).flatten(1, 2).flatten(2, 3)  # [C,4h,Bw]
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray((grid * 255).round().byte().cpu().numpy()).save(path)
+    Image.fromarray(to_uint8(grid)).save(path)
 
 
 def _denoise(network: KernelPredictionNetwork, batch: Batch) -> torch.Tensor:

@@ -17,9 +17,8 @@ import mkpn
 from mkpn.inference.denoiser import Denoiser
 from mkpn.metrics import MetricDefinition
 from mkpn.model.config import MODELS, model_config
-from mkpn.synthesis.images import box_downsample, example_image, load_image
+from mkpn.synthesis.images import box_downsample, example_image, load_image, to_uint8
 from mkpn.ui.run.models import ModelStore
-from mkpn.ui.run.pictures import to_uint8
 
 WAIT_MS = 60_000
 EXAMPLE = "Printed letters (grey)"  # the smallest: 448x172, a quarter of it is 112x43 and too small, a half is not

@@ -15,7 +15,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mkpn.synthesis.images import EXAMPLES, MAX_MEGAPIXELS, box_downsample, conversion_notes, example_image, load_image
+from mkpn.synthesis.files import OWN_MEGAPIXELS
+from mkpn.synthesis.images import EXAMPLES, box_downsample, conversion_notes, example_image, load_image
 
 HEIGHT, WIDTH = 50, 64
 RNG = np.random.default_rng(0)
@@ -144,7 +145,8 @@ def test_arrays_and_paths(tmp_path: Path) -> None:
         (np.full((HEIGHT, WIDTH), np.nan), "without NaN"),
         (np.zeros((HEIGHT, WIDTH, 2), np.uint8), "expected an array"),
         (np.zeros((HEIGHT, WIDTH), np.int32), "unsigned integers"),
-        (np.zeros(5, np.uint8), "at least 48x48"),
+        (np.zeros(5, np.uint8), "expected an array"),
+        (np.zeros((47, 99), np.uint8), "at least 48x48 pixels, got 99x47"),
     ],
 )
 def test_wrong_arrays_are_refused(array: NDArray[np.generic], message: str) -> None:
@@ -162,7 +164,7 @@ def test_smallest_size() -> None:
 @pytest.mark.parametrize(("width", "height"), [(10_000, 5_001), (10_000, 10_000), (60_000, 60_000)])
 def test_too_large_is_found_before_decoding(read: Callable[[bytes], object], width: int, height: int) -> None:
     """The file ends behind its header, so that decoding it would be another error; Pillow's own warning is not seen."""
-    assert width * height > MAX_MEGAPIXELS * 10**6
+    assert width * height > OWN_MEGAPIXELS * 10**6
     data = png_header(width, height) + chunk(b"IDAT", b"")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -22,13 +22,12 @@ from mkpn.model.checkpoint import save_model
 from mkpn.model.config import MODELS, model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.burst import make_burst, rng_for
-from mkpn.synthesis.images import load_image
+from mkpn.synthesis.images import load_image, to_uint8
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS
 from mkpn.ui.page import views
 from mkpn.ui.page.handlers import Handlers, close_run
 from mkpn.ui.run.models import ModelStore
-from mkpn.ui.run.pictures import to_uint8
 from mkpn.ui.run.session import Crop, Run, run_models, start_run
 from mkpn.ui.run.settings import Settings, fit_scene
 from mkpn.ui.run.sources import upload_source

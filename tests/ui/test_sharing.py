@@ -21,10 +21,10 @@ from mkpn.figures.comparison import Area
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
+from mkpn.synthesis.images import to_uint8
 from mkpn.ui.page.handlers import Handlers, close_run
 from mkpn.ui.page.sharing import CONTROLS, Pending, Sharing, close_sheet, sheet_html
 from mkpn.ui.run.models import ModelStore
-from mkpn.ui.run.pictures import to_uint8
 from mkpn.ui.run.session import Run
 from mkpn.ui.run.sources import Source, example_source, upload_source
 from mkpn.ui.saved.look import Look

@@ -61,6 +61,7 @@ def _region_ssim(run: Run, region: Area) -> dict[str, float]:
             continue
         # While models arrive the same region is asked for again and again.
         if pane.region_ssim is None or pane.region_ssim[0] != region:
-            pane.region_ssim = (region, ssim(pane.image[inside], run.burst.clean[inside], CROP_DEFINITION))
+            shown = pane.image[inside].clamp(0, 1)
+            pane.region_ssim = (region, ssim(shown, run.burst.clean[inside], CROP_DEFINITION))
         measured[pane.id] = pane.region_ssim[1]
     return measured

@@ -12,17 +12,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-
-def to_uint8(image: torch.Tensor | NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Returns the 8-bit pixels `[H,W,C]` that are shown for intensities `[C,H,W]`: clipped to [0,1] and rounded.
-
-    Raises:
-        ValueError: if a value is not a number or infinite.
-    """
-    values = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else image
-    if not np.isfinite(values).all():
-        raise ValueError("expected finite intensities, got NaN or infinity")
-    return np.rint(values.clip(0, 1).transpose(1, 2, 0) * 255).astype(np.uint8)
+from mkpn.synthesis.images import to_uint8
 
 
 def picture_url(path: Path) -> str:

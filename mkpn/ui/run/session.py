@@ -16,7 +16,7 @@ from mkpn.figures.comparison import Area
 from mkpn.inference.denoiser import Result
 from mkpn.metrics import MetricDefinition, definition_for, psnr, ssim, ssim_map
 from mkpn.model.config import MODELS, model_config
-from mkpn.synthesis.burst import Burst, make_burst, rng_for
+from mkpn.synthesis.burst import Burst, burst_of, rng_for
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import PictureFolder
 from mkpn.ui.run.settings import ImageRef, Recorded, Settings, fit_scene
@@ -160,8 +160,7 @@ def start_run(
         ValueError: if the image is too small for the settings.
     """
     scene, notes = fit_scene(pixels, settings)
-    channels_first = np.ascontiguousarray(scene.transpose(2, 0, 1))
-    burst = make_burst(channels_first, settings.noise, rng_for(settings.seed), settings.motion)
+    burst = burst_of(scene, settings.noise, rng_for(settings.seed), settings.motion)
     height, width = burst.clean.shape[1:]
     run = Run(
         title=title,
@@ -211,7 +210,7 @@ def crop_metrics(run: Run, pane: Pane) -> tuple[float, float] | None:
     crop = run.crop
     if pane.measured is None or pane.measured[0] != crop:
         region = (slice(None), slice(crop.y, crop.y + crop.side), slice(crop.x, crop.x + crop.side))
-        a, b = pane.image[region], run.burst.clean[region]
+        a, b = pane.image[region].clamp(0, 1), run.burst.clean[region]
         pane.measured = (crop, psnr(a, b, CROP_DEFINITION), ssim(a, b, CROP_DEFINITION))
     return pane.measured[1:]
 
@@ -245,8 +244,9 @@ def _finish(run: Run, pane: Pane, image: torch.Tensor) -> None:
     pane.path = run.folder.save(pane.id, image)
     pane.image = image
     if pane.group != "truth":
-        pane.psnr = psnr(image, run.burst.clean, run.definition)
-        pane.ssim = ssim(image, run.burst.clean, run.definition)
-        dissimilarity = 1 - ssim_map(image, run.burst.clean).clip(0, 1)
+        shown = image.clamp(0, 1)
+        pane.psnr = psnr(shown, run.burst.clean, run.definition)
+        pane.ssim = ssim(shown, run.burst.clean, run.definition)
+        dissimilarity = 1 - ssim_map(shown, run.burst.clean).clip(0, 1)
         pane.ssim_path = run.folder.save(f"{pane.id}-ssim", np.repeat(dissimilarity[None], 3, axis=0))
     pane.status = "done"

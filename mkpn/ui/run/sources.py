@@ -13,8 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from mkpn.synthesis.images import EXAMPLES, box_downsample, conversion_notes, example_image, load_image
-from mkpn.ui.run.pictures import picture_url, to_uint8
+from mkpn.synthesis.images import (
+    EXAMPLES,
+    box_downsample,
+    conversion_notes,
+    example_image,
+    load_image,
+    to_channels_first,
+    to_uint8,
+)
+from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.settings import ImageRef
 
 _PREVIEW_SIDE = 640
@@ -94,7 +102,7 @@ def upload_source(path: Path, name: str, folder: Path) -> Source:
         notes = conversion_notes(path)
     except ValueError as error:
         # The server's own name of the file says nothing to the user.
-        reason = str(error).replace(f", got {path.name}", "").replace(path.name, "the file")
+        reason = str(error).removeprefix(f"{path.name}: ")
         raise ValueError(f"{name}: {reason}") from error
     handle, file = tempfile.mkstemp(prefix="upload-", suffix=".png", dir=folder)
     os.close(handle)
@@ -128,7 +136,7 @@ def example_strip(folder: Path, side: int = 72) -> str:
 
 def _write_preview(pixels: NDArray[np.float32], path: Path) -> None:
     factor = -(-max(pixels.shape[:2]) // _PREVIEW_SIDE)
-    Image.fromarray(to_uint8(box_downsample(pixels, factor).transpose(2, 0, 1))).save(path, compress_level=1)
+    Image.fromarray(to_uint8(to_channels_first(box_downsample(pixels, factor)))).save(path, compress_level=1)
 
 
 def _size(pixels: NDArray[np.float32]) -> str:

@@ -14,8 +14,9 @@ from typing import Any
 import mkpn
 from mkpn.figures.comparison import Area, Panel, PaperFigure, paper_figure
 from mkpn.metrics import MetricDefinition, psnr, ssim
+from mkpn.synthesis.images import to_uint8
 from mkpn.ui.run.models import ModelStore
-from mkpn.ui.run.pictures import PictureFolder, to_uint8
+from mkpn.ui.run.pictures import PictureFolder
 from mkpn.ui.run.session import CROP_DEFINITION, Crop, Pane, Run
 from mkpn.ui.run.settings import Recorded
 from mkpn.ui.saved.look import PANES, Look
@@ -167,7 +168,7 @@ def _panel(run: Run, pane: Pane, area: Area) -> Panel:
     if pane.group == "truth":
         return Panel(label=pane.label, pixels=pixels)
     inside = (slice(None), slice(area.y, area.y + area.h), slice(area.x, area.x + area.w))
-    crop, clean = pane.image[inside], run.burst.clean[inside]
+    crop, clean = pane.image[inside].clamp(0, 1), run.burst.clean[inside]
     return Panel(
         label=pane.label,
         pixels=pixels,

@@ -1,0 +1,190 @@
+"""Which files may be opened as pictures, and how large they may be: judged by their headers, before any decoding.
+
+A file of a few bytes may claim any size. What it claims is checked first, so that reading one picture costs at most
+`MAX_MEGAPIXELS * 20` bytes of memory at its peak, the result included (measured in `tests/synthesis/test_files.py`).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import struct
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from PIL import Image, UnidentifiedImageError
+
+MAX_MEGAPIXELS = 16
+"""Largest picture that is read where nothing else is asked for."""
+
+OWN_MEGAPIXELS = 50
+"""Largest picture that the commands read from their user's own folders: what large cameras write."""
+
+MAX_FILE_BYTES = 512 * 2**20
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM")
+"""What Pillow may decode: photographs only, none of its document formats that run other programs."""
+
+RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".sr2", ".orf", ".raf", ".rw2", ".pef", ".srw", ".3fr")
+
+_DENSEST = 200  # pixels per byte above MAX_MEGAPIXELS: photographs have 2 to 30, pictures made to harm over 250
+_HEADER = 4096  # bytes in which a PPM must name its size
+_COUNTED = 2**20  # bytes of a GIF or TIFF whose pages are counted: counting walks through all of them
+_SUBFILE, _PHOTOMETRIC, _SUB_PAGES, _DNG = 254, 262, 330, 50706
+_TILE_SIDES = (322, 323)
+_BITS, _SAMPLES, _PLANAR, _SAMPLE_FORMAT = 258, 277, 284, 339
+_SENSOR = (32803, 34892)  # photometric interpretations: colour filter array, linear raw
+
+
+class Refused(ValueError):
+    """A file that is no picture this program reads; the message has no name yet."""
+
+
+@contextmanager
+def opened(source: str | Path | bytes | Image.Image, max_megapixels: float) -> Generator[Image.Image]:
+    """Opens a picture by its header; whatever goes wrong until the end of the block is a ValueError that names it.
+
+    Args:
+        source: a path, the bytes of a file, or a PIL image, which stays open.
+        max_megapixels: largest size that is accepted.
+
+    Raises:
+        ValueError: `NAME: expected ..., got ...`, if it is no picture, damaged, a raw file, or too large.
+    """
+    with named(source):
+        if isinstance(source, Image.Image):
+            _check(source, max_megapixels)
+            yield source
+            return
+        file, size = _checked_file(source, max_megapixels)
+        # Our own limit holds; Pillow's warning at half of its limit would be noise.
+        with file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=FORMATS) as image:
+                _check(image, max_megapixels, size)
+                yield image
+
+
+@contextmanager
+def named(source: str | Path | bytes | Image.Image) -> Generator[None]:
+    """Turns whatever goes wrong with a picture's pixels into a ValueError that begins with the picture's name."""
+    name = Path(source).name if isinstance(source, str | Path) else ""
+    name = name or "image"
+    try:
+        yield
+    except Refused as error:
+        raise ValueError(f"{name}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise ValueError(f"{name}: expected an image (PNG, JPEG, WebP, TIFF, GIF or BMP), got another file") from error
+    except Image.DecompressionBombError as error:
+        raise ValueError(f"{name}: expected at most {OWN_MEGAPIXELS} megapixels, got far more") from error
+    # Damaged files end in any of Pillow's errors: OSError, SyntaxError, TypeError, struct.error, ...
+    except Exception as error:
+        raise ValueError(f"{name}: expected a whole file, got one that is damaged or cut short ({error})") from error
+
+
+def _check(image: Image.Image, max_megapixels: float, file_bytes: int | None = None) -> None:
+    check_size(image.width, image.height, max_megapixels, file_bytes)
+    if image.format == "TIFF":
+        _check_tiff(image)
+
+
+def check_size(width: int, height: int, max_megapixels: float, file_bytes: int | None = None) -> None:
+    """Refuses a picture that is too large, or very large out of a very small file.
+
+    Raises:
+        Refused: with the limit and the size.
+    """
+    if width * height > max_megapixels * 10**6:
+        raise Refused(f"expected at most {max_megapixels:g} megapixels, got {width}x{height} pixels")
+    dense = file_bytes is not None and width * height > file_bytes * _DENSEST
+    if dense and width * height > MAX_MEGAPIXELS * 10**6:
+        raise Refused(
+            f"expected at most {MAX_MEGAPIXELS} megapixels from a file of {file_bytes} bytes, got {width}x{height} "
+            "pixels; no photograph is that small"
+        )
+
+
+def count_frames(image: Image.Image, source: str | Path | bytes) -> int | None:
+    """Returns how many frames or pages a file has, 1 where the second is damaged; None: several, not counted."""
+    size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+    try:
+        if image.format in ("GIF", "TIFF") and size > _COUNTED:
+            image.seek(1)
+            return None
+        return int(getattr(image, "n_frames", 1))
+    # Any of Pillow's errors, as above: the first frame is whole, and it is the one that counts.
+    except Exception:
+        return 1
+    finally:
+        image.seek(0)
+
+
+def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO[bytes], int]:
+    if isinstance(source, bytes):
+        file: IO[bytes] = io.BytesIO(source)
+        size = len(source)
+    else:
+        path = Path(source)
+        if not path.exists():
+            raise Refused("expected an image file, but it does not exist")
+        # A pipe or a device may never end.
+        if not path.is_file():
+            raise Refused("expected an image file, got a folder or a device")
+        if path.suffix.lower() in RAW_SUFFIXES:
+            raise _raw_file()
+        file, size = path.open("rb"), path.stat().st_size
+    try:
+        head = file.read(_HEADER)
+        file.seek(0)
+        if size > MAX_FILE_BYTES:
+            raise Refused(f"expected a file of at most {MAX_FILE_BYTES // 2**20} MB, got {size // 2**20} MB")
+        if head[8:10] == b"CR" or head[:15] == b"FUJIFILMCCD-RAW" or head[:4] in (b"IIRO", b"IIRS", b"IIU\0"):
+            raise _raw_file()
+        if re.match(rb"P[1-7fF]\s", head) and len(re.sub(rb"#[^\r\n]*", b"", head).split(None, 3)) < 3:
+            raise Refused(f"expected a PPM that names its size within {_HEADER} bytes, got a longer comment")
+        # Pillow makes room for a WebP as soon as it opens it.
+        if head[:4] == b"RIFF" and head[8:12] == b"WEBP" and (claimed := _webp_size(head)):
+            check_size(*claimed, max_megapixels, size)
+    except BaseException:
+        file.close()
+        raise
+    return file, size
+
+
+def _webp_size(head: bytes) -> tuple[int, int] | None:
+    """Width and height that the header of a WebP claims; None where it is none."""
+    kind = head[12:16]
+    if kind == b"VP8X" and len(head) >= 30:
+        return 1 + int.from_bytes(head[24:27], "little"), 1 + int.from_bytes(head[27:30], "little")
+    if kind == b"VP8L" and len(head) >= 25:
+        bits = int.from_bytes(head[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 " and len(head) >= 30:
+        width, height = struct.unpack("<HH", head[26:30])
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+def _check_tiff(image: Image.Image) -> None:
+    """Refuses what Pillow would read wrongly: raw files by their thumbnail, unusual integers and planes."""
+    tags: Any = getattr(image, "tag_v2", {})
+    thumbnail = _SUB_PAGES in tags and tags.get(_SUBFILE, 0) & 1
+    if _DNG in tags or tags.get(_PHOTOMETRIC) in _SENSOR or thumbnail:
+        raise _raw_file()
+    if int(tags.get(_TILE_SIDES[0], 0)) * int(tags.get(_TILE_SIDES[1], 0)) > 4 * max(image.width * image.height, 2**20):
+        raise Refused(f"expected tiles no larger than the picture, got {tags[_TILE_SIDES[0]]}x{tags[_TILE_SIDES[1]]}")
+    bits, kind = max(tags.get(_BITS, (1,))), max(tags.get(_SAMPLE_FORMAT, (1,)))
+    several = tags.get(_SAMPLES, 1) > 1
+    if kind == 2 or kind not in (1, 3, 4) or (bits > 16 and kind != 3 and several):
+        got = f"{'signed ' if kind == 2 else ''}{bits}-bit ones"
+        raise Refused(f"expected unsigned or floating-point levels, got {got}")
+    if several and bits > 8 and tags.get(_PLANAR, 1) == 2:
+        raise Refused(f"expected a TIFF whose channels lie side by side, got {bits}-bit channels in separate planes")
+
+
+def _raw_file() -> Refused:
+    return Refused("expected a developed picture, got a raw file, of which only the thumbnail could be read")
