@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mkpn.inference.tiling import Box, cut
+from mkpn.inference.tiling import Box, cut, shift
 from mkpn.model.config import ModelConfig
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.ops import local_conv_region
@@ -104,21 +104,31 @@ def run_trunk(
 def network_input(frames: Tensor, noise_std: Tensor, pixels: Box, dtype: torch.dtype) -> Tensor:
     """Frames and noise estimate `[1,(N+1)C,h,w]` of some pixels; beyond the image its last row or column repeats."""
     burst = frames.flatten(1, 2)
-    rows, columns = (
-        (min(first, size - 1), min(end, size))
-        for (first, end), size in zip((pixels.rows, pixels.columns), frames.shape[-2:], strict=True)
-    )
-    inside = (..., slice(*rows), slice(*columns))
-    height, width = (end - first for first, end in (rows, columns))
     area = (end - first for first, end in (pixels.rows, pixels.columns))
     shape = (1, burst.shape[1] + noise_std.shape[1], *area)
     # Straight into its place: a concatenation would be laid out anew by the first convolution.
     x = _empty(shape, dtype, frames.device)
-    x[:, : burst.shape[1], :height, :width] = burst[inside]
-    x[:, burst.shape[1] :, :height, :width] = noise_std[inside]
-    x[..., :height, width:] = x[..., :height, width - 1 : width]
-    x[..., height:, :] = x[..., height - 1 : height, :]
+    _continue(burst, pixels, x[:, : burst.shape[1]])
+    _continue(noise_std, pixels, x[:, burst.shape[1] :])
     return x
+
+
+def continued(x: Tensor, pixels: Box) -> Tensor:
+    """Some pixels of images `[...,H,W]`; below and to the right of the image its last row or column repeats."""
+    out = x.new_empty((*x.shape[:-2], *(end - first for first, end in (pixels.rows, pixels.columns))))
+    _continue(x, pixels, out)
+    return out
+
+
+def _continue(x: Tensor, pixels: Box, out: Tensor) -> None:
+    rows, columns = (
+        (min(first, size - 1), min(end, size))
+        for (first, end), size in zip((pixels.rows, pixels.columns), x.shape[-2:], strict=True)
+    )
+    height, width = (end - first for first, end in (rows, columns))
+    out[..., :height, :width] = x[..., slice(*rows), slice(*columns)]
+    out[..., :height, width:] = out[..., :height, width - 1 : width]
+    out[..., height:, :] = out[..., height - 1 : height, :]
 
 
 def head_features(network: KernelPredictionNetwork, trunk: Trunk, cells: Box) -> Tensor:
@@ -195,9 +205,19 @@ def denoise_block(
     """
     cells = block.upsampled_from(image)
     coeffs = coefficients_at(network, features, seen, cells, image)
+    sizes, padded = network.config.sizes, image.scaled(2)
+    reach = block.grown(max(sizes) // 2, padded)
+    if reach.rows[1] > frames.shape[-2] or reach.columns[1] > frames.shape[-1]:
+        # The kernels reach the repeated pixels that the network saw there; zeros in their place would darken the rim.
+        first, left = cells.scaled(2).rows[0], cells.scaled(2).columns[0]
+        corner = (min(reach.rows[0], first) // 2 * 2, min(reach.columns[0], left) // 2 * 2)
+        window = Box((corner[0], reach.rows[1]), (corner[1], reach.columns[1]))
+        frames = continued(frames, window)
+        block = block.within(window)
+        cells = Box(shift(cells.rows, -corner[0] // 2), shift(cells.columns, -corner[1] // 2))
     region = (*block.rows, *block.columns)
     origin = (cells.rows[0], cells.columns[0])
-    return timed(lambda: local_conv_region(frames, coeffs, network.config.sizes, region=region, origin=origin))[0]
+    return timed(lambda: local_conv_region(frames, coeffs, sizes, region=region, origin=origin))[0]
 
 
 def cells_seen(block: Box, image: Box) -> Box:

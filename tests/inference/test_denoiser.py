@@ -11,6 +11,7 @@ import torch
 from helpers import perturbed
 from numpy.typing import NDArray
 from PIL import Image
+from torch.nn import functional
 
 import mkpn
 from mkpn.explain import fuse, probe
@@ -60,7 +61,9 @@ def test_probed_kernels_remake_the_pixel(burst: mkpn.Burst, name: str) -> None:
     for x, y in ((0, 0), (width - 1, height - 1), (30, 41), (31, 40), (0, height - 1)):
         kernels = probe(result, x, y)
         radius = kernels.fused.shape[-1] // 2
-        padded = np.pad(burst.frames.numpy(), ((0, 0), (0, 0), (radius, radius), (radius, radius)))
+        # The last row and column repeat up to a multiple of 16, beyond it are zeros.
+        filled = np.pad(burst.frames.numpy(), ((0, 0), (0, 0), (0, -height % 16), (0, -width % 16)), mode="edge")
+        padded = np.pad(filled, ((0, 0), (0, 0), (radius, radius), (radius, radius)))
         window = padded[:, :, y : y + 2 * radius + 1, x : x + 2 * radius + 1]
         remade = (window * kernels.fused[:, None]).sum((2, 3)).mean(0)
         np.testing.assert_allclose(remade, result.image[:, y, x].numpy(), atol=2e-5)
@@ -103,6 +106,39 @@ def test_tiles_change_nothing(photo: NDArray[np.uint8]) -> None:
     some = mkpn.Denoiser(network, "cpu", memory_budget=6 * 2**20)(burst)
     assert some.features is not None
     torch.testing.assert_close(some.features, whole.features, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mkpn", "kpn", "kpn-l25"])
+@pytest.mark.parametrize(("height", "width"), [(79, 61), (48, 49), (63, 64)])
+def test_rounded_sides_are_filled_alike_for_network_and_kernels(
+    photo: NDArray[np.uint8], name: str, height: int, width: int
+) -> None:
+    """A burst and the burst whose last row and column were repeated up to a multiple of 16 give the same pixels."""
+    burst = mkpn.synthesize(photo[: height + 32, : width + 32], gain=4, seed=0)
+    more = (0, -width % 16, 0, -height % 16)
+    filled = replace(
+        burst,
+        frames=functional.pad(burst.frames, more, mode="replicate"),
+        noise_std=functional.pad(burst.noise_std, more, mode="replicate"),
+    )
+    network = perturbed(model_config(name))
+    expected = mkpn.Denoiser(network, "cpu")(filled).image[:, :height, :width]
+    for budget in (2**30, 6 * 2**20):
+        image = mkpn.Denoiser(network, "cpu", memory_budget=budget)(burst).image
+        torch.testing.assert_close(image, expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["mkpn", "kpn-l3", "kpn-l25"])
+def test_the_last_rows_and_columns_are_not_dark(name: str) -> None:
+    """Where sides are rounded up to 16, the last 8 rows and columns are as bright as the inside, to 2 of 255."""
+    denoiser = mkpn.load(name, "cpu")
+    error = torch.zeros(52, 59)
+    for seed in range(20):
+        burst = mkpn.synthesize(np.full((84, 91, 3), 128, np.uint8), gain=4, seed=seed)
+        error += 255 * (denoiser(burst).image - burst.clean).mean(0) / 20
+    for line in (error.mean(1), error.mean(0)):
+        last = line[-8:] - error[8:-8, 8:-8].mean()
+        assert last.abs().max() < 2, last
 
 
 def test_a_budget_too_small_is_named(burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork) -> None:

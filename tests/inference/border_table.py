@@ -1,0 +1,130 @@
+"""Measures how the outer rows and columns of denoised images differ from the inside, for 30 sizes and all networks.
+
+Not collected by pytest. Run it from the root of the checkout: `python tests/inference/border_table.py`; `--bursts`,
+`--models` and `--sizes` make it shorter.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from skimage import data
+
+import mkpn
+from mkpn.metrics import MetricDefinition
+from mkpn.synthesis.burst import Burst, make_burst, rng_for
+from mkpn.synthesis.motion import BurstConfig
+from mkpn.synthesis.noise import noise_for_gain
+
+RIM = 8
+MARGIN = BurstConfig().margin
+
+
+def thirty_sizes() -> list[tuple[int, int]]:
+    """Heights and widths from 48x48 to 300x451; the heights have each remainder by 16 at least once."""
+    heights = [48 + round(252 * index / 29) for index in range(30)]
+    widths = [48 + round(403 * index / 29) for index in range(30)]
+    return list(zip(heights, widths, strict=True))
+
+
+def bursts(height: int, width: int, count: int, gain: int) -> Iterator[Burst]:
+    """Bursts of random windows of four photographs; a photograph that is too small is left out."""
+    photographs = [data.astronaut(), data.coffee(), data.rocket(), data.chelsea()]
+    high, wide = height + 2 * MARGIN, width + 2 * MARGIN
+    fitting = [photo for photo in photographs if photo.shape[0] >= high and photo.shape[1] >= wide]
+    for index in range(count):
+        photo, rng = fitting[index % len(fitting)], rng_for(12, height, width, index)
+        top, left = rng.integers(photo.shape[0] - high + 1), rng.integers(photo.shape[1] - wide + 1)
+        scene = photo[top : top + high, left : left + wide].transpose(2, 0, 1).astype(np.float32) / np.float32(255)
+        yield make_burst(np.ascontiguousarray(scene), noise_for_gain(gain), rng)
+
+
+@dataclass(frozen=True)
+class Border:
+    """How a network treats the border at one size, in units of 1/255 and in dB.
+
+    Attributes:
+        rounded: largest difference between the mean error of one of the last 8 rows or columns and the inside's.
+        true: the same of the first 8 rows and columns, which no padding touches.
+        whole: mean PSNR of the whole images.
+        inner: mean PSNR without the outer 8 pixels.
+        tiles: largest difference that small tiles make.
+    """
+
+    rounded: float
+    true: float
+    whole: float
+    inner: float
+    tiles: float
+
+
+def measure(denoiser: mkpn.Denoiser, samples: list[Burst]) -> Border:
+    """Averages over bursts of one size."""
+    errors: list[torch.Tensor] = []
+    scores: list[tuple[float, float]] = []
+    for burst in samples:
+        image = denoiser(burst).image
+        errors.append(255 * (image - burst.clean).mean(0))
+        scores.append(
+            (
+                mkpn.psnr(image, burst.clean, MetricDefinition(border=0)),
+                mkpn.psnr(image, burst.clean, MetricDefinition(border=RIM)),
+            )
+        )
+    error = torch.stack(errors).mean(0)
+    lines = (error.mean(1) - error[RIM:-RIM, RIM:-RIM].mean(), error.mean(0) - error[RIM:-RIM, RIM:-RIM].mean())
+    true, rounded = (max(float(line[part].abs().max()) for line in lines) for part in (slice(RIM), slice(-RIM, None)))
+    whole, inner = (float(np.mean(column)) for column in zip(*scores, strict=True))
+    return Border(rounded, true, whole, inner, tile_difference(denoiser, samples[0]))
+
+
+def tile_difference(denoiser: mkpn.Denoiser, burst: Burst) -> float:
+    """Largest difference, in units of 1/255, between the image and that of the smallest memory budget that will do."""
+    expected = denoiser(burst).image
+    for megabytes in range(2, 200, 2):
+        small = mkpn.Denoiser(denoiser.network, "cpu", memory_budget=megabytes * 2**20)
+        try:
+            return 255 * float((small(burst).image - expected).abs().max())
+        except ValueError as error:
+            if "room for tiles" not in str(error):
+                raise
+    raise AssertionError("no memory budget will do")
+
+
+def main() -> None:
+    """Prints one line for each network and size, and the worst of each network."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--bursts", type=int, default=20)
+    parser.add_argument("--gain", type=int, default=4)
+    parser.add_argument("--models", nargs="+", default=list(mkpn.MODELS))
+    parser.add_argument("--sizes", nargs="+", help="e.g. 61x79; 30 sizes by default")
+    options = parser.parse_args()
+    given = [tuple(int(side) for side in size.split("x")) for size in options.sizes or ()]
+    rows: dict[str, list[Border]] = {name: [] for name in options.models}
+    denoisers = {name: mkpn.load(name, "cpu") for name in options.models}
+    print("size     model     last 8  first 8   PSNR  without border  tiles")
+    for height, width in given or thirty_sizes():
+        samples = list(bursts(height, width, options.bursts, options.gain))
+        for name, denoiser in denoisers.items():
+            row = measure(denoiser, samples)
+            rows[name].append(row)
+            print(
+                f"{height:3}x{width:<4} {name:8} {row.rounded:7.2f} {row.true:8.2f} {row.whole:6.2f} {row.inner:15.2f} "
+                f"{row.tiles:6.3f}",
+                flush=True,
+            )
+    print("\nworst    model     last 8  first 8   largest (without border - whole)  tiles")
+    for name, found in rows.items():
+        loss = max(row.inner - row.whole for row in found)
+        print(
+            f"         {name:8} {max(row.rounded for row in found):7.2f} {max(row.true for row in found):8.2f} "
+            f"{loss:20.2f} dB {max(row.tiles for row in found):16.3f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
