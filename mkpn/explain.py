@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mkpn.checks import whole
 from mkpn.inference.blockwise import coefficients_at
 from mkpn.inference.denoiser import Result
 from mkpn.inference.tiling import Box
@@ -59,8 +60,7 @@ def probe(result: Result, x: int, y: int) -> PixelKernels:
         ([1, 3, 5, 7, 9, 11], (8, 11, 11))
     """
     height, width = result.image.shape[-2:]
-    if not (0 <= x < width and 0 <= y < height):
-        raise ValueError(f"pixel: expected 0 <= x < {width} and 0 <= y < {height}, got x={x}, y={y}")
+    x, y = whole("x", x, 0, width - 1), whole("y", y, 0, height - 1)
     config, network = result.denoiser.config, result.denoiser.network
     # The pixel needs a 2x2 neighbourhood of coefficients, and they a 3x3 neighbourhood of features each.
     image = Box((0, result.cells[0]), (0, result.cells[1]))

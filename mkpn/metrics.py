@@ -10,6 +10,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from skimage.metrics import structural_similarity
 
+from mkpn.checks import choice, whole
 from mkpn.synthesis.images import to_intensities
 
 _SSIM_WINDOW = 11
@@ -29,10 +30,8 @@ class MetricDefinition:
     channels: Literal["rgb", "luma"] = "rgb"
 
     def __post_init__(self) -> None:
-        if self.border < 0:
-            raise ValueError(f"border: expected 0 or more pixels, got {self.border}")
-        if self.channels not in ("rgb", "luma"):
-            raise ValueError(f"channels: expected 'rgb' or 'luma', got {self.channels!r}")
+        whole("border", self.border, 0)
+        choice("channels", self.channels, ("rgb", "luma"))
 
     def fits(self, height: int, width: int) -> bool:
         """Tells whether SSIM's window fits what the border leaves of an image."""

@@ -15,18 +15,19 @@ PACKAGE = Path(__file__).parent.parent / "mkpn"
 
 # A folder may import what stands here, and itself. `ui` is listed by folder, since only `page` may know all of it.
 MAY_IMPORT: dict[str, set[str]] = {
-    "metrics": {"synthesis"},
+    "checks": set(),
+    "metrics": {"checks", "synthesis"},
     "device": set(),
-    "model": set(),
-    "synthesis": set(),
+    "model": {"checks"},
+    "synthesis": {"checks"},
     "ops": set(),
     "paper": {"model"},
-    "inference": {"device", "model", "synthesis", "ops"},
-    "figures": {"metrics", "paper", "model", "synthesis"},
-    "training": {"metrics", "device", "model", "synthesis", "ops", "inference", "figures"},
+    "inference": {"checks", "device", "model", "synthesis", "ops"},
+    "figures": {"checks", "metrics", "paper", "model", "synthesis"},
+    "training": {"checks", "metrics", "device", "model", "synthesis", "ops", "inference", "figures"},
 }
 MAY_IMPORT["evaluation"] = {*MAY_IMPORT["training"], "paper", "training"}
-MAY_IMPORT["explain"] = {"metrics", "model", "synthesis", "ops", "inference"}
+MAY_IMPORT["explain"] = {"checks", "metrics", "model", "synthesis", "ops", "inference"}
 _BELOW_UI = {"mkpn", *MAY_IMPORT}
 MAY_IMPORT["ui.viewer"] = set()
 MAY_IMPORT["ui.run"] = _BELOW_UI

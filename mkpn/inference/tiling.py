@@ -136,7 +136,9 @@ def plan_tiles(height: int, width: int, area: int) -> list[tuple[Box, Box]]:
     ]
     if not fitting:
         smallest = min(row.longest for row in rows) * min(column.longest for column in columns)
-        raise ValueError(f"expected room for tiles of {smallest:,} pixels with their overlap, got {area:,}")
+        raise ValueError(
+            f"memory_budget: expected room for tiles of {smallest:,} pixels with their overlap, got {area:,}"
+        )
     _, _, row, column = min(fitting, key=lambda plan: plan[:2])
     return [
         (Box(y, x), Box(from_y, from_x))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mkpn.checks import choice, whole
+
 MKPN_SIZES = (1, 3, 5, 7, 9, 11)
 """The set S of the paper's MKPN (section 3.3)."""
 
@@ -59,8 +61,8 @@ class ModelConfig:
             raise ValueError(f"sizes: expected odd sides from 1 to {MAX_KERNEL}, got {self.sizes}")
         if len(self.widths) != 5 or min(self.widths) < 1:
             raise ValueError(f"widths: expected five positive channel counts, got {self.widths}")
-        if self.frames < 1 or self.colors < 1:
-            raise ValueError(f"frames and colors: expected positive counts, got {self.frames} and {self.colors}")
+        whole("frames", self.frames, 1)
+        whole("colors", self.colors, 1)
 
     @property
     def kernel_channels(self) -> int:
@@ -110,11 +112,8 @@ def model_config(name: str, preset: str = "compact") -> ModelConfig:
     Raises:
         ValueError: if the name or the preset is unknown.
     """
-    if preset not in _PRESETS:
-        raise ValueError(f"preset: expected one of {', '.join(_PRESETS)}, got {preset!r}")
-    if name not in MODELS:
-        raise ValueError(f"model: expected one of {', '.join(MODELS)}, got {name!r}")
-    widths, head_width = _PRESETS[preset]
+    widths, head_width = _PRESETS[choice("preset", preset, tuple(_PRESETS))]
+    choice("model", name, MODELS)
     if name == "mkpn":
         sizes: tuple[int, ...] = MKPN_SIZES
     elif name == "kpn":

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mkpn.checks import whole
 from mkpn.synthesis.images import ImageSource, box_downsample, load_image, to_channels_first
 from mkpn.synthesis.motion import BurstConfig, sample_offsets
 from mkpn.synthesis.noise import Noise, noise_for_gain
@@ -133,4 +134,5 @@ def synthesize(
     if noise is None:
         assert gain is not None
         noise = noise_for_gain(gain)
+    whole("seed", seed, 0)
     return burst_of(box_downsample(load_image(image), downsample), noise, rng_for(seed), config)

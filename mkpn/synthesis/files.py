@@ -31,6 +31,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM")
 RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".sr2", ".orf", ".raf", ".rw2", ".pef", ".srw", ".3fr")
 
 _DENSEST = 200  # pixels per byte above MAX_MEGAPIXELS: photographs have 2 to 30, pictures made to harm over 250
+_REASON = 120  # characters of Pillow's own message that are repeated
 _HEADER = 4096  # bytes in which a PPM must name its size
 _COUNTED = 2**20  # bytes of a GIF or TIFF whose pages are counted: counting walks through all of them
 _SUBFILE, _PHOTOMETRIC, _SUB_PAGES, _DNG = 254, 262, 330, 50706
@@ -83,7 +84,9 @@ def named(source: str | Path | bytes | Image.Image) -> Generator[None]:
         raise ValueError(f"{name}: expected at most {OWN_MEGAPIXELS} megapixels, got far more") from error
     # Damaged files end in any of Pillow's errors: OSError, SyntaxError, TypeError, struct.error, ...
     except Exception as error:
-        raise ValueError(f"{name}: expected a whole file, got one that is damaged or cut short ({error})") from error
+        # Where the file lies is nobody's business who reads the message over the network.
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:_REASON]
+        raise ValueError(f"{name}: expected a whole file, got one that is damaged or cut short ({reason})") from error
 
 
 def _check(image: Image.Image, max_megapixels: float, file_bytes: int | None = None) -> None:

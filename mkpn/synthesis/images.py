@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from mkpn.checks import whole
 from mkpn.synthesis.files import MAX_MEGAPIXELS, OWN_MEGAPIXELS, Refused, check_size, count_frames, named, opened
 
 MIN_SIDE = 48
@@ -145,8 +146,7 @@ def conversion_notes(source: str | Path | bytes, max_megapixels: float = MAX_MEG
 
 def box_downsample(image: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
     """Returns the means of `factor x factor` boxes of `[H,W,C]`; a remainder at the right and bottom is dropped."""
-    if factor < 1:
-        raise ValueError(f"downsample: expected a factor of 1 or more, got {factor}")
+    whole("downsample", factor, 1)
     height, width = image.shape[0] // factor, image.shape[1] // factor
     cropped = image[: height * factor, : width * factor]
     return cropped.reshape(height, factor, width, factor, -1).mean(axis=(1, 3), dtype=np.float32)

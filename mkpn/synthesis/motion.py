@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mkpn.checks import number, whole
+
 
 @dataclass(frozen=True, kw_only=True)
 class BurstConfig:
@@ -25,12 +27,10 @@ class BurstConfig:
     large: int = 16
 
     def __post_init__(self) -> None:
-        if not 1 <= self.frames <= 64:
-            raise ValueError(f"frames: expected 1 to 64, got {self.frames}")
-        if not 0 <= self.rate <= 64:
-            raise ValueError(f"rate: expected 0 to 64, got {self.rate}")
-        if not 0 <= self.small <= 64 or not 0 <= self.large <= 64:
-            raise ValueError(f"small and large: expected 0 to 64 pixels, got {self.small} and {self.large}")
+        whole("frames", self.frames, 1, 64)
+        number("rate", self.rate, 0, 64)
+        whole("small", self.small, 0, 64)
+        whole("large", self.large, 0, 64)
 
     @property
     def margin(self) -> int:

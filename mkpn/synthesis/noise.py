@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mkpn.checks import choice, number
+
 Image = TypeVar("Image", torch.Tensor, NDArray[np.float32])
 
 
@@ -25,10 +27,8 @@ class Noise:
     sigma_s: float
 
     def __post_init__(self) -> None:
-        for field in ("sigma_r", "sigma_s"):
-            value = getattr(self, field)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{field}: expected a number from 0 to 1, got {value}")
+        number("sigma_r", self.sigma_r, 0, 1)
+        number("sigma_s", self.sigma_s, 0, 1)
 
     def std(self, intensity: Image) -> Image:
         """Returns Eq. 8, `sqrt(sigma_r^2 + sigma_s * max(x, 0))`, elementwise for any shape."""
@@ -52,9 +52,7 @@ def noise_for_gain(gain: int) -> Noise:
     Raises:
         ValueError: if the gain is not 1, 2, 4 or 8.
     """
-    if gain not in GAINS:
-        raise ValueError(f"gain: expected one of {', '.join(map(str, GAINS))}, got {gain!r}")
-    return GAINS[gain]
+    return GAINS[choice("gain", gain, tuple(GAINS))]
 
 
 def sample_noise(rng: np.random.Generator, recipe: Literal["gains", "paper"]) -> Noise:

@@ -78,7 +78,7 @@ def test_fusion_is_eq_3() -> None:
 def test_bad_input_is_named(burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork) -> None:
     denoiser = mkpn.Denoiser(mkpn_network, "cpu")
     result = denoiser(burst)
-    with pytest.raises(ValueError, match="0 <= x < 61"):
+    with pytest.raises(ValueError, match="x: expected a whole number, 0 to 60"):
         probe(result, 61, 0)
     with pytest.raises(ValueError, match="kpn-l25"):
         mkpn.load("kpn-l2")

@@ -54,7 +54,7 @@ def test_box_downsampling_is_the_mean_of_boxes() -> None:
     small = box_downsample(image, 2)
     assert small.shape == (2, 3, 3)
     np.testing.assert_allclose(small[1, 2], image[2:4, 4:6].mean((0, 1)))
-    with pytest.raises(ValueError, match="factor"):
+    with pytest.raises(ValueError, match="downsample"):
         box_downsample(image, 0)
 
 

@@ -205,7 +205,7 @@ def test_box_downsampling_is_the_mean_of_boxes() -> None:
     small = box_downsample(image, 2)
     assert small.shape == (3, 4, 3)
     np.testing.assert_allclose(small[1, 2], image[2:4, 4:6].mean((0, 1)), rtol=1e-6)
-    with pytest.raises(ValueError, match="factor of 1 or more"):
+    with pytest.raises(ValueError, match="downsample: expected a whole number, 1 or more"):
         box_downsample(image, 0)
 
 

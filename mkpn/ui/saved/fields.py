@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-_SHOWN = 60  # characters of a wrong value that a message repeats
+from mkpn.checks import shown
 
 
 class Fields:
@@ -117,9 +117,3 @@ class Fields:
     def _wrong(self, key: str, expected: str) -> ValueError:
         came = shown(self._get(key)) if key in self._values else "nothing"
         return ValueError(f"{self._path(key)}: expected {expected}, got {came}")
-
-
-def shown(value: Any) -> str:
-    """Returns a wrong value as a message may repeat it, cut short."""
-    text = repr(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -11,13 +11,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from mkpn.checks import shown
 from mkpn.figures.comparison import Area
 from mkpn.model.config import MODELS
 from mkpn.synthesis.images import EXAMPLES
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS, Noise, noise_for_gain
 from mkpn.ui.run.settings import FIRST_GAIN, FIRST_SEED, ImageRef, Recorded, Settings
-from mkpn.ui.saved.fields import Fields, shown
+from mkpn.ui.saved.fields import Fields
 from mkpn.ui.saved.look import PANES, Look
 
 FORMAT = "mkpn-studio-view-1"

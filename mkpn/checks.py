@@ -1,0 +1,70 @@
+"""Checked numbers and choices: what is wrong is a ValueError `FIELD: expected ..., got ...`, whatever came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+_SHOWN = 60  # characters of a wrong value that a message repeats
+
+Choice = TypeVar("Choice")
+
+
+def whole(field: str, value: Any, low: int, high: int | None = None) -> int:
+    """Returns a whole number from `low` to `high`, both included; without `high` there is no upper end.
+
+    Args:
+        field: name for the message.
+        value: of any type; truth values and floating-point numbers are no whole numbers.
+        low: smallest number that is accepted.
+        high: greatest one.
+
+    Raises:
+        ValueError: if it is anything else.
+    """
+    if _is_whole(value) and low <= value and (high is None or value <= high):
+        return int(value)
+    end = " or more" if high is None else f" to {high}"
+    raise ValueError(f"{field}: expected a whole number, {low}{end}, got {shown(value)}")
+
+
+def number(field: str, value: Any, low: float, high: float) -> float:
+    """Returns a number from `low` to `high`, both included; arguments and errors as `whole`, NaN is no number."""
+    if (_is_whole(value) or isinstance(value, float | np.floating)) and low <= value <= high:
+        return float(value)
+    raise ValueError(f"{field}: expected a number from {low:g} to {high:g}, got {shown(value)}")
+
+
+def choice(field: str, value: Any, choices: Sequence[Choice]) -> Choice:
+    """Returns the one of the choices that equals `value` and is of its kind: True is not 1, and 1.0 is not 1.
+
+    Args:
+        field: name for the message.
+        value: of any type.
+        choices: what is accepted, of one type.
+
+    Raises:
+        ValueError: if it is none of them.
+    """
+    for one in choices:
+        alike = _is_whole(value) if isinstance(one, int) else isinstance(value, type(one))
+        if alike and value == one:
+            return one
+    raise ValueError(f"{field}: expected one of {', '.join(map(str, choices))}, got {shown(value)}")
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def shown(value: Any) -> str:
+    """Returns a wrong value as a message may repeat it: one line, cut short."""
+    try:
+        text = repr(value)
+    # A number of over 4,300 digits has no text; an object's own text may fail in any way.
+    except Exception:
+        text = f"an object of type {type(value).__name__}"
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
