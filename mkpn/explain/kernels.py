@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -24,12 +24,15 @@ class PixelKernels:
         fused: `[N,K,K]` with the largest K: Eq. 3, smaller kernels zero-padded and centred.
         x: column of the pixel.
         y: row of the pixel.
+        factors: for each K the 1-D factors `[N,2,K]`, 0 vertical and 1 horizontal, whose outer product is the kernel;
+            empty for a network with full kernels.
     """
 
     by_size: dict[int, NDArray[np.float32]]
     fused: NDArray[np.float32]
     x: int
     y: int
+    factors: dict[int, NDArray[np.float32]] = field(default_factory=lambda: dict[int, NDArray[np.float32]]())
 
     @property
     def frame_weights(self) -> NDArray[np.float32]:
@@ -71,13 +74,16 @@ def probe(result: Result, x: int, y: int) -> PixelKernels:
     weights = torch.outer(_bilinear(y, rows), _bilinear(x, columns)).to(near)
     coeffs = (near * weights).sum((-2, -1))[0].cpu()
     by_size: dict[int, NDArray[np.float32]] = {}
+    factors: dict[int, NDArray[np.float32]] = {}
     for size, first in zip(config.sizes, config.first_taps, strict=True):
         if config.separable:
-            vertical, horizontal = coeffs[:, :, first : first + size].unbind(1)
+            pair = coeffs[:, :, first : first + size]
+            vertical, horizontal = pair.unbind(1)
+            factors[size] = pair.numpy()
             by_size[size] = (vertical[:, :, None] * horizontal[:, None, :]).numpy()
         else:
             by_size[size] = coeffs[:, first : first + size * size].unflatten(1, (size, size)).numpy()
-    return PixelKernels(by_size, fuse(by_size), x, y)
+    return PixelKernels(by_size, fuse(by_size), x, y, factors)
 
 
 def fuse(by_size: dict[int, NDArray[np.float32]]) -> NDArray[np.float32]:

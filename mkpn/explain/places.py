@@ -1,0 +1,93 @@
+"""Places worth a look: where the models differ most, and one of each kind of content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mkpn.explain.regions import REGIONS
+from mkpn.explain.winners import patch_means
+
+
+@dataclass(frozen=True)
+class Place:
+    """A pixel and why it is worth a look.
+
+    Attributes:
+        x: column.
+        y: row.
+        kind: `differ`, `flat`, `edge`, `texture` or `misaligned`.
+        value: how many dB lie between the models for `differ`, the share of the kind for the regions, the root mean
+            square error of the plain burst mean for `misaligned`.
+    """
+
+    x: int
+    y: int
+    kind: str
+    value: float
+
+
+def find_places(
+    errors: NDArray[np.float32],
+    regions: NDArray[np.uint8],
+    mean_error: NDArray[np.float32],
+    *,
+    side: int = 32,
+    count: int = 5,
+) -> list[Place]:
+    """Finds places, each the centre of a whole patch.
+
+    Args:
+        errors: squared errors `[M,H,W]` of the models to compare.
+        regions: `[H,W]` of `mkpn.explain.regions.classify`.
+        mean_error: squared error `[H,W]` of the plain mean of the burst: large where motion blurs it.
+        side: of a patch in pixels; smaller pictures have one patch.
+        count: how many places where the models differ most.
+
+    Returns:
+        First those where the models differ most, the strongest first and no two next to each other; then a flat, an
+        edge, a texture and a misaligned place.
+
+    Raises:
+        ValueError: if the shapes differ.
+    """
+    if errors.ndim != 3 or errors.shape[1:] != regions.shape or regions.shape != mean_error.shape:
+        raise ValueError(
+            f"places: expected [M,H,W] and twice [H,W], got {list(errors.shape)}, {list(regions.shape)} and "
+            f"{list(mean_error.shape)}"
+        )
+    height, width = regions.shape
+    side = min(side, height, width)
+    # Whole patches only: a narrow strip at the border would win by chance.
+    tall, wide = height // side, width // side
+
+    def patches(values: NDArray[np.float32]) -> NDArray[np.float64]:
+        return patch_means(values[..., : tall * side, : wide * side], side)
+
+    means = np.maximum(patches(errors), 1e-9)
+    spread = 10 * np.log10(means.max(0) / means.min(0))
+    shares = [patches((regions == index).astype(np.float32)) for index in range(len(REGIONS))]
+    blurred = np.sqrt(patches(mean_error))
+    found: list[Place] = []
+    free = np.ones((tall, wide), bool)
+
+    def take(score: NDArray[np.float64], kind: str, around: int) -> None:
+        if not free.any():
+            return
+        row, column = np.unravel_index(np.where(free, score, -np.inf).argmax(), score.shape)
+        free[max(0, row - around) : row + around + 1, max(0, column - around) : column + around + 1] = False
+        centre = side // 2
+        value = float(score[row, column])
+        found.append(Place(int(column) * side + centre, int(row) * side + centre, kind, value))
+
+    for _ in range(count):
+        take(spread, "differ", 1)
+    free[:] = True
+    for place in found:
+        free[place.y // side, place.x // side] = False
+    for name, share in zip(REGIONS, shares, strict=True):
+        take(share, name, 0)
+    take(blurred, "misaligned", 0)
+    return found

@@ -1,0 +1,150 @@
+"""What is shown is what the networks did: probe, rebuild, ablation and maps against the definition of the convolution."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from helpers import perturbed
+
+from mkpn.explain import fuse, probe
+from mkpn.explain.estimates import estimate, recompose
+from mkpn.explain.maps import behaviour
+from mkpn.explain.rebuild import contributions
+from mkpn.explain.statistics import kernel_statistics
+from mkpn.inference.denoiser import Denoiser, Result
+from mkpn.model.config import model_config
+from mkpn.ops import reference
+from mkpn.synthesis.burst import make_burst, rng_for
+from mkpn.synthesis.motion import BurstConfig
+from mkpn.synthesis.noise import GAINS
+
+PIXELS = [(0, 0), (20, 13), (41, 36), (42, 0)]  # corners, where kernels read outside, and an odd one
+
+
+@cache
+def result_of(name: str) -> Result:
+    """A result of 43x37 pixels: no multiple of anything."""
+    scene = np.random.default_rng(4).random((3, 37 + 16, 43 + 16), dtype=np.float32)
+    burst = make_burst(scene, GAINS[4], rng_for(1), BurstConfig(small=2, large=8))
+    return Denoiser(perturbed(model_config(name), scale=0.01), "cpu")(burst)
+
+
+@cache
+def defined(name: str) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Kernels `[N,K,K,H,W]` and estimates `[N,S,C,H,W]` by the reference implementation, in float64."""
+    result = result_of(name)
+    network = result.denoiser.network
+    burst = result.burst
+    padding = [-burst.frames.shape[3] % 16, -burst.frames.shape[2] % 16]
+    frames, noise = (
+        torch.nn.functional.pad(t, (0, padding[0], 0, padding[1]), mode="replicate")
+        for t in (burst.frames, burst.noise_std)
+    )
+    with torch.inference_mode():
+        coeffs = network(frames[None], noise[None]).double()
+    sizes = result.denoiser.config.sizes
+    kernels = [k[0] for k in reference.kernels(coeffs, sizes, *burst.frames.shape[-2:])]
+    return kernels, reference.local_conv(burst.frames[None].double(), coeffs, sizes)[1][0]
+
+
+@pytest.mark.parametrize("name", ["mkpn", "kpn"])
+@pytest.mark.parametrize(("x", "y"), PIXELS)
+def test_probe_gives_the_networks_kernels(name: str, x: int, y: int) -> None:
+    found = probe(result_of(name), x, y)
+    for kernels, (size, shown) in zip(defined(name)[0], sorted(found.by_size.items()), strict=True):
+        assert kernels.shape[1] == size
+        np.testing.assert_allclose(shown, kernels[..., y, x], atol=2e-6)
+    if name == "mkpn":
+        for size, factors in found.factors.items():
+            np.testing.assert_allclose(
+                np.einsum("nk,nl->nkl", *factors.transpose(1, 0, 2)), found.by_size[size], atol=1e-7
+            )
+    else:
+        assert found.factors == {}
+
+
+@pytest.mark.parametrize("name", ["mkpn", "kpn", "kpn-l25"])
+@pytest.mark.parametrize(("x", "y"), PIXELS)
+def test_weights_times_values_add_up_to_the_output(name: str, x: int, y: int) -> None:
+    result = result_of(name)
+    parts = contributions(probe(result, x, y), result.burst.frames)
+    total = sum(part.sum((0, 2, 3), dtype=np.float64) for part in parts.values())
+    assert np.abs(total - result.image[:, y, x].numpy()).max() < 1e-5
+
+
+def test_all_sizes_and_frames_give_the_models_picture() -> None:
+    result = result_of("mkpn")
+    estimates = estimate(result)
+    picture, left = recompose(estimates, result.denoiser.config.sizes, range(8))
+    torch.testing.assert_close(picture, result.image, atol=1e-5, rtol=0)
+    again, _ = recompose(estimates, result.denoiser.config.sizes, range(8), renormalise=True)
+    torch.testing.assert_close(again, result.image, atol=1e-5, rtol=0)
+    assert left == 0
+
+
+@pytest.mark.parametrize(("sizes", "frames"), [((1,), (0,)), ((3, 11), (0, 2, 7)), ((5, 7, 9), range(8)), ((), ())])
+def test_an_ablation_is_the_mean_without_what_is_off(sizes, frames) -> None:
+    result = result_of("mkpn")
+    every = defined("mkpn")[1]
+    kept = [result.denoiser.config.sizes.index(size) for size in sizes]
+    expected = every[list(frames)][:, kept].sum((0, 1)) / 48
+    picture, _ = recompose(estimate(result), sizes, frames)
+    torch.testing.assert_close(picture.double(), expected, atol=1e-5, rtol=0)
+
+
+def test_renormalising_restores_the_sum_of_the_weights() -> None:
+    result = result_of("mkpn")
+    kernels, every = defined("mkpn")
+    sums = torch.stack([kernel.sum((1, 2)) for kernel in kernels], 1)  # [N,S,H,W]
+    on, whole = sums[[0, 1]][:, [1, 4]].sum((0, 1)), sums.sum((0, 1))
+    usable = on.abs() >= 0.1 * whole.abs()
+    expected = every[[0, 1]][:, [1, 4]].sum((0, 1)) / 48 * torch.where(usable, whole / on, 1)
+    picture, left = recompose(estimate(result), (3, 9), (0, 1), renormalise=True)
+    torch.testing.assert_close(picture.double(), expected, atol=2e-5, rtol=1e-4)
+    assert left == pytest.approx(float((~usable).double().mean()), abs=1e-6)
+
+
+def test_an_unknown_size_or_frame_is_refused() -> None:
+    estimates = estimate(result_of("mkpn"))
+    for sizes, frames in (((2,), (0,)), ((1,), (8,))):
+        with pytest.raises(ValueError, match="expected sizes out of"):
+            recompose(estimates, sizes, frames)
+
+
+@pytest.mark.parametrize("name", ["mkpn", "kpn"])
+def test_maps_describe_the_kernels_of_every_pixel(name: str) -> None:
+    found = behaviour(result_of(name))
+    for x, y in PIXELS:
+        kernels = probe(result_of(name), x, y)
+        strengths = np.array([np.abs(kernel.sum((1, 2))).sum() for _, kernel in sorted(kernels.by_size.items())])
+        np.testing.assert_allclose(found.shares[:, y, x], strengths / strengths.sum(), atol=1e-5)
+        assert found.dominant[y, x] == strengths.argmax()
+        numbers = kernel_statistics(kernels.fused)
+        mass = np.abs(kernels.fused).sum((1, 2))
+        radius = np.sqrt((numbers.radius**2 * mass).sum() / mass.sum())
+        assert found.radius[y, x] == pytest.approx(radius, abs=1e-4)
+        assert found.noise_gain[y, x] == pytest.approx(numbers.noise_gain.sum() / 64, rel=1e-4)
+        frames = np.abs(numbers.total)
+        assert found.reference[y, x] == pytest.approx(frames[0] / frames.sum(), abs=1e-5)
+        assert found.frames[y, x] == pytest.approx(frames.sum() ** 2 / (frames**2).sum(), rel=1e-4)
+
+
+def test_an_untrained_network_averages_the_burst_alike() -> None:
+    torch.manual_seed(0)
+    network = perturbed(model_config("mkpn"), scale=0.0)
+    made = behaviour(Denoiser(network, "cpu")(result_of("mkpn").burst))
+    np.testing.assert_allclose(made.shares, 1 / 6, atol=1e-5)
+    np.testing.assert_allclose(made.frames, 8, rtol=1e-4)
+    np.testing.assert_allclose(made.reference, 1 / 8, atol=1e-5)
+    np.testing.assert_allclose(made.radius, 0, atol=1e-3)
+    np.testing.assert_allclose(made.noise_gain, 1 / 8, rtol=1e-4)
+
+
+def test_fuse_is_the_mean_of_padded_kernels() -> None:
+    ones = {1: np.ones((2, 1, 1), np.float32), 3: np.ones((2, 3, 3), np.float32)}
+    fused = fuse(ones)
+    assert fused[0, 1, 1] == 1
+    assert fused[0].sum() == 5

@@ -1,0 +1,173 @@
+"""Statistics of kernels, and the sorting of pixels, on inputs whose answer is known beforehand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mkpn.explain.oracle import aligned_mean
+from mkpn.explain.places import find_places
+from mkpn.explain.rebuild import neighbourhood, true_place
+from mkpn.explain.regions import EDGE, FLAT, REGIONS, TEXTURE, classify
+from mkpn.explain.statistics import kernel_statistics
+from mkpn.explain.winners import TIE, area_shares, patch_means, winners
+from mkpn.synthesis.burst import Burst, make_burst, rng_for
+from mkpn.synthesis.motion import BurstConfig
+from mkpn.synthesis.noise import Noise
+
+
+def test_a_delta_reads_one_value() -> None:
+    kernels = np.zeros((2, 7, 7), np.float32)
+    kernels[0, 3, 3] = 1
+    kernels[1, 1, 5] = -1
+    found = kernel_statistics(kernels)
+    np.testing.assert_allclose(found.total, [1, -1])
+    np.testing.assert_allclose(found.noise_gain, [1, 1])
+    np.testing.assert_allclose(found.radius, [0, 0], atol=1e-7)
+    np.testing.assert_allclose([found.x, found.y], [[0, 2], [0, -2]])
+
+
+def test_a_box_averages_all_its_values() -> None:
+    found = kernel_statistics(np.full((5, 5), 1 / 25, np.float32))
+    assert found.total == pytest.approx(1)
+    assert found.noise_gain == pytest.approx(1 / 25)
+    # The mean of 0, 1, 4, 1, 4 over both axes.
+    assert found.radius == pytest.approx(2)
+    assert (found.x, found.y) == (pytest.approx(0), pytest.approx(0))
+
+
+def test_a_kernel_of_zeros_has_finite_numbers() -> None:
+    found = kernel_statistics(np.zeros((3, 3), np.float32))
+    assert (found.total, found.noise_gain, found.radius, found.x) == (0, 0, 0, 0)
+    with pytest.raises(ValueError, match="odd K"):
+        kernel_statistics(np.zeros((4, 4), np.float32))
+
+
+def test_the_neighbourhood_is_zero_outside_of_the_picture() -> None:
+    frames = torch.arange(1, 2 * 3 * 4 * 5 + 1, dtype=torch.float32).view(2, 3, 4, 5)
+    corner = neighbourhood(frames, 0, 3, 3)
+    np.testing.assert_array_equal(corner[1, 2, :2, 1:], frames[1, 2, 2:4, :2])
+    assert not corner[:, :, 2].any()
+    assert not corner[:, :, :, 0].any()
+    with pytest.raises(ValueError, match="0 <= x < 5"):
+        neighbourhood(frames, 5, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "place"), [((0, 0), 1, (0, 0)), ((2, -1), 5, (0, 3)), ((3, 0), 5, None), ((0, -3), 5, None)]
+)
+def test_the_true_place_is_where_the_frame_has_moved_back(offset, size, place) -> None:
+    assert true_place(offset, size) == place
+
+
+def test_the_true_place_shows_the_same_spot() -> None:
+    scene = np.random.default_rng(0).random((3, 48, 48), dtype=np.float32)
+    burst = make_burst(scene, Noise(0, 0), rng_for(3), BurstConfig(rate=0, small=2, large=8))
+    x, y, size = 10, 12, 5
+    values = neighbourhood(burst.frames, x, y, size)
+    for index, offset in enumerate(burst.offsets.tolist()):
+        column, row = true_place(tuple(offset), size)
+        np.testing.assert_allclose(values[index, :, row, column], burst.clean[:, y, x], atol=1e-6)
+
+
+def test_pixels_are_sorted_into_thirds() -> None:
+    rng = np.random.default_rng(1)
+    clean = np.full((3, 96, 96), 0.5, np.float32)
+    clean[:, :, 32:64] += 0.25 * (np.arange(32) % 8 < 4)  # upright stripes
+    clean[:, :, 64:] += rng.uniform(-0.3, 0.3, (96, 32)).astype(np.float32)
+    regions = classify(clean)
+    assert set(np.unique(regions)) == {FLAT, EDGE, TEXTURE}
+    assert (regions[8:88, 6:24] == FLAT).mean() > 0.99
+    assert (regions[8:88, 38:58] == EDGE).mean() > 0.9
+    assert (regions[8:88, 72:92] == TEXTURE).mean() > 0.9
+    shares = [(regions == index).mean() for index in range(len(REGIONS))]
+    np.testing.assert_allclose(shares, 1 / 3, atol=0.01)
+    assert (classify(np.full((3, 20, 20), 0.3, np.float32)) == FLAT).all()
+
+
+def test_patches_are_averaged_with_their_own_size() -> None:
+    values = np.arange(30, dtype=np.float32).reshape(5, 6)
+    means = patch_means(values, 4)
+    assert means.shape == (2, 2)
+    np.testing.assert_allclose(means, [[values[:4, :4].mean(), values[:4, 4:].mean()],
+                                       [values[4:, :4].mean(), values[4:, 4:].mean()]])  # fmt: skip
+
+
+def constructed() -> np.ndarray:
+    """Three models on 8x8 pixels, patches of four: 0 wins above, 1 below left by 3 dB, the last patch is equal."""
+    errors = np.full((3, 8, 8), 0.04, np.float32)
+    errors[0, :4] = 0.01
+    errors[1, 4:, :4] = 0.02
+    return errors
+
+
+def test_the_model_with_the_lowest_error_wins() -> None:
+    found = winners([constructed()], 4)
+    np.testing.assert_array_equal(found.winner, [[0, 0], [1, TIE]])
+    np.testing.assert_allclose(found.margin, [[6.02, 6.02], [3.01, 0]], atol=0.01)
+    np.testing.assert_allclose(area_shares(found, 3), [0.5, 0.25, 0, 0.25])
+    np.testing.assert_array_equal(winners([constructed()], 4, least=4).winner, [[0, 0], [TIE, TIE]])
+
+
+def test_seeds_that_disagree_are_a_tie() -> None:
+    other = constructed()
+    other[2, :4, :4] = 0.005
+    found = winners([constructed(), other, constructed()], 4)
+    np.testing.assert_array_equal(found.winner, [[TIE, 0], [1, TIE]])
+    with pytest.raises(ValueError, match="two models"):
+        winners([constructed()[:1]], 4)
+
+
+def test_areas_are_counted_by_region() -> None:
+    regions = np.zeros((8, 8), np.uint8)
+    regions[4:] = TEXTURE
+    found = winners([constructed()], 4)
+    np.testing.assert_allclose(area_shares(found, 3, regions, FLAT), [1, 0, 0, 0])
+    np.testing.assert_allclose(area_shares(found, 3, regions, TEXTURE), [0, 0.5, 0, 0.5])
+
+
+def test_places_are_where_they_were_put() -> None:
+    errors = np.full((2, 96, 96), 0.01, np.float32)
+    errors[1, 32:64, 64:96] = 0.1
+    regions = np.full((96, 96), FLAT, np.uint8)
+    regions[64:, :32], regions[:32, 64:] = EDGE, TEXTURE
+    blur = np.zeros((96, 96), np.float32)
+    blur[64:, 64:] = 0.25
+    found = find_places(errors, regions, blur, side=32, count=1)
+    assert [(place.kind, place.x, place.y) for place in found] == [
+        ("differ", 80, 48),
+        ("flat", 16, 16),
+        ("edge", 16, 80),
+        ("texture", 80, 16),
+        ("misaligned", 80, 80),
+    ]
+    assert found[0].value == pytest.approx(10, abs=0.01)
+    assert found[-1].value == pytest.approx(0.5)
+    assert len(find_places(errors, regions, blur, side=96, count=5)) == 1
+    with pytest.raises(ValueError, match=r"\[M,H,W\]"):
+        find_places(errors[0], regions, blur)
+
+
+def test_the_oracle_averages_only_what_is_within_reach() -> None:
+    scene = np.random.default_rng(2).random((3, 64, 64), dtype=np.float32)
+    burst = make_burst(scene, Noise(0.1, 0), rng_for(5), BurstConfig(rate=0, small=2, large=16))
+    alone = aligned_mean(burst, 1)
+    near = [frame for frame, offset in zip(burst.frames, burst.offsets.tolist(), strict=True) if offset == [0, 0]]
+    torch.testing.assert_close(alone, torch.stack(near).mean(0))
+    spread = (aligned_mean(burst, 5) - burst.clean)[:, 4:-4, 4:-4].std()
+    assert float(spread) == pytest.approx(0.1 / 8**0.5, rel=0.1)
+
+
+def test_the_oracle_leaves_out_what_a_frame_does_not_show() -> None:
+    clean = torch.arange(48, dtype=torch.float32).view(1, 6, 8)
+    frames = torch.stack((clean, torch.full_like(clean, -1)))
+    frames[1, :, :5, :6] = clean[:, 1:, 2:]
+    burst = Burst(
+        frames=frames,
+        clean=clean,
+        noise_std=torch.zeros_like(clean),
+        offsets=torch.tensor([[0, 0], [2, 1]]),
+        noise=Noise(0, 0),
+    )
+    torch.testing.assert_close(aligned_mean(burst, 5), clean)
