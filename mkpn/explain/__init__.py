@@ -1,7 +1,7 @@
 """Why a pixel looks as it does: the kernels that made it, read from what the networks really predicted.
 
 `kernels` reads the kernels of one pixel, `statistics` describes them, `rebuild` adds weight times value up to the
-pixel, `estimates` recomposes the picture from some sizes and frames, `maps` describes the kernels of every pixel,
+pixel, `estimates` recomposes the picture from some sizes and frames, `maps` describes the kernels of every cell,
 `regions` sorts pixels into flat, edge and texture, `winners` says which model is best where, `oracle` averages the
 frames that are truly aligned. May import: metrics, model, synthesis, ops, inference.
 """

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mkpn.explain.coefficients import all_coefficients
+from mkpn.explain.rebuild import seen_frames
 from mkpn.inference.denoiser import Result
 from mkpn.ops import local_conv
 from mkpn.ops.reference import upsample
@@ -30,12 +32,14 @@ class Estimates:
         shape: C, H and W of the picture.
         values: `[N*S,C*H*W]` float32, `I_i^s` of Eq. 6.
         sums: `[N*S,H*W]` float32, the sum of each kernel's weights.
+        whole: `[H*W]`, the mean of all sums.
     """
 
     sizes: tuple[int, ...]
     shape: tuple[int, int, int]
     values: Tensor
     sums: Tensor
+    whole: Tensor
 
     @property
     def frames(self) -> int:
@@ -45,7 +49,7 @@ class Estimates:
     @property
     def bytes(self) -> int:
         """Memory that is held."""
-        return 4 * (self.values.numel() + self.sums.numel())
+        return 4 * (self.values.numel() + self.sums.numel() + self.whole.numel())
 
 
 @torch.inference_mode()
@@ -53,20 +57,18 @@ def estimate(result: Result) -> Estimates:
     """Computes the estimates of a result, at 512x512 about 200 MB for MKPN."""
     config = result.denoiser.config
     coeffs = all_coefficients(result)
-    frames = result.burst.frames[None].float().cpu()
-    _, each = local_conv(frames, coeffs, config.sizes, estimates=True)
+    height, width = result.image.shape[-2:]
+    _, each = local_conv(seen_frames(result.burst.frames.float().cpu())[None], coeffs, config.sizes, estimates=True)
+    each = each[..., :height, :width]
     _, count, sizes, *shape = each.shape
     taps = config.sizes if config.separable else [size * size for size in config.sizes]
     # Up-sampling is linear, so the sum of a factor may be taken before it.
     parts = torch.stack([part.sum(-3) for part in coeffs.split(list(taps), dim=-3)], dim=2)  # [1,N,S,(2,)h,w]
-    large = upsample(parts, shape[1], shape[2])
+    large = upsample(parts, height, width)
     sums = large.prod(dim=3) if config.separable else large
-    return Estimates(
-        config.sizes,
-        (shape[0], shape[1], shape[2]),
-        each.reshape(count * sizes, -1),
-        sums.reshape(count * sizes, -1),
-    )
+    flat = sums.reshape(count * sizes, -1)
+    values = each.reshape(count * sizes, -1)
+    return Estimates(config.sizes, (shape[0], shape[1], shape[2]), values, flat, flat.mean(0))
 
 
 @torch.inference_mode()
@@ -101,7 +103,7 @@ def recompose(
     picture = (weights @ estimates.values).view(estimates.shape)
     if not renormalise:
         return picture, 0.0
-    left, every = weights @ estimates.sums, torch.full_like(weights, 1 / on.numel()) @ estimates.sums
-    usable = left.abs() >= LEAST_SUM * every.abs()
-    scale = torch.where(usable, every / torch.where(usable, left, 1), 1)
-    return picture * scale.view(1, *estimates.shape[1:]), 1 - float(usable.float().mean())
+    left, whole = (weights @ estimates.sums).numpy(), estimates.whole.numpy()
+    usable = np.abs(left) >= LEAST_SUM * np.abs(whole)
+    scale = np.where(usable, whole / np.where(usable, left, 1), 1)
+    return picture * torch.from_numpy(scale).view(1, *estimates.shape[1:]), 1 - float(usable.mean())

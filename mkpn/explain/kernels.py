@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 
 from mkpn.checks import whole
-from mkpn.inference.blockwise import coefficients_at
 from mkpn.inference.denoiser import Result
 from mkpn.inference.tiling import Box
 
@@ -70,9 +69,16 @@ def probe(result: Result, x: int, y: int) -> PixelKernels:
     rows, columns = _neighbours(y, result.cells[0]), _neighbours(x, result.cells[1])
     cells = Box((rows[0], rows[1] + 1), (columns[0], columns[1] + 1))
     seen = cells.grown(1, image)
-    near = coefficients_at(network, result.features_at(seen)[None], seen, cells, image)  # [1,N,...,<=2,<=2]
-    weights = torch.outer(_bilinear(y, rows), _bilinear(x, columns)).to(near)
-    coeffs = (near * weights).sum((-2, -1))[0].cpu()
+    features = _with_zeros(result.features_at(seen).float().cpu().numpy(), seen, cells)
+    # Convolution and interpolation are linear: the 3x3 patches are interpolated, one convolution is left.
+    weights = np.outer(_bilinear(y, rows), _bilinear(x, columns))
+    patch = sum(
+        weight * features[:, row : row + 3, column : column + 3] for (row, column), weight in np.ndenumerate(weights)
+    )
+    last = network.last.weight.float().cpu().flatten(1)
+    assert network.last.bias is not None
+    found = last @ torch.from_numpy(np.asarray(patch, np.float32)).flatten() + network.last.bias.float().cpu()
+    coeffs = network.arrange(found[None, :, None, None])[0, ..., 0, 0]
     by_size: dict[int, NDArray[np.float32]] = {}
     factors: dict[int, NDArray[np.float32]] = {}
     for size, first in zip(config.sizes, config.first_taps, strict=True):
@@ -103,6 +109,13 @@ def _neighbours(position: int, count: int) -> tuple[int, int]:
     return first, min(first + 1, count - 1)
 
 
-def _bilinear(position: int, cells: tuple[int, int]) -> torch.Tensor:
+def _bilinear(position: int, cells: tuple[int, int]) -> NDArray[np.float32]:
     fraction = max(0.0, (position + 0.5) / 2 - 0.5) - cells[0]
-    return torch.ones(1) if cells[0] == cells[1] else torch.tensor([1 - fraction, fraction])
+    return np.array([1] if cells[0] == cells[1] else [1 - fraction, fraction], np.float32)
+
+
+def _with_zeros(features: NDArray[np.float32], seen: Box, cells: Box) -> NDArray[np.float32]:
+    """Puts a border of one cell around `cells`: zeros, which the convolution pads, where the image ends."""
+    pairs = ((cells.rows, seen.rows), (cells.columns, seen.columns))
+    padding = [(1 - (cell[0] - read[0]), 1 - (read[1] - cell[1])) for cell, read in pairs]
+    return np.pad(features, [(0, 0), *padding])

@@ -1,4 +1,8 @@
-"""The kernels of every pixel, each described by a few numbers: what the networks do where."""
+"""The kernels of every pixel, each described by a few numbers: what the networks do where.
+
+The networks predict kernels at half the picture's resolution and interpolate them (Fig. 1). The maps describe what was
+predicted: one value for each 2x2 pixels.
+"""
 
 from __future__ import annotations
 
@@ -9,23 +13,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from mkpn.explain.coefficients import full_resolution
+from mkpn.explain.coefficients import cell_blocks
 from mkpn.inference.denoiser import Result
 
-CACHED_PIXELS = 1024
-"""Pixels whose kernels are built at once: few enough for the processor's cache."""
+_TINY = 1e-12
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """Maps `[H,W]` float32 of what the kernels of each pixel do.
+    """Maps `[h,w]` float32 of what the kernels do, at half resolution.
 
     A kernel's strength is the magnitude of the sum of its weights: how much of the picture's brightness it carries.
 
     Attributes:
         sizes: the S sides.
-        shares: `[S,H,W]`, the strength of each size over that of all, 0 to 1; all frames together.
-        radius: effective radius of the fused kernels in pixels, see `mkpn.explain.statistics`, all frames together.
+        shares: `[S,h,w]`, the strength of each size over that of all, 0 to 1; all frames together.
+        radius: effective radius of the fused kernels in pixels, see `mkpn.explain.statistics`, the root of the mean
+            square over the frames, each frame by its noise gain.
         noise_gain: variance of the output's noise over that of one frame's, for noise that is equal everywhere.
         reference: the strength of the reference frame's fused kernel over that of all frames, 0 to 1.
         frames: effective number of frames, 1 (one frame alone) to N (all alike): the frames' agreement.
@@ -40,68 +44,116 @@ class Behaviour:
 
     @property
     def dominant(self) -> NDArray[np.int64]:
-        """The index in `sizes` of the size with the largest share, `[H,W]`."""
+        """The index in `sizes` of the size with the largest share, `[h,w]`."""
         return self.shares.argmax(0)
 
 
+@torch.inference_mode()
 def behaviour(result: Result) -> Behaviour:
-    """Describes the kernels of every pixel of a result."""
+    """Describes the kernels of a result; only cells that the picture shows, rounded up."""
     config = result.denoiser.config
-    shape = result.image.shape[-2:]
-    shares = np.empty((len(config.sizes), *shape), np.float32)
-    others = {name: np.empty(shape, np.float32) for name in ("radius", "noise_gain", "reference", "frames")}
-    for block, coeffs in full_resolution(result):
-        flat = coeffs.flatten(-2)
-        pieces = [
-            _describe(flat[..., first : first + CACHED_PIXELS], config.sizes, config.separable)
-            for first in range(0, flat.shape[-1], CACHED_PIXELS)
-        ]
-        joined = {name: torch.cat([piece[name] for piece in pieces], dim=-1) for name in pieces[0]}
-        area = (slice(*block.rows), slice(*block.columns))
-        sides = (block.rows[1] - block.rows[0], block.columns[1] - block.columns[0])
-        shares[(slice(None), *area)] = joined["shares"].view(-1, *sides).numpy()
-        for name, target in others.items():
-            target[area] = joined[name].view(sides).numpy()
-    return Behaviour(
-        config.sizes, shares, others["radius"], others["noise_gain"], others["reference"], others["frames"]
+    height, width = (-(-side // 2) for side in result.image.shape[-2:])
+    maps = torch.empty(len(config.sizes) + 4, *result.cells)
+    for block, coeffs in cell_blocks(result):
+        found = describe(coeffs, config.sizes, config.separable)
+        maps[(..., *block.index)] = torch.cat(
+            (found.shares, torch.stack((found.radius, found.noise_gain, found.reference, found.frames)))
+        )
+    values = maps[:, :height, :width].numpy()
+    return Behaviour(config.sizes, values[:-4], values[-4], values[-3], values[-2], values[-1])
+
+
+@dataclass(frozen=True)
+class Described:
+    """`Behaviour` of some cells as tensors, `[S,...]` and `[...]`."""
+
+    shares: Tensor
+    radius: Tensor
+    noise_gain: Tensor
+    reference: Tensor
+    frames: Tensor
+
+
+def describe(coeffs: Tensor, sizes: tuple[int, ...], separable: bool) -> Described:
+    """Describes kernels.
+
+    The fused kernel is never built: the sum of the squares of a sum of outer products follows from the 1-D factors'
+    products with each other.
+
+    Args:
+        coeffs: as a network arranges them, `[N,2,p,...]` or, for full kernels, `[N,K*K,...]`.
+        sizes: the S sides.
+        separable: which of the two.
+
+    Raises:
+        ValueError: if the coefficients do not fit the sizes.
+    """
+    axis = 2 if separable else 1
+    taps = [size if separable else size * size for size in sizes]
+    if coeffs.ndim <= axis or coeffs.shape[axis] != sum(taps):
+        raise ValueError(f"coeffs: expected {sum(taps)} taps for the sizes {sizes}, got {list(coeffs.shape)}")
+    parts = coeffs.split(taps, dim=axis)
+    if separable:
+        sums = torch.stack([part.sum(2).prod(1) for part in parts], dim=1)  # [N,S,...]
+        moments = _separable_moments(parts, sizes)
+    else:
+        assert len(sizes) == 1, "a network with full kernels has one size"
+        sums = coeffs.sum(1, keepdim=True)
+        moments = _moments(coeffs.square().unflatten(1, (sizes[0], sizes[0])))
+    energy, x, y, square = moments
+    frames = sums.mean(1).abs()  # [N,...]
+    strengths = sums.abs().sum(0)  # [S,...]
+    safe = energy.clamp_min(_TINY)
+    # Each frame has a centroid of its own: it follows that frame's motion.
+    spread = (square - (x.square() + y.square()) / safe).clamp_min(0)
+    return Described(
+        shares=strengths / strengths.sum(0).clamp_min(_TINY),
+        radius=(spread.sum(0) / energy.sum(0).clamp_min(_TINY)).sqrt(),
+        noise_gain=energy.sum(0) / len(coeffs) ** 2,
+        reference=frames[0] / frames.sum(0).clamp_min(_TINY),
+        frames=frames.sum(0).square() / frames.square().sum(0).clamp_min(_TINY),
     )
 
 
-@torch.inference_mode()
-def _describe(coeffs: Tensor, sizes: tuple[int, ...], separable: bool) -> dict[str, Tensor]:
-    """The maps of some pixels.
+def _separable_moments(parts: tuple[Tensor, ...], sizes: tuple[int, ...]) -> list[Tensor]:
+    """`_moments` of the fused kernels' squares from the factors `[N,2,K,...]` of every size."""
+    total: list[Tensor] = []
+    for a, (size_a, part_a) in enumerate(zip(sizes, parts, strict=True)):
+        for b, (size_b, part_b) in enumerate(zip(sizes[: a + 1], parts, strict=False)):
+            small = min(size_a, size_b)
+            product = _middle(part_a, small) * _middle(part_b, small)  # [N,2,K,...]
+            place = _places(small, product.ndim, 2)
+            none, one, two = product.sum(2), (product * place).sum(2), (product * place**2).sum(2)
+            # Two different sizes meet twice in the square of their sum.
+            weight = (1 if a == b else 2) / len(sizes) ** 2
+            found = [
+                none[:, 0] * none[:, 1],
+                none[:, 0] * one[:, 1],
+                one[:, 0] * none[:, 1],
+                two[:, 0] * none[:, 1] + none[:, 0] * two[:, 1],
+            ]
+            total = [weight * new + (old if total else 0) for new, old in zip(found, total or found, strict=True)]
+    return total
 
-    Args:
-        coeffs: `[N,2,p,P]` or `[N,q,P]` of P pixels.
-        sizes: the sides.
-        separable: which of the two.
-    """
-    count, pixels, largest = coeffs.shape[0], coeffs.shape[-1], max(sizes)
-    taps = list(sizes) if separable else [size * size for size in sizes]
-    parts = coeffs.split(taps, dim=-2)
-    strengths = torch.zeros(len(sizes), pixels)
-    fused = torch.zeros(count, largest, largest, pixels)
-    for index, (size, part) in enumerate(zip(sizes, parts, strict=True)):
-        if separable:
-            kernel = part[:, 0, :, None] * part[:, 1, None]  # [N,K,K,P]
-        else:
-            kernel = part.unflatten(1, (size, size))
-        strengths[index] = kernel.sum((1, 2)).abs().sum(0)
-        edge = (largest - size) // 2
-        fused[:, edge : edge + size, edge : edge + size] += kernel / len(sizes)
-    frames = fused.sum((1, 2)).abs()  # [N,P]
-    mass = fused.abs()
-    rows, columns, whole = mass.sum(2), mass.sum(1), mass.sum((1, 2))
-    place = torch.arange(largest, dtype=torch.float32) - largest // 2
-    # Each frame has a centroid of its own: it follows that frame's motion.
-    safe = whole.clamp_min(1e-12)
-    x, y = (torch.einsum("nkp,k->np", marginal, place) / safe for marginal in (columns, rows))
-    square = torch.einsum("nkp,k->np", rows + columns, place**2) / safe - x**2 - y**2
-    everything = whole.sum(0).clamp_min(1e-12)
-    return {
-        "shares": strengths / strengths.sum(0).clamp_min(1e-12),
-        "radius": ((square.clamp_min(0) * whole).sum(0) / everything).sqrt(),
-        "noise_gain": fused.square().sum((0, 1, 2)) / count**2,
-        "reference": frames[0] / frames.sum(0).clamp_min(1e-12),
-        "frames": frames.sum(0).square() / frames.square().sum(0).clamp_min(1e-12),
-    }
+
+def _moments(squares: Tensor) -> list[Tensor]:
+    """Sum of `[N,K,K,...]`, and its sum times x, times y, and times x*x + y*y from the centre, `[N,...]` each."""
+    across, down = squares.sum(1), squares.sum(2)
+    place = _places(squares.shape[1], across.ndim, 1)
+    return [
+        across.sum(1),
+        (across * place).sum(1),
+        (down * place).sum(1),
+        ((across + down) * place**2).sum(1),
+    ]
+
+
+def _places(size: int, dimensions: int, axis: int) -> Tensor:
+    shape = [1] * dimensions
+    shape[axis] = size
+    return (torch.arange(size, dtype=torch.float32) - size // 2).view(shape)
+
+
+def _middle(part: Tensor, size: int) -> Tensor:
+    edge = (part.shape[2] - size) // 2
+    return part[:, :, edge : edge + size]

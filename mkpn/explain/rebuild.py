@@ -6,7 +6,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mkpn.checks import whole
 from mkpn.explain.kernels import PixelKernels
+from mkpn.inference.blockwise import continued
+from mkpn.inference.tiling import Box
+from mkpn.model.config import DEPTH_MULTIPLE
+
+
+def seen_frames(frames: torch.Tensor) -> torch.Tensor:
+    """Frames `[N,C,H,W]` as the networks see them: below and to the right the last row and column repeat up to a
+    multiple of 16; beyond that, and above and to the left, there are zeros."""
+    height, width = (-(-side // DEPTH_MULTIPLE) * DEPTH_MULTIPLE for side in frames.shape[-2:])
+    return continued(frames, Box((0, height), (0, width)))
 
 
 def neighbourhood(frames: torch.Tensor, x: int, y: int, size: int) -> NDArray[np.float32]:
@@ -19,18 +30,20 @@ def neighbourhood(frames: torch.Tensor, x: int, y: int, size: int) -> NDArray[np
         size: side K of the kernel, odd.
 
     Returns:
-        `[N,C,K,K]`; zero outside of the frames, as the network sees them.
+        `[N,C,K,K]`; outside of the frames what the networks see there, see `seen_frames`.
 
     Raises:
         ValueError: if the pixel is outside of the frames or the side is even.
     """
     height, width = frames.shape[-2:]
-    if not (0 <= x < width and 0 <= y < height):
-        raise ValueError(f"pixel: expected 0 <= x < {width} and 0 <= y < {height}, got x={x}, y={y}")
+    x, y = whole("x", x, 0, width - 1), whole("y", y, 0, height - 1)
     if size < 1 or size % 2 == 0:
         raise ValueError(f"size: expected an odd side, got {size}")
     radius = size // 2
     values = np.zeros((*frames.shape[:2], size, size), np.float32)
+    # The frames are copied only where the kernel reaches what repeats.
+    frames = seen_frames(frames) if x + radius >= width or y + radius >= height else frames
+    height, width = frames.shape[-2:]
     top, left = max(0, y - radius), max(0, x - radius)
     bottom, right = min(height, y + radius + 1), min(width, x + radius + 1)
     inside = frames[:, :, top:bottom, left:right].cpu().numpy()
@@ -55,7 +68,8 @@ def contributions(kernels: PixelKernels, frames: torch.Tensor) -> dict[int, NDAr
     parts: dict[int, NDArray[np.float32]] = {}
     for size, weights in kernels.by_size.items():
         edge = (largest - size) // 2
-        parts[size] = weights[:, None] * values[:, :, edge : edge + size, edge : edge + size] / count
+        read = values[:, :, edge : edge + size, edge : edge + size]
+        parts[size] = (weights[:, None] * read / count).astype(np.float32)
     return parts
 
 

@@ -15,8 +15,9 @@ class KernelStatistics:
     Attributes:
         total: the sum of the weights; an even area keeps its brightness where it is 1.
         noise_gain: the sum of the squared weights: the variance of independent noise is multiplied by it.
-        radius: root mean square distance of the weights from their centroid in pixels, each weight by its magnitude.
-        x: column of the centroid relative to the kernel's centre, in pixels; each weight by its magnitude.
+        radius: effective radius in pixels: root mean square distance of the weights from their centroid, each weight
+            counted by its square, as in the noise gain, so that many tiny weights do not hide the large ones.
+        x: column of the centroid relative to the kernel's centre, in pixels; each weight by its square.
         y: row of the centroid likewise.
     """
 
@@ -47,11 +48,11 @@ def kernel_statistics(kernels: NDArray[np.float32]) -> KernelStatistics:
     weights = kernels.astype(np.float64)
     size = weights.shape[-1]
     place = np.arange(size) - size // 2
-    mass = np.abs(weights)
+    mass = weights**2
     whole = mass.sum((-2, -1))
     safe = np.where(whole > 0, whole, 1)
     x, y = mass.sum(-2) @ place / safe, mass.sum(-1) @ place / safe
     square = (mass.sum(-2) + mass.sum(-1)) @ place**2 / safe
     # Rounding may bring the spread of a single weight just below zero.
     radius = np.sqrt(np.maximum(square - x**2 - y**2, 0))
-    return KernelStatistics(weights.sum((-2, -1)), (weights**2).sum((-2, -1)), radius, x, y)
+    return KernelStatistics(weights.sum((-2, -1)), whole, radius, x, y)

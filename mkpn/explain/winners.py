@@ -45,8 +45,8 @@ def patch_means(values: NDArray[np.float32], side: int) -> NDArray[np.float64]:
     height, width = values.shape[-2:]
     rows, columns = np.arange(0, height, side), np.arange(0, width, side)
     sums = np.add.reduceat(np.add.reduceat(values.astype(np.float64), rows, axis=-2), columns, axis=-1)
-    tall, wide = np.diff(np.append(rows, height)), np.diff(np.append(columns, width))
-    return sums / (tall[:, None] * wide)
+    tall, wide = np.minimum(side, height - rows), np.minimum(side, width - columns)
+    return sums / np.multiply.outer(tall, wide)
 
 
 def winners(errors: Sequence[NDArray[np.float32]], side: int, least: float = 0.0) -> Winners:

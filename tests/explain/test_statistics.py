@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mkpn.explain.maps import Described, describe
 from mkpn.explain.oracle import aligned_mean
 from mkpn.explain.places import find_places
 from mkpn.explain.rebuild import neighbourhood, true_place
@@ -37,6 +38,37 @@ def test_a_box_averages_all_its_values() -> None:
     assert (found.x, found.y) == (pytest.approx(0), pytest.approx(0))
 
 
+def described(kernels: dict[int, np.ndarray]) -> Described:
+    """Maps of one cell whose eight frames have the same kernel, given by its vertical and horizontal factor."""
+    taps = np.concatenate([np.broadcast_to(kernel, (8, 2, kernel.shape[-1])) for kernel in kernels.values()], axis=2)
+    return describe(torch.from_numpy(taps.astype(np.float32)[..., None].copy()), tuple(kernels), separable=True)
+
+
+def test_maps_of_a_delta() -> None:
+    found = described({size: np.eye(size)[size // 2] for size in (1, 3, 5)})
+    np.testing.assert_allclose(found.radius, 0, atol=1e-7)
+    np.testing.assert_allclose(found.noise_gain, 1 / 8)
+    np.testing.assert_allclose(found.shares[:, 0], 1 / 3)
+    np.testing.assert_allclose(found.reference, 1 / 8)
+    np.testing.assert_allclose(found.frames, 8)
+
+
+def test_maps_of_a_box_separable_and_full() -> None:
+    coeffs = torch.zeros(8, 25, 1)
+    coeffs[0] = 1 / 25
+    for found in (
+        described({5: np.full(5, 1 / 5)}),
+        describe(torch.full((8, 25, 1), 1 / 25), (5,), separable=False),
+    ):
+        np.testing.assert_allclose(found.noise_gain, 1 / 25 / 8, rtol=1e-6)
+        np.testing.assert_allclose(found.radius, 2, rtol=1e-6)
+    alone = describe(coeffs, (5,), separable=False)
+    np.testing.assert_allclose(alone.reference, 1)
+    np.testing.assert_allclose(alone.frames, 1)
+    with pytest.raises(ValueError, match="expected 25 taps"):
+        describe(torch.zeros(8, 24, 1), (5,), separable=False)
+
+
 def test_a_kernel_of_zeros_has_finite_numbers() -> None:
     found = kernel_statistics(np.zeros((3, 3), np.float32))
     assert (found.total, found.noise_gain, found.radius, found.x) == (0, 0, 0, 0)
@@ -44,14 +76,16 @@ def test_a_kernel_of_zeros_has_finite_numbers() -> None:
         kernel_statistics(np.zeros((4, 4), np.float32))
 
 
-def test_the_neighbourhood_is_zero_outside_of_the_picture() -> None:
-    frames = torch.arange(1, 2 * 3 * 4 * 5 + 1, dtype=torch.float32).view(2, 3, 4, 5)
-    corner = neighbourhood(frames, 0, 3, 3)
-    np.testing.assert_array_equal(corner[1, 2, :2, 1:], frames[1, 2, 2:4, :2])
-    assert not corner[:, :, 2].any()
-    assert not corner[:, :, :, 0].any()
-    with pytest.raises(ValueError, match="0 <= x < 5"):
-        neighbourhood(frames, 5, 0, 3)
+def test_the_neighbourhood_is_what_the_networks_see() -> None:
+    frames = torch.arange(1, 2 * 3 * 15 * 16 + 1, dtype=torch.float32).view(2, 3, 15, 16)
+    corner = neighbourhood(frames, 0, 14, 5)
+    np.testing.assert_array_equal(corner[1, 2, :3, 2:], frames[1, 2, 12:15, :3])
+    # One row repeats up to the multiple of 16; beyond it, and left of the picture, there is nothing.
+    np.testing.assert_array_equal(corner[1, 2, 3, 2:], frames[1, 2, 14, :3])
+    assert not corner[:, :, 4].any()
+    assert not corner[..., :2].any()
+    with pytest.raises(ValueError, match="x: expected"):
+        neighbourhood(frames, 16, 0, 3)
 
 
 @pytest.mark.parametrize(
