@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import tyro
+
+from mkpn.ui.service.options import ServiceOptions
 
 
 def main(
@@ -13,6 +16,7 @@ def main(
     device: str = "auto",
     checkpoints: Path | None = None,
     browser: bool = False,
+    service: Annotated[ServiceOptions, tyro.conf.arg(name="")] = ServiceOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Serves the app until it is interrupted.
 
@@ -22,11 +26,12 @@ def main(
         device: auto, cpu, cuda, mps or e.g. cuda:1.
         checkpoints: folder with <model>.safetensors; by default the shipped ones.
         browser: open the page in a browser.
+        service: logins, limits, who may call and frame the app.
     """
     from mkpn.ui.launch import launch  # here, so that --help need not wait for PyTorch and Gradio
 
     try:
-        launch(host=host, port=port, device=device, checkpoints=checkpoints, browser=browser)
+        launch(host=host, port=port, device=device, checkpoints=checkpoints, browser=browser, service=service)
     except ValueError as error:
         raise SystemExit(f"app.py: {error}") from error
 

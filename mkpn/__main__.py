@@ -14,6 +14,7 @@ import tyro
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.model.config import MODELS, model_config
 from mkpn.training.config import RegisterConfig, TrainConfig
+from mkpn.ui.service.options import ServiceOptions
 
 # Everything heavy is imported inside the commands, so that --help answers at once.
 
@@ -161,6 +162,7 @@ def app(
     device: str = "auto",
     checkpoints: Path | None = None,
     browser: bool = False,
+    service: Annotated[ServiceOptions, tyro.conf.arg(name="")] = ServiceOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Start the comparison app.
 
@@ -170,10 +172,11 @@ def app(
         device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
         checkpoints: folder of the networks; the shipped ones by default.
         browser: open the page in a browser.
+        service: logins, limits, who may call and frame the app.
     """
     from mkpn.ui.launch import launch
 
-    launch(host=host, port=port, device=device, checkpoints=checkpoints, browser=browser)
+    launch(host=host, port=port, device=device, checkpoints=checkpoints, browser=browser, service=service)
 
 
 def main() -> None:

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mkpn.ui.service.options import ServiceOptions
+
 MAX_WAITING = 16
 """Runs that may wait for their turn; the next one is told that the queue is full."""
 
@@ -17,6 +19,7 @@ def launch(
     device: str = "auto",
     checkpoints: Path | None = None,
     browser: bool = False,
+    service: ServiceOptions | None = None,
     block: bool = True,
 ) -> tuple[Any, str]:
     """Builds the page, starts the server, and loads the networks in the background.
@@ -27,24 +30,33 @@ def launch(
         device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
         checkpoints: folder with `<model>.safetensors`; by default the shipped ones.
         browser: open the page in a browser.
+        service: logins, limits, who may call and frame the app; safe defaults.
         block: do not return before the server is stopped.
 
     Returns:
         The `gr.Blocks` and the page's address.
 
     Raises:
-        ValueError: if the device or the port is not available.
+        ValueError: if the device or the port is not available, or an option cannot be met.
     """
     # Before gradio is imported: it asks the network for its newest version otherwise.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     from gradio.themes import Default
     from gradio.themes.utils.fonts import LocalFont
 
+    from mkpn.ui.page.api import RUNS
     from mkpn.ui.page.events import build
     from mkpn.ui.page.layout import HERE
     from mkpn.ui.run.models import ModelStore
     from mkpn.ui.run.pictures import make_root
+    from mkpn.ui.service import logs
+    from mkpn.ui.service.guard import around
+    from mkpn.ui.service.health import health_of
+    from mkpn.ui.service.logins import login_check
 
+    service = service or ServiceOptions()
+    login = login_check(service.auth_file)
+    logs.configure(service.log)
     store = ModelStore(checkpoints, device)
     root = make_root()
     page = build(store, root).queue(max_size=MAX_WAITING)
@@ -55,7 +67,14 @@ def launch(
             inbrowser=browser,
             prevent_thread_lock=True,
             allowed_paths=[str(root)],
-            max_file_size="200mb",
+            max_file_size=service.max_upload_mb * 2**20,
+            root_path=service.root_path or None,
+            auth=login,
+            # Said here, because Gradio's own variables could switch them on unasked.
+            share=service.share,
+            mcp_server=service.mcp,
+            enable_monitoring=False,
+            app_kwargs={"lifespan": around(service, root, lambda: health_of(page, store, RUNS, MAX_WAITING))},
             theme=Default(
                 primary_hue="teal",
                 secondary_hue="teal",

@@ -17,6 +17,9 @@ from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, run_models, start_run
 from mkpn.ui.run.settings import Settings
 
+RUNS = "models"
+"""`concurrency_id` of everything that runs networks: one at a time."""
+
 
 def register(store: ModelStore, root: Path) -> None:
     """Adds the endpoints `/denoise`, `/kernels` and `/models` to the page that is being built."""
@@ -77,8 +80,8 @@ def register(store: ModelStore, root: Path) -> None:
         """Returns the models that are there, the device, and the names of the bundled examples."""
         return {"models": list(store.names), "device": store.device_name, "examples": [e.name for e in EXAMPLES]}
 
-    add_endpoint(denoise, api_name="denoise", concurrency_id="models")
-    add_endpoint(kernels, api_name="kernels", concurrency_id="models")
+    add_endpoint(denoise, api_name="denoise", concurrency_id=RUNS)
+    add_endpoint(kernels, api_name="kernels", concurrency_id=RUNS)
     add_endpoint(models, api_name="models")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from mkpn.ui.page import api, layout
+from mkpn.ui.page.api import RUNS
 from mkpn.ui.page.handlers import CUSTOM, Handlers
 from mkpn.ui.page.layout import Controls, Results
 from mkpn.ui.page.share_panel import Recorder, wire_open, wire_record
@@ -104,7 +105,7 @@ def _wire_run(
         handlers.run,
         [*settings, right.shown, right.side, right.run],
         _page(right),
-        concurrency_id="models",
+        concurrency_id=RUNS,
         concurrency_limit=1,
         **_PRIVATE,
     )

@@ -1,11 +1,11 @@
 // The image: a bundled example (event "example"), or a file: browse, drop, or paste anywhere on the page. The file is sent as it is, byte for byte;
 // Python hears its address on the server (event "picked") or why it was not sent (event "refused").
-const LIMIT_MB = 200;
+const LIMIT = window.gradio_config?.max_file_size ?? Infinity;
 
 async function send(file) {
   if (!file) return;
-  if (file.size > LIMIT_MB * 2 ** 20) {
-    trigger("refused", { reason: `${file.name} is larger than ${LIMIT_MB} MB.` });
+  if (file.size > LIMIT) {
+    trigger("refused", { reason: `${file.name} is larger than ${Math.floor(LIMIT / 2 ** 20)} MB.` });
     return;
   }
   element.classList.add("busy");

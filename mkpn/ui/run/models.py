@@ -45,6 +45,11 @@ class ModelStore:
         return tuple(self.paths)
 
     @property
+    def loaded(self) -> int:
+        """How many models have been loaded so far."""
+        return len(self._loaded)
+
+    @property
     def device_name(self) -> str:
         """The device for people, e.g. `CPU, 2 threads`."""
         return describe_device(self.device)

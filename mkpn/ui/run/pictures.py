@@ -14,9 +14,20 @@ from PIL import Image
 
 from mkpn.synthesis.images import to_uint8
 
+PICTURES = "gradio_api/file=pictures/"
+"""What addresses of files below the folder of `make_root` begin with; the server puts the folder in (`ui.service`)."""
+
+_ROOT = "mkpn-studio-"
+
 
 def picture_url(path: Path) -> str:
-    """Returns the address of a file below an allowed path, relative so that it also works behind a proxy's prefix."""
+    """Returns the address of a file below an allowed path, relative so that it also works behind a proxy's prefix.
+
+    Where the server keeps its pictures is not part of it.
+    """
+    for parent in path.parents:
+        if parent.name.startswith(_ROOT):
+            return PICTURES + path.relative_to(parent).as_posix()
     return f"gradio_api/file={path.as_posix()}"
 
 
@@ -40,6 +51,6 @@ class PictureFolder:
 
 def make_root() -> Path:
     """Creates the folder below which all runs of this process keep their pictures; it is removed at exit."""
-    root = Path(tempfile.mkdtemp(prefix="mkpn-studio-")).resolve()
+    root = Path(tempfile.mkdtemp(prefix=_ROOT)).resolve()
     atexit.register(shutil.rmtree, root, ignore_errors=True)
     return root

@@ -1,0 +1,257 @@
+"""The guard before every request: which hosts, sites, paths and sizes are let in, and which headers an answer has.
+
+It stands outermost, around Gradio's own middleware, which would let every site call a public app (see `around`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from mkpn.ui.run.pictures import PICTURES
+from mkpn.ui.service.logs import LOGGER, request_id
+from mkpn.ui.service.options import ServiceOptions
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+FILES_AT_ONCE = 8
+"""Files of one upload: a burst has so many frames."""
+
+_MESSAGE_BYTES = 4 * 2**20  # of any other request: a saved view has up to a million characters
+_CHANGES = ("POST", "PUT", "PATCH", "DELETE")
+_OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_FILE = re.compile(r"/gradio_api/file=(?!https?:)", re.IGNORECASE)
+_READ = re.compile(
+    r"/|/(config|logout|manifest\.json|robots\.txt|favicon\.ico|theme\.css|pwa_icon.*)"
+    r"|/(assets|static|svelte)/.*"
+    r"|/gradio_api/(info|startup-events|theme\.css|user|token|app_id|login_check|upload_progress|queue/data)/?"
+    r"|/gradio_api/(call|heartbeat|mcp)/.*|/gradio_api/mcp"
+)
+_SENT = re.compile(r"/login/?|/gradio_api/(upload|queue/join|cancel|reset)/?|/gradio_api/(call|mcp)/.*|/gradio_api/mcp")
+
+
+class App(Protocol):
+    """An ASGI application."""
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answers one connection."""
+
+
+class TooLarge(Exception):
+    """A request has more bytes than it may have."""
+
+
+class Refusal(Exception):
+    """What a request is refused with: the status and a sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+class Guard:
+    """An ASGI application around another one.
+
+    Attributes:
+        app: what answers the requests that are let in.
+        options: hosts, origins, frames, sizes.
+        root: folder of the pictures, which addresses leave out.
+        health: tells how the service is, for `/health`.
+    """
+
+    def __init__(self, app: App, options: ServiceOptions, root: Path, health: Callable[[], Mapping[str, Any]]) -> None:
+        self.app, self.options, self.root, self.health = app, options, root, health
+        self._extra = [(name.encode(), value.encode()) for name, value in _response_headers(options).items()]
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answers `/health`, refuses what may not come in, and hands the rest on."""
+        if scope["type"] != "http":
+            if scope["type"] != "websocket":  # Gradio needs none
+                await self.app(scope, receive, send)
+            return
+        headers: Headers = scope["headers"]
+        own = _value(headers, b"x-request-id")
+        token = request_id.set(own if _OWN_ID.fullmatch(own) else uuid.uuid4().hex)
+        began, status, asked = time.perf_counter(), 0, scope
+
+        async def answer(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = self._answered(message["headers"], headers)
+            await send(message)
+
+        try:
+            try:
+                scope = self._admitted(scope)
+                if scope["path"] == "/health":
+                    found = dict(self.health())
+                    await _respond(answer, 200 if found["status"] == "ok" else 503, found)
+                else:
+                    await self.app(scope, self._counted(scope, receive), answer)
+            except Refusal as refusal:
+                await _respond(answer, refusal.status, {"detail": str(refusal)})
+            except TooLarge:
+                if not status:
+                    await _respond(answer, 413, {"detail": self._size_sentence(scope)})
+        # Whatever it is, the visitor learns no more than that; the log has it with the request's id.
+        except Exception:
+            LOGGER.exception("request failed")
+            if not status:
+                await _respond(answer, 500, {"detail": f"The server failed; its log has request {request_id.get()}."})
+        finally:
+            self._log(asked, status, began)
+            request_id.reset(token)
+
+    def _admitted(self, scope: Message) -> Message:
+        """Returns the scope that the app may see.
+
+        Raises:
+            Refusal: if the request may not come in.
+        """
+        headers: Headers = scope["headers"]
+        path, method = scope["path"], scope["method"]
+        host = _value(headers, b"host")
+        # An orchestrator asks by an address that is none of the app's names.
+        if path == "/health" and method in ("GET", "HEAD"):
+            return scope
+        forwarded = _value(headers, b"x-forwarded-host").split(",")[0].strip()
+        known = self.options.hosts
+        if known and not (host in known and forwarded in ("", *known)):
+            raise Refusal(421, "host: expected one of the names that this app is served by")
+        origin = _value(headers, b"origin")
+        if method in _CHANGES and origin and not self._may_call(origin, host):
+            raise Refusal(403, "origin: expected this app's own page, got a call from another site")
+        if method == "OPTIONS":
+            raise Refusal(204 if origin in self.options.origins else 403, "origin: expected a site that may call")
+        readable = _FILE.match(path) or _READ.fullmatch(path)
+        if not (readable if method in ("GET", "HEAD") else method == "POST" and _SENT.fullmatch(path)):
+            raise Refusal(404, "path: expected an address of this app")
+        length = _value(headers, b"content-length")
+        if length.isdigit() and int(length) > self._most_bytes(path):
+            raise Refusal(413, self._size_sentence(scope))
+        # Gradio would build addresses from them, and so lead the page to whatever a proxy or a visitor names.
+        dropped = (b"x-gradio-server",) if known else (b"x-gradio-server", b"x-forwarded-host")
+        if path.startswith(f"/{PICTURES}"):
+            picture = (self.root / path.removeprefix(f"/{PICTURES}").lstrip("/")).resolve()
+            if not (picture.is_relative_to(self.root) and picture.is_file()):
+                raise Refusal(404, "path: expected a picture that is still kept")
+            path = f"/gradio_api/file={picture.as_posix()}"
+        return {**scope, "path": path, "headers": [(name, value) for name, value in headers if name not in dropped]}
+
+    def _may_call(self, origin: str, host: str) -> bool:
+        return origin in self.options.origins or urlsplit(origin).netloc in (host, *self.options.hosts)
+
+    def _most_bytes(self, path: str) -> int:
+        if path.rstrip("/") != "/gradio_api/upload":
+            return _MESSAGE_BYTES
+        return (FILES_AT_ONCE * self.options.max_upload_mb + 1) * 2**20
+
+    def _size_sentence(self, scope: Message) -> str:
+        return f"size: expected at most {self._most_bytes(scope['path']) // 2**20} MB in one request, got more"
+
+    def _counted(self, scope: Message, receive: Receive) -> Receive:
+        """Ends a request whose body, of whatever announced length, becomes too long."""
+        left = self._most_bytes(scope["path"])
+
+        async def counted() -> Message:
+            nonlocal left
+            message = await receive()
+            left -= len(message.get("body", b""))
+            if left < 0:
+                raise TooLarge
+            return message
+
+        return counted
+
+    def _answered(self, headers: Headers, asked: Headers) -> Headers:
+        """The headers of an answer: Gradio's own leave to other sites goes, ours comes."""
+        ours = {b"x-frame-options", *(name for name, _ in self._extra)}
+        kept = [
+            (name, value)
+            for name, value in headers
+            if not name.lower().startswith(b"access-control-") and name.lower() not in ours
+        ]
+        kept += [*self._extra, (b"x-request-id", request_id.get().encode())]
+        origin = _value(asked, b"origin")
+        if origin in self.options.origins:
+            kept += [
+                (b"access-control-allow-origin", origin.encode()),
+                (b"access-control-allow-methods", b"GET, POST"),
+                (b"access-control-allow-headers", b"content-type, authorization"),
+                (b"vary", b"origin"),
+            ]
+        return kept
+
+    def _log(self, scope: Message, status: int, began: float) -> None:
+        path = str(scope["path"])
+        LOGGER.info(
+            "request",
+            extra={
+                "fields": {
+                    "method": scope["method"],
+                    "path": path if len(path) <= 200 else f"{path[:200]}…",
+                    "status": status,
+                    "ms": round(1000 * (time.perf_counter() - began), 1),
+                }
+            },
+        )
+
+
+def around(
+    options: ServiceOptions, root: Path, health: Callable[[], Mapping[str, Any]]
+) -> Callable[[Any], AbstractAsyncContextManager[None]]:
+    """Returns the life span that puts the guard around a FastAPI application.
+
+    Middleware that is handed to Gradio stands within Gradio's own, which gives every site leave to call a public app.
+    When the application's life begins its stack of middleware is complete, so there it can be taken in as a whole.
+
+    Args:
+        options: what may come in.
+        root: folder of the pictures.
+        health: tells how the service is.
+    """
+
+    @asynccontextmanager
+    async def life(app: Any) -> AsyncGenerator[None]:
+        app.middleware_stack = Guard(app.middleware_stack, options, root, health)
+        yield
+
+    return life
+
+
+def _response_headers(options: ServiceOptions) -> dict[str, str]:
+    framed = " ".join(["'self'", *options.frames])
+    headers = {
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "same-origin",
+        "content-security-policy": f"frame-ancestors {framed}; object-src 'none'; base-uri 'self'",
+        "cross-origin-resource-policy": "cross-origin" if options.origins else "same-origin",
+    }
+    # Old browsers know this one only; it cannot name a site.
+    return headers if options.frames else {**headers, "x-frame-options": "SAMEORIGIN"}
+
+
+async def _respond(send: Send, status: int, content: Mapping[str, Any]) -> None:
+    body = b"" if status == 204 else json.dumps(content, ensure_ascii=False).encode()
+    headers = [
+        (b"content-type", b"application/json; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _value(headers: Headers, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in headers if key == name), "")

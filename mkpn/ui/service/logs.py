@@ -1,0 +1,50 @@
+"""Logs for machines: one JSON object a line, with the id of the request that it belongs to."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from typing import Any
+
+LOGGER = logging.getLogger("mkpn.service")
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+"""Of the request that is being answered."""
+
+
+class JsonLines(logging.Formatter):
+    """Formats records as JSON; `extra={"fields": {...}}` adds fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Returns one line: time (UTC), level, logger, message, request id, and the record's own fields."""
+        fields: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **({"request_id": request_id.get()} if request_id.get() else {}),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False, default=str)
+
+
+def configure(kind: str) -> None:
+    """Sends the logs of the app and of its server to stderr.
+
+    Args:
+        kind: `json` writes every request, `text` only what went wrong.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    if kind == "json":
+        handler.setFormatter(JsonLines())
+    else:
+        handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
+    LOGGER.setLevel(logging.INFO if kind == "json" else logging.WARNING)
+    for logger in (LOGGER, logging.getLogger("uvicorn.error")):
+        logger.handlers = [handler]
+        logger.propagate = False

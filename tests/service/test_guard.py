@@ -1,0 +1,289 @@
+"""What the network may ask of the app, and what it hears: hosts, sites, paths, sizes, headers, health, logs, logins."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from serving import Server
+
+from mkpn.ui.service import logs
+from mkpn.ui.service.guard import Guard
+from mkpn.ui.service.logins import VARIABLE, login_check
+from mkpn.ui.service.options import ServiceOptions
+
+
+class Inner:
+    """The application behind the guard: repeats what it was asked, or fails."""
+
+    def __init__(self) -> None:
+        self.scopes: list[dict[str, Any]] = []
+
+    async def __call__(self, scope: dict[str, Any], receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        self.scopes.append(scope)
+        if scope["path"] == "/config":
+            raise RuntimeError("a secret at /home/someone")
+        body = b""
+        more = scope["method"] == "POST"
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        headers = [(b"access-control-allow-origin", b"*"), (b"x-frame-options", b"ALLOWALL")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": str(len(body)).encode()})
+
+
+def ask(
+    method: str,
+    path: str,
+    root: Path = Path("/nowhere"),
+    content: Any = None,
+    inner: Inner | None = None,
+    **options: Any,
+) -> httpx.Response:
+    """Asks a guard with options; `headers` are the request's."""
+    headers = options.pop("headers", {})
+    guard = Guard(inner or Inner(), ServiceOptions(**options), root, lambda: {"status": "ok"})  # pyright: ignore
+
+    async def call() -> httpx.Response:
+        transport = httpx.ASGITransport(guard)  # pyright: ignore[reportArgumentType]
+        async with httpx.AsyncClient(transport=transport, base_url="http://app.example") as client:
+            return await client.request(method, path, content=content, headers=headers)
+
+    return asyncio.run(call())
+
+
+JOIN = "/gradio_api/queue/join"
+
+
+def test_every_answer_forbids_sniffing_and_foreign_frames() -> None:
+    for answer in (ask("GET", "/"), ask("GET", "/health"), ask("GET", "/nope"), ask("GET", "/config")):
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+        assert "frame-ancestors 'self';" in answer.headers["content-security-policy"]
+        assert "access-control-allow-origin" not in answer.headers
+        assert len(answer.headers["x-request-id"]) == 32
+    framed = ask("GET", "/", frames=("https://huggingface.co", "https://*.hf.space"))
+    assert (
+        "frame-ancestors 'self' https://huggingface.co https://*.hf.space;"
+        in (framed.headers["content-security-policy"])
+    )
+    assert "x-frame-options" not in framed.headers
+
+
+@pytest.mark.parametrize(
+    ("origin", "options", "status"),
+    [
+        ("http://app.example", {}, 200),
+        ("https://app.example", {}, 200),
+        ("http://evil.example", {}, 403),
+        ("null", {}, 403),
+        ("http://app.example.evil.example", {}, 403),
+        ("http://evil.example", {"origins": ("http://lab.example",)}, 403),
+        ("http://lab.example", {"origins": ("http://lab.example",)}, 200),
+        ("https://studio.example", {"hosts": ("app.example", "studio.example")}, 200),
+    ],
+)
+def test_other_sites_may_not_call(origin: str, options: dict[str, Any], status: int) -> None:
+    answer = ask("POST", JOIN, content=b"{}", headers={"origin": origin}, **options)
+    assert answer.status_code == status
+    allowed = answer.headers.get("access-control-allow-origin")
+    assert allowed == (origin if origin in options.get("origins", ()) else None)
+    asked = ask("OPTIONS", JOIN, headers={"origin": origin}, **options)
+    assert asked.status_code == (204 if allowed else 403)
+
+
+def test_hosts() -> None:
+    inner = Inner()
+    ask("GET", "/", inner=inner, headers={"x-forwarded-host": "evil.example", "x-gradio-server": "http://evil.example"})
+    assert not [name for name, _ in inner.scopes[0]["headers"] if b"forwarded-host" in name or b"gradio" in name]
+    assert ask("GET", "/", hosts=("app.example",)).status_code == 200
+    assert ask("GET", "/", hosts=("other.example",)).status_code == 421
+    for forwarded, status in (("evil.example", 421), ("studio.example", 200)):
+        headers = {"x-forwarded-host": forwarded}
+        assert ask("GET", "/", hosts=("app.example", "studio.example"), headers=headers).status_code == status
+    assert ask("GET", "/health", hosts=("other.example",)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/gradio_api/file=http://example.com/",
+        "/gradio_api/file=HTTPS://example.com/",
+        "/gradio_api/proxy=https://x.hf.space/",
+        "/gradio_api/dev/reload",
+        "/gradio_api/vibe-code/",
+        "/gradio_api/run-history/records",
+        "/gradio_api/file=pictures/../../etc/passwd",
+        "/gradio_api/file=pictures//etc/passwd",
+        "/gradio_api/file=pictures/%2e%2e/%2e%2e/etc/passwd",
+        "/monitoring",
+        "/nope",
+    ],
+)
+def test_what_the_app_does_not_need_is_not_there(path: str, tmp_path: Path) -> None:
+    for method in ("GET", "POST", "DELETE", "TRACE"):
+        answer = ask(method, path, tmp_path)
+        assert answer.status_code == 404
+        assert answer.json()["detail"].startswith("path: expected ")
+
+
+def test_a_picture_s_address_leaves_the_folder_out(tmp_path: Path) -> None:
+    from mkpn.ui.run.pictures import PictureFolder, make_root, picture_url
+
+    root = make_root()
+    folder = PictureFolder(root)
+    (folder.path / "noisy.png").touch()
+    address = picture_url(folder.path / "noisy.png")
+    assert address == f"gradio_api/file=pictures/{folder.path.name}/noisy.png"
+    inner = Inner()
+    assert ask("GET", f"/{address}", root, inner=inner).status_code == 200
+    assert inner.scopes[0]["path"] == f"/gradio_api/file={folder.path}/noisy.png"
+    (folder.path / "noisy.png").unlink()
+    assert ask("GET", f"/{address}", root).status_code == 404
+    assert picture_url(tmp_path / "x.png") == f"gradio_api/file={tmp_path}/x.png"
+    folder.remove()
+
+
+def test_a_request_has_a_size() -> None:
+    async def endless() -> Any:
+        for _ in range(1000):
+            yield b"x" * 2**16
+
+    for path, limit in ((JOIN, 4), ("/gradio_api/upload", 9)):
+        inner = Inner()
+        announced = ask("POST", path, content=b"x" * (limit * 2**20 + 1), inner=inner, max_upload_mb=1)
+        assert announced.status_code == 413
+        assert f"at most {limit} MB" in announced.json()["detail"]
+        assert inner.scopes == []
+        unannounced = ask("POST", path, content=endless(), max_upload_mb=1)
+        assert unannounced.status_code == 413
+        assert ask("POST", path, content=b"x" * limit * 2**20, max_upload_mb=1).text == str(limit * 2**20)
+
+
+def test_a_failure_is_a_sentence_with_the_id_that_the_log_has(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, logs.LOGGER.name):
+        logs.LOGGER.propagate = True
+        answer = ask("GET", "/config", headers={"x-request-id": "visit-7"})
+    assert answer.status_code == 500
+    assert answer.json() == {"detail": "The server failed; its log has request visit-7."}
+    assert "secret" not in answer.text
+    assert [record.message for record in caplog.records] == ["request failed", "request"]
+    # Nobody writes a line of his own into the log.
+    forged = ask("GET", "/", headers={"x-request-id": 'x"}{"level": "error"'})
+    assert len(forged.headers["x-request-id"]) == 32
+
+
+def test_a_line_of_the_log_is_json_of_one_line() -> None:
+    record = logging.LogRecord("mkpn.service", logging.INFO, "", 1, "a\nb %s", ("ü",), None)
+    record.fields = {"status": 200, "path": Path("/x")}
+    token = logs.request_id.set("7")
+    line = logs.JsonLines().format(record)
+    logs.request_id.reset(token)
+    assert "\n" not in line
+    fields = json.loads(line)
+    assert fields.pop("time").endswith("+00:00")
+    expected = {"level": "info", "logger": "mkpn.service", "message": "a\nb ü", "request_id": "7", "status": 200}
+    assert fields == {**expected, "path": "/x"}
+
+
+def test_logins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    assert login_check(None) is None
+    file = tmp_path / "logins"
+    file.write_text("# who may come in\n\nada:pass:word\n bob :x\n", encoding="utf-8")
+    check = login_check(file)
+    assert check is not None
+    assert check("ada", "pass:word")
+    assert check("bob", "x")
+    for user, password in (("ada", "pass"), ("eve", "x"), ("eve", ""), ("", ""), ("ada", ""), ("ädä", "ü")):
+        assert not check(user, password)
+    monkeypatch.setenv(VARIABLE, "eve:y")
+    check = login_check(None)
+    assert check is not None
+    assert check("eve", "y")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "at least one"),
+        ("# x\n", "at least one"),
+        ("ada\n", "line 1: expected NAME:PASSWORD"),
+        ("ada:secret\n:x", "line 2"),
+        ("ada:", "1"),
+        (b"\xff\xfe", "UnicodeDecodeError"),
+        (None, "FileNotFoundError"),
+    ],
+)
+def test_a_file_without_logins_does_not_leave_the_app_open(tmp_path: Path, text: Any, message: str) -> None:
+    file = tmp_path / "logins"
+    if text is not None:
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=message) as refused:
+        login_check(file)
+    assert "secret" not in str(refused.value)
+    assert str(tmp_path) not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_upload_mb": 0},
+        {"max_upload_mb": 10**4},
+        {"hosts": ("https://x.example",)},
+        {"origins": ("*",)},
+        {"origins": ("https://*.example",)},
+        {"origins": ("lab.example",)},
+        {"frames": ("https://x.example; script-src *",)},
+        {"root_path": "mkpn"},
+        {"root_path": "/x y"},
+        {"log": "xml"},
+    ],
+)
+def test_wrong_options_are_named(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(options))}: expected "):
+        ServiceOptions(**options)
+    assert not ServiceOptions().share
+
+
+# The running app
+
+
+def test_health(server: Server) -> None:
+    answer = httpx.get(f"{server.address}/health")
+    assert answer.status_code == 200
+    health = answer.json()
+    assert health["status"] == "ok"
+    assert health["models"] == {"found": 10, "loaded": 10}
+    assert set(health["queue"]) == {"running", "waiting", "limit"}
+
+
+def test_the_page_shows_no_folder_of_the_server(server: Server) -> None:
+    for path in ("/config", "/", "/gradio_api/info"):
+        answer = httpx.get(server.address + path, headers={"x-forwarded-host": "evil.example"})
+        assert answer.status_code == 200
+        assert str(server.folder) not in answer.text
+        assert "evil.example" not in answer.text
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    # A thumbnail of an example comes by its short address.
+    picture = httpx.get(f"{server.address}/gradio_api/file=pictures/thumbnail-0.png")
+    assert picture.headers["content-type"] == "image/png"
+
+
+def test_requests_are_logged_with_their_id(server: Server) -> None:
+    httpx.get(f"{server.address}/nope?secret=1", headers={"x-request-id": "logged-1"})
+    found = [record for record in server.records() if record.get("request_id") == "logged-1"]
+    assert [(record["path"], record["status"]) for record in found] == [("/nope", 404)]
+
+
+def test_uploads_have_a_limit(server: Server) -> None:
+    answer = httpx.post(f"{server.address}/gradio_api/upload", files={"files": ("x.png", bytes(33 * 2**20))})
+    assert answer.status_code == 413
+    assert str(server.folder) not in answer.text
