@@ -13,6 +13,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from mkpn import explain, ops
+    from mkpn.capture.burst import CapturedBurst, read_burst
+    from mkpn.capture.residual import Residual, residual
     from mkpn.inference.denoiser import Denoiser, Result, load
     from mkpn.metrics import MetricDefinition, psnr, ssim
     from mkpn.model.config import MODELS, ModelConfig, model_config
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 # Names are looked up at first use, so that importing mkpn costs nothing.
 _HOMES = {
     "MODELS": "model.config",
+    "CapturedBurst": "capture.burst",
+    "read_burst": "capture.burst",
+    "Residual": "capture.residual",
+    "residual": "capture.residual",
     "BurstConfig": "synthesis.motion",
     "ModelConfig": "model.config",
     "model_config": "model.config",
@@ -46,10 +52,12 @@ __all__ = [
     "MODELS",
     "Burst",
     "BurstConfig",
+    "CapturedBurst",
     "Denoiser",
     "MetricDefinition",
     "ModelConfig",
     "Noise",
+    "Residual",
     "Result",
     "explain",
     "load",
@@ -57,6 +65,8 @@ __all__ = [
     "model_config",
     "ops",
     "psnr",
+    "read_burst",
+    "residual",
     "ssim",
     "synthesize",
 ]

@@ -20,13 +20,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "device": set(),
     "model": {"checks"},
     "synthesis": {"checks"},
+    "capture": {"checks", "synthesis"},
     "ops": set(),
     "paper": {"model"},
     "inference": {"checks", "device", "model", "synthesis", "ops"},
-    "figures": {"checks", "metrics", "paper", "model", "synthesis"},
+    "figures": {"checks", "metrics", "paper", "model", "synthesis", "capture"},
     "training": {"checks", "metrics", "device", "model", "synthesis", "ops", "inference", "figures"},
 }
-MAY_IMPORT["evaluation"] = {*MAY_IMPORT["training"], "paper", "training"}
+MAY_IMPORT["evaluation"] = {*MAY_IMPORT["training"], "paper", "training", "capture"}
 MAY_IMPORT["explain"] = {"checks", "metrics", "model", "synthesis", "ops", "inference"}
 _BELOW_UI = {"mkpn", *MAY_IMPORT}
 MAY_IMPORT["ui.viewer"] = set()

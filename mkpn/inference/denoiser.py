@@ -26,7 +26,7 @@ from mkpn.inference.tiling import Box, cut, plan_tiles, source_span
 from mkpn.model.checkpoint import load_model, shipped_models
 from mkpn.model.config import DEPTH_MULTIPLE, MODELS, ModelConfig
 from mkpn.model.network import KernelPredictionNetwork
-from mkpn.synthesis.burst import Burst
+from mkpn.synthesis.burst import NoisyBurst
 
 MEMORY_BUDGET = 2**30
 FEATURES_BUDGET = 2**27
@@ -58,7 +58,7 @@ class Result:
     device: torch.device
     features: Tensor | None
     denoiser: Denoiser
-    burst: Burst
+    burst: NoisyBurst
 
     @property
     def cells(self) -> tuple[int, int]:
@@ -122,7 +122,7 @@ class Denoiser:
     @torch.inference_mode()
     def __call__(
         self,
-        burst: Burst,
+        burst: NoisyBurst,
         *,
         progress: Callable[[float], None] | None = None,
         stop: Callable[[], bool] | None = None,
@@ -193,7 +193,7 @@ class Denoiser:
         )
 
     @torch.inference_mode()
-    def features_at(self, burst: Burst, cells: Box) -> Tensor:
+    def features_at(self, burst: NoisyBurst, cells: Box) -> Tensor:
         """Returns the features `[head,h,w]` of some cells from the part of the burst that they depend on.
 
         Args:
@@ -208,7 +208,7 @@ class Denoiser:
         trunk = run_trunk(self.network, frames, noise_std, source, source.area, lambda: None)
         return head_features(self.network, trunk, cells)[0]
 
-    def _prepared(self, burst: Burst) -> tuple[Tensor, Tensor]:
+    def _prepared(self, burst: NoisyBurst) -> tuple[Tensor, Tensor]:
         """Checks a burst and brings it to the device; the copy of the last burst is kept for the next model."""
         config = self.config
         shape = tuple(burst.frames.shape)
@@ -242,7 +242,7 @@ class _DeviceCopy:
     def __init__(self) -> None:
         self._slot: tuple[Any, Any, tuple[Tensor, Tensor]] | None = None
 
-    def get(self, burst: Burst, device: torch.device) -> tuple[Tensor, Tensor]:
+    def get(self, burst: NoisyBurst, device: torch.device) -> tuple[Tensor, Tensor]:
         """Returns frames and noise estimate with a batch dimension, float32 on the device."""
         key = (device, id(burst.noise_std))
         slot = self._slot

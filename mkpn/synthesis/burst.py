@@ -15,21 +15,30 @@ from mkpn.synthesis.noise import Noise, noise_for_gain
 
 
 @dataclass(frozen=True, kw_only=True)
-class Burst:
-    """A synthetic burst and everything that is known about it.
+class NoisyBurst:
+    """What a network needs.
 
     Attributes:
         frames: `[N,C,H,W]` float32, noisy and not clipped; frame 0 is the reference.
-        clean: `[C,H,W]` float32 in [0,1], the ground truth of frame 0.
         noise_std: `[C,H,W]` float32, Eq. 8 on frame 0.
+    """
+
+    frames: torch.Tensor
+    noise_std: torch.Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Burst(NoisyBurst):
+    """A synthetic burst and everything that is known about it.
+
+    Attributes:
+        clean: `[C,H,W]` float32 in [0,1], the ground truth of frame 0.
         offsets: `[N,2]` int64, the displacement (x, y) of each frame in pixels: pixel `(y, x)` of frame `i` shows
             the scene at `(y + offsets[i,1], x + offsets[i,0])` of frame 0.
         noise: the parameters of Eq. 7.
     """
 
-    frames: torch.Tensor
     clean: torch.Tensor
-    noise_std: torch.Tensor
     offsets: torch.Tensor
     noise: Noise
 

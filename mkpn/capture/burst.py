@@ -1,0 +1,270 @@
+"""Photographs of one scene become a burst that the networks take: sizes, brightness, alignment, noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mkpn.capture.light import decode, encode, slope
+from mkpn.capture.motion import Motion, bring, estimate_motion
+from mkpn.capture.noise import estimate_noise
+from mkpn.capture.raw import RawFrame, is_raw, read_raw
+from mkpn.checks import choice, number, whole
+from mkpn.synthesis.burst import NoisyBurst
+from mkpn.synthesis.datasets import SUFFIXES
+from mkpn.synthesis.files import OWN_MEGAPIXELS, RAW_SUFFIXES
+from mkpn.synthesis.images import MIN_SIDE, box_downsample, load_image, to_channels_first
+from mkpn.synthesis.noise import Noise
+
+FRAMES = 8
+"""What the shipped networks take."""
+
+BRIGHTNESS_TOLERANCE = 0.1
+"""How far a frame's brightness may be from the reference's; more is refused."""
+
+_MENTIONED = 0.02  # brightness differences from here on are told
+_QUIET = 0.02  # standard deviation at middle grey (0.18) below which display values denoise better; see the README
+_MIDDLE_GREY = 0.18
+_FEW_AGREE = 0.5
+_BLOCK = 16  # pixels of the blocks whose brightness is compared
+
+Light = Literal["stored", "linear", "display"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapturedBurst(NoisyBurst):
+    """A burst of photographs: no ground truth, but what was measured on the way.
+
+    Attributes:
+        noise: Eq. 7's parameters of red, green and blue: of stored values for photographs, of linear light for raw
+            files.
+        noise_source: where they come from: `profile` (the raw file), `given` or `estimated`.
+        light: what the frames hold: `stored` values of photographs; of raw files `linear` light, or `display` values.
+        motions: of each photograph against the first, before it was undone.
+        photographs: how many different ones there are; the frames repeat them in turn.
+        matrix: `[3,3]` from the camera's colours to linear sRGB; None for photographs.
+        notes: what was done and what is doubtful, one sentence each.
+    """
+
+    noise: tuple[Noise, ...]
+    noise_source: Literal["profile", "given", "estimated"]
+    light: Light
+    motions: tuple[Motion, ...]
+    photographs: int
+    matrix: NDArray[np.float32] | None
+    notes: tuple[str, ...]
+
+    def expected_std(self, image: torch.Tensor) -> torch.Tensor:
+        """Returns the noise's standard deviation `[C,H,W]` that Eq. 7 gives for a scene of these frame values."""
+        return torch.from_numpy(_std(image.numpy(), self.noise, self.light))
+
+    def displayed(self, image: torch.Tensor) -> torch.Tensor:
+        """Returns the picture `[3,H,W]` to show for frame values `[3,H,W]`: sRGB for raw files, else as it is."""
+        if self.matrix is None:
+            return image
+        values = image.numpy()
+        linear = decode(values) if self.light == "display" else values
+        return torch.from_numpy(encode(np.einsum("ij,jhw->ihw", self.matrix, linear)))
+
+
+def burst_files(folder: Path) -> list[Path]:
+    """Lists the photographs in a folder, sorted by name.
+
+    Raises:
+        ValueError: if there is no such folder, or nothing in it.
+    """
+    if not folder.is_dir():
+        raise ValueError(f"burst: expected a folder, but {folder} is none")
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (*SUFFIXES, *RAW_SUFFIXES))
+    if not files:
+        raise ValueError(f"burst: expected photographs or raw files in {folder}, got none")
+    return files
+
+
+def read_burst(
+    paths: Sequence[str | Path],
+    *,
+    noise: Noise | Literal["auto", "estimate"] = "auto",
+    light: Literal["auto", "linear", "display"] = "auto",
+    downsample: int = 1,
+    crop: int | None = None,
+    tolerance: float = BRIGHTNESS_TOLERANCE,
+    max_megapixels: float = OWN_MEGAPIXELS,
+) -> CapturedBurst:
+    """Reads 2 to 8 photographs of one scene as a burst; the first one is the reference.
+
+    Frames are aligned by copying whole pixels (rotation and displacement), which leaves their noise as it is, and cut
+    to what all of them show. Fewer than 8 are repeated in turn.
+
+    Args:
+        paths: photographs, whose values are used as stored, or raw files (extra `raw`); not both.
+        noise: Eq. 7's parameters; `auto` takes the raw file's NoiseProfile if there is one and estimates otherwise.
+            For raw files they are those of linear light between black and white after white balance.
+        light: what the networks see of raw files. `auto` takes linear light, and display values where the noise at
+            middle grey is below 0.02.
+        downsample: box-downsampling factor; of raw files after their 2x2 blocks have become pixels.
+        crop: longest side of the centred part that is kept, in pixels; all of it by default.
+        tolerance: largest relative difference of brightness to the reference.
+        max_megapixels: largest photograph that is accepted.
+
+    Raises:
+        ValueError: if a file cannot be read, sizes or brightness differ, the frames have too little in common, or the
+            noise cannot be estimated.
+    """
+    choice("light", light, ("auto", "linear", "display"))
+    whole("downsample", downsample, 1)
+    if crop is not None:
+        whole("crop", crop, MIN_SIDE)
+    number("tolerance", tolerance, 0, 10)
+    if not isinstance(noise, Noise):
+        choice("noise", noise, ("auto", "estimate"))
+    files = [Path(path) for path in paths]
+    names = _check(files)
+    first = _read(files[0], downsample, max_megapixels)
+    window = _window(first.pixels.shape[:2], crop)
+    kept, motions, notes = [first.pixels[window]], [_STILL], list[str]()
+    rows, columns = ([side] for side in window)
+    luma = first.pixels.mean(axis=2)
+    for path, name in zip(files[1:], names[1:], strict=True):
+        pixels = _read(path, downsample, max_megapixels).pixels
+        if pixels.shape != first.pixels.shape:
+            raise ValueError(f"{name}: expected {_size(first.pixels)} pixels as {names[0]} has, got {_size(pixels)}")
+        motion = estimate_motion(luma, pixels.mean(axis=2))
+        moved, (row, column) = bring(pixels, motion)
+        rows.append(row)
+        columns.append(column)
+        common = _common([window[0], row], 0), _common([window[1], column], 0)
+        if min(side.stop - side.start for side in common) < MIN_SIDE:
+            raise ValueError(
+                f"{name}: expected a photograph that shares at least {MIN_SIDE} pixels per side with {names[0]}, got "
+                f"one that has moved by {motion.x:.0f}, {motion.y:.0f} pixels"
+            )
+        notes += _brightness(name, first.pixels[common], moved[common], tolerance)
+        notes += _told(name, motion)
+        kept.append(moved[window])
+        motions.append(motion)
+    inner = _common(rows, window[0].start), _common(columns, window[1].start)
+    if min(side.stop - side.start for side in inner) < MIN_SIDE:
+        raise ValueError(f"burst: expected photographs that share at least {MIN_SIDE} pixels per side, got less")
+    frames = np.stack([to_channels_first(pixels[inner]) for pixels in kept])
+    found, source = _noise(first, frames, noise)
+    chosen: Light = "stored"
+    if first.raw is not None:
+        chosen = light if light != "auto" else _better_light(found)
+        if chosen == "display":
+            frames = encode(frames)
+    if len(files) < FRAMES:
+        notes.insert(0, f"{len(files)} photographs are repeated in turn to fill {FRAMES} frames.")
+    repeated = torch.from_numpy(frames[[index % len(files) for index in range(FRAMES)]])
+    return CapturedBurst(
+        frames=repeated,
+        noise_std=torch.from_numpy(_std(frames[0], found, chosen)),
+        noise=found,
+        noise_source=source,
+        light=chosen,
+        motions=tuple(motions),
+        photographs=len(files),
+        matrix=first.raw.matrix if first.raw is not None else None,
+        notes=tuple(notes),
+    )
+
+
+@dataclass(frozen=True)
+class _Photograph:
+    """`[H,W,3]` values and what a raw file says about them."""
+
+    pixels: NDArray[np.float32]
+    raw: RawFrame | None
+    noise: tuple[Noise, ...] | None
+
+
+_STILL = Motion(x=0, y=0, degrees=0, agreeing=1)
+
+
+def _check(files: list[Path]) -> list[str]:
+    if not 2 <= len(files) <= FRAMES:
+        raise ValueError(f"burst: expected 2 to {FRAMES} photographs, got {len(files)}")
+    if len({path.resolve() for path in files}) < len(files):
+        raise ValueError("burst: expected different photographs, got the same file twice")
+    if len({is_raw(path) for path in files}) > 1:
+        raise ValueError("burst: expected either photographs or raw files, got both")
+    return [path.name for path in files]
+
+
+def _read(path: Path, downsample: int, max_megapixels: float) -> _Photograph:
+    if not is_raw(path):
+        return _Photograph(box_downsample(load_image(path, max_megapixels=max_megapixels), downsample), None, None)
+    raw = read_raw(path, max_megapixels)
+    # The mean of f*f pixels keeps the slope of the variance and divides both of its parts by f*f.
+    noise = raw.noise and tuple(Noise(n.sigma_r / downsample, n.sigma_s / downsample**2) for n in raw.noise)
+    return _Photograph(box_downsample(raw.pixels, downsample), raw, noise)
+
+
+def _noise(
+    first: _Photograph, frames: NDArray[np.float32], noise: Noise | Literal["auto", "estimate"]
+) -> tuple[tuple[Noise, ...], Literal["profile", "given", "estimated"]]:
+    if isinstance(noise, Noise):
+        return (noise,) * 3, "given"
+    if noise == "auto" and first.noise is not None:
+        return first.noise, "profile"
+    # A raw file's black lies above zero counts, so that it clips at white only.
+    ends = [(0.0, 1.0)] * 3 if first.raw is None else [(-np.inf, 0.999 * white) for white in first.raw.white]
+    estimated = tuple(estimate_noise(frames[:, channel], *ends[channel]) for channel in range(3))
+    return estimated, "estimated"
+
+
+def _better_light(noise: tuple[Noise, ...]) -> Light:
+    middle = np.full(1, _MIDDLE_GREY, np.float32)
+    return "display" if max(float(n.std(middle)[0]) for n in noise) < _QUIET else "linear"
+
+
+def _std(values: NDArray[np.float32], noise: tuple[Noise, ...], light: Light) -> NDArray[np.float32]:
+    linear = decode(values) if light == "display" else values
+    std = np.stack([n.std(channel) for n, channel in zip(noise, linear, strict=True)])
+    return std * slope(linear) if light == "display" else std
+
+
+def _brightness(name: str, reference: NDArray[np.float32], frame: NDArray[np.float32], tolerance: float) -> list[str]:
+    """Compares the means of blocks, of which what moves by itself is a minority."""
+    of_reference, of_frame = (box_downsample(p, _BLOCK).mean(axis=2) for p in (reference, frame))
+    lit = of_reference > 0.25 * of_reference.mean()
+    ratio = float(np.median(of_frame[lit] / of_reference[lit])) if lit.any() else 1.0
+    if abs(ratio - 1) > tolerance:
+        raise ValueError(
+            f"{name}: expected the brightness of the first photograph within {tolerance:.0%}, got {ratio:.0%} of it"
+        )
+    return [f"{name} has {ratio:.0%} of the first photograph's brightness."] if abs(ratio - 1) > _MENTIONED else []
+
+
+def _told(name: str, motion: Motion) -> list[str]:
+    notes: list[str] = []
+    if motion.degrees or round(motion.x) or round(motion.y):
+        turned = f" and turned by {motion.degrees:.2f}°" if motion.degrees else ""
+        notes.append(f"{name} has moved by {motion.x:.0f}, {motion.y:.0f} pixels{turned}: undone by copying pixels.")
+    if motion.agreeing < _FEW_AGREE:
+        notes.append(
+            f"{name}: only {motion.agreeing:.0%} of its tiles agree with one motion of the whole picture; "
+            "where they do not, the networks mostly leave the frame out."
+        )
+    return notes
+
+
+def _window(shape: tuple[int, ...], crop: int | None) -> tuple[slice, slice]:
+    sides = [min(side, crop or side) for side in shape]
+    starts = [(whole - side) // 2 for whole, side in zip(shape, sides, strict=True)]
+    return slice(starts[0], starts[0] + sides[0]), slice(starts[1], starts[1] + sides[1])
+
+
+def _common(spans: list[slice], origin: int) -> slice:
+    """The intersection of spans, counted from an origin."""
+    return slice(max(span.start for span in spans) - origin, min(span.stop for span in spans) - origin)
+
+
+def _size(pixels: NDArray[np.float32]) -> str:
+    return f"{pixels.shape[1]}x{pixels.shape[0]}"

@@ -1,0 +1,236 @@
+"""Files become a burst: photographs and DNGs, order, alignment, repeats, refusals; what networks and residual say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from capture_scenes import moved_scene, noisy
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+import mkpn
+from mkpn.capture.burst import burst_files, read_burst
+from mkpn.capture.light import decode, encode, slope
+from mkpn.capture.residual import residual
+from mkpn.model.network import KernelPredictionNetwork
+from mkpn.synthesis.noise import GAINS, Noise
+
+MOVES = [(0, 0), (2, -1), (-3, 2), (5, 4)]
+
+
+@pytest.fixture(scope="module")
+def scene(photo: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return photo[:200, 100:330].astype(np.float32) / 255
+
+
+def write(folder: Path, pictures: list[NDArray[Any]]) -> list[Path]:
+    paths = [folder / f"{index}.png" for index in range(len(pictures))]
+    for path, picture in zip(paths, pictures, strict=True):
+        Image.fromarray(np.rint(picture.clip(0, 1) * 255).astype(np.uint8)).save(path)
+    return paths
+
+
+def photographs(folder: Path, scene: NDArray[np.float32], noise: Noise = GAINS[2]) -> list[Path]:
+    return write(folder, [noisy(moved_scene(scene, x, y), noise, seed) for seed, (x, y) in enumerate(MOVES)])
+
+
+def test_photographs_are_aligned_cut_and_repeated(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    burst = read_burst(photographs(tmp_path, scene), noise=GAINS[2])
+    assert [(round(m.x), round(m.y)) for m in burst.motions] == MOVES
+    height, width = 200 - 64 - 5, 230 - 64 - 8
+    assert burst.frames.shape == (8, 3, height, width)
+    assert torch.equal(burst.frames[:4], burst.frames[4:])
+    clean = torch.from_numpy(moved_scene(scene)[4:-1, 5:-3].transpose(2, 0, 1).copy())
+    for frame in burst.frames:
+        error = (frame - clean) / burst.expected_std(clean)
+        assert error.std() == pytest.approx(1, abs=0.1)  # 1.5 and more where a frame is off by a pixel
+    assert torch.allclose(burst.noise_std, GAINS[2].std(burst.frames[0]))
+    assert burst.photographs == 4
+    assert burst.light == "stored"
+    assert burst.notes[0] == "4 photographs are repeated in turn to fill 8 frames."
+    assert burst.notes[1] == "1.png has moved by 2, -1 pixels: undone by copying pixels."
+    assert burst.displayed(clean) is clean
+
+
+def test_noise_is_estimated_where_nothing_is_known(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    burst = read_burst(photographs(tmp_path, scene))
+    assert burst.noise_source == "estimated"
+    levels = np.array([0.2, 0.5], np.float32)
+    for noise in burst.noise:
+        assert np.abs(noise.std(levels) / GAINS[2].std(levels) - 1).max() < 0.15
+
+
+def test_crop_and_downsample(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    paths = photographs(tmp_path, scene)
+    whole, part = read_burst(paths, noise=GAINS[2]), read_burst(paths, noise=GAINS[2], crop=64)
+    assert part.frames.shape == (8, 3, 64, 64)
+    # The crop is centred in the reference, of which the common part starts at (4, 5).
+    assert torch.equal(part.frames, whole.frames[..., 36 - 4 : 100 - 4, 51 - 5 : 115 - 5])
+    assert read_burst(paths, noise=GAINS[2], downsample=2).frames.shape[-1] in (79, 80)
+
+
+def test_a_network_takes_it_and_removes_noise(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    moved = [moved_scene(scene, x, y) for x, y in [*MOVES, *MOVES]]
+    burst = read_burst(write(tmp_path, [noisy(p, GAINS[4], seed) for seed, p in enumerate(moved)]))
+    result = mkpn.load("mkpn", device="cpu")(burst)
+    assert result.burst is burst
+    report = residual(burst, result.image)
+    assert report.verdict() == "What was removed looks like the noise that is expected."
+    assert report.std == pytest.approx(0.95, abs=0.06)
+    clean = torch.from_numpy(moved_scene(scene)[4:-1, 5:-3].transpose(2, 0, 1).copy())
+    assert mkpn.psnr(result.image.clamp(0, 1), clean) > mkpn.psnr(burst.frames[0].clamp(0, 1), clean) + 7
+
+
+def test_a_turned_photograph_is_mended(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    moved = [moved_scene(scene), moved_scene(scene, 1, 2, 1.5)]
+    burst = read_burst(write(tmp_path, [noisy(p, GAINS[2], seed) for seed, p in enumerate(moved)]), noise=GAINS[2])
+    assert burst.motions[1].degrees == pytest.approx(1.5, abs=0.15)
+    assert "turned by 1." in burst.notes[1]
+    difference = (burst.frames[1] - burst.frames[0]).std()
+    assert difference < 2 * burst.noise_std.mean()
+
+
+def test_brightness_is_told_and_refused(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    paths = write(tmp_path, [0.8 * moved_scene(scene), 0.84 * moved_scene(scene), 0.72 * moved_scene(scene)])
+    burst = read_burst(paths[:2], noise=GAINS[1])
+    assert "1.png has 105% of the first photograph's brightness." in burst.notes
+    with pytest.raises(ValueError, match=r"^2\.png: expected the brightness .* within 9%, got 90% of it$"):
+        read_burst(paths, noise=GAINS[1], tolerance=0.09)
+
+
+def test_another_scene_is_told(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    first = moved_scene(scene)
+    burst = read_burst(write(tmp_path, [first, first, 1 - first[::-1]]), noise=GAINS[1], tolerance=9)
+    assert any("2.png: only" in note and "agree with one motion" in note for note in burst.notes)
+    assert not any("1.png" in note for note in burst.notes)
+
+
+def test_bad_bursts_are_refused(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    paths = photographs(tmp_path, scene)
+    with pytest.raises(ValueError, match=r"^burst: expected 2 to 8 photographs, got 1$"):
+        read_burst(paths[:1])
+    with pytest.raises(ValueError, match=r"^burst: expected 2 to 8 photographs, got 9$"):
+        read_burst([*paths, *paths, paths[0]])
+    with pytest.raises(ValueError, match=r"^burst: expected different photographs"):
+        read_burst([paths[0], paths[0]])
+    with pytest.raises(ValueError, match=r"^burst: expected either photographs or raw files, got both$"):
+        read_burst([paths[0], tmp_path / "a.dng"])
+    with pytest.raises(ValueError, match=r"^none\.png: expected an image file"):
+        read_burst([paths[0], tmp_path / "none.png"])
+    (other,) = write(tmp_path / "..", [scene])
+    with pytest.raises(ValueError, match=r"^0\.png: expected 166x136 pixels as 1\.png has, got 230x200$"):
+        read_burst([paths[1], other])
+    with pytest.raises(ValueError, match=r"^crop: expected a whole number, 48 or more, got 20$"):
+        read_burst(paths, crop=20)
+    with pytest.raises(ValueError, match=r"^burst: expected a folder"):
+        burst_files(paths[0])
+    assert burst_files(tmp_path) == paths
+
+
+def test_curve_and_its_slope() -> None:
+    linear = np.linspace(-0.2, 1.5, 1001)
+    assert np.abs(decode(encode(linear)) - linear).max() < 1e-7
+    assert np.abs((encode(linear + 1e-7) - encode(linear - 1e-7)) / 2e-7 - slope(linear)).max() < 2e-4
+    assert encode(np.array([0.5])) == pytest.approx(0.735357, abs=1e-6)  # IEC 61966-2-1
+
+
+def fake(frames: torch.Tensor, noise: Noise, count: int = 8) -> Any:
+    return SimpleNamespace(frames=frames, photographs=count, expected_std=noise.std)
+
+
+def test_the_residual_of_the_truth_is_white_noise(scene: NDArray[np.float32]) -> None:
+    burst = mkpn.synthesize(scene, gain=4, seed=0)
+    report = residual(fake(burst.frames, burst.noise), burst.clean)
+    assert report.mean == pytest.approx(0, abs=0.01)
+    assert report.std == pytest.approx(1, abs=0.01)
+    assert report.expected == pytest.approx(np.sqrt(7 / 8))
+    assert report.autocorrelation[4, 4] == 1
+    assert np.abs(np.delete(report.autocorrelation.ravel(), 40)).max() < 0.02
+    assert np.array_equal(report.autocorrelation, report.autocorrelation[::-1, ::-1])
+    middles = (report.edges[:-1] + report.edges[1:]) / 2
+    normal = np.exp(-(middles**2) / 2) / np.sqrt(2 * np.pi)
+    assert np.abs(report.density - normal).max() < 0.02
+    assert np.abs(report.level_std - 1).max() < 0.03
+
+
+def test_the_residual_tells_what_went_wrong(scene: NDArray[np.float32]) -> None:
+    burst = mkpn.synthesize(scene, gain=1, seed=0)
+    noise, truth = burst.noise, burst.clean
+    blurred = torch.from_numpy(gaussian_filter(truth.numpy(), (0, 1, 1)))
+    assert residual(fake(burst.frames, noise), blurred).verdict().startswith("More was removed")
+    lazy = (truth + burst.frames[0]) / 2
+    assert residual(fake(burst.frames, noise), lazy).verdict().startswith("Less was removed")
+    rng = np.random.default_rng(0)
+    related = gaussian_filter(rng.standard_normal(truth.shape), (0, 0.6, 0.6))
+    smooth = truth + noise.std(truth) * torch.from_numpy(related / related.std()).float()
+    report = residual(fake(smooth[None], noise), truth)
+    assert report.verdict().startswith("What was removed has structure")
+    assert report.neighbours == pytest.approx(np.exp(-1 / (4 * 0.6**2)), abs=0.08)
+    wrong = Noise(noise.std(truth).square().mean().sqrt().item(), 0)
+    slopes = [
+        np.polyfit(r.levels, r.level_std, 1)[0]
+        for r in (residual(fake(burst.frames, wrong), truth), residual(fake(burst.frames, noise), truth))
+    ]
+    assert slopes[0] > 0.5
+    assert abs(slopes[1]) < 0.1
+
+
+def test_a_residual_needs_the_burst_s_image(scene: NDArray[np.float32]) -> None:
+    burst = mkpn.synthesize(scene, gain=1)
+    with pytest.raises(ValueError, match=r"^image: expected \[3, 168, 198\], got \[3, 168, 100\]$"):
+        residual(fake(burst.frames, burst.noise), burst.clean[..., :100])
+    with pytest.raises(ValueError, match=r"^image: expected sides of 32 or more"):
+        residual(fake(burst.frames[..., :20], burst.noise), burst.clean[..., :20])
+
+
+def test_raw_bursts(tmp_path: Path, scene: NDArray[np.float32], mkpn_network: KernelPredictionNetwork) -> None:
+    pytest.importorskip("rawpy")
+    pytest.importorskip("tifffile")
+    from capture_scenes import NEUTRAL, mosaic, to_counts, write_dng
+
+    linear = decode(scene) * np.array(NEUTRAL, np.float32)  # as a camera sees it, before white balance
+    for part, light in ((1.0, "linear"), (0.03, "display")):
+        slope_, offset = part * GAINS[2].sigma_s, (part * GAINS[2].sigma_r) ** 2
+        sensor = Noise(offset**0.5, slope_)
+        paths = []
+        for index, (x, y) in enumerate(MOVES):
+            counts = to_counts(noisy(mosaic(moved_scene(linear, x, y)), sensor, index))
+            paths.append(write_dng(tmp_path / f"{index}.dng", counts, profile=(slope_, offset)))
+        burst = read_burst(paths)
+        assert (burst.noise_source, burst.light) == ("profile", light)
+        assert [(round(m.x), round(m.y)) for m in burst.motions] == MOVES
+        values = moved_scene(decode(scene))[4:-1, 5:-3].transpose(2, 0, 1).copy()
+        clean = torch.from_numpy(encode(values) if light == "display" else values)
+        # Where it is very dark the curve is bent within the noise.
+        lit = clean > (0.3 if light == "display" else 0)
+        error = ((burst.frames[0] - clean) / burst.expected_std(clean))[lit]
+        assert error.mean() == pytest.approx(0, abs=0.05)
+        assert error.std() == pytest.approx(1, abs=0.05)
+        estimated = read_burst(paths, noise="estimate")
+        assert estimated.noise_source == "estimated"
+        levels = np.array([0.1, 0.3, 0.6], np.float32)
+        for found, true in zip(estimated.noise, burst.noise, strict=True):
+            assert np.abs(found.std(levels) / true.std(levels) - 1).max() < 0.15
+        assert burst.displayed(clean).shape == clean.shape
+        assert mkpn.Denoiser(mkpn_network, "cpu")(burst).image.shape == clean.shape
+        halved = read_burst(paths, downsample=2)
+        assert halved.noise[0].sigma_s == pytest.approx(burst.noise[0].sigma_s / 4)
+
+
+def test_raw_pictures_are_shown_in_srgb(tmp_path: Path) -> None:
+    pytest.importorskip("rawpy")
+    from capture_scenes import to_counts, write_dng
+
+    rng = np.random.default_rng(0)
+    grey = np.repeat(rng.uniform(0.1, 0.5, (64, 64, 1)), 3, axis=2)
+    paths = [write_dng(tmp_path / f"{i}.dng", to_counts(grey), neutral=(1, 1, 1), profile=(1e-3, 1e-6)) for i in (0, 1)]
+    for light in ("linear", "display"):
+        burst = read_burst(paths, light=light)
+        # The rows of a camera's matrix to sRGB add up to 1: grey stays grey, and 0.5 of linear light is 188 of 255.
+        assert burst.displayed(burst.frames[0]).numpy() == pytest.approx(encode(grey.transpose(2, 0, 1)), abs=2e-3)
