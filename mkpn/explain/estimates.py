@@ -57,14 +57,16 @@ def estimate(result: Result) -> Estimates:
     """Computes the estimates of a result, at 512x512 about 200 MB for MKPN."""
     config = result.denoiser.config
     coeffs = all_coefficients(result)
-    height, width = result.image.shape[-2:]
-    _, each = local_conv(seen_frames(result.burst.frames.float().cpu())[None], coeffs, config.sizes, estimates=True)
-    each = each[..., :height, :width]
+    seen, rim = result.burst.surroundings or result.burst, result.burst.rim
+    height, width = seen.frames.shape[-2:]
+    inside = (..., slice(rim, height - rim), slice(rim, width - rim))
+    _, each = local_conv(seen_frames(seen.frames.float().cpu())[None], coeffs, config.sizes, estimates=True)
+    each = each[inside]
     _, count, sizes, *shape = each.shape
     taps = config.sizes if config.separable else [size * size for size in config.sizes]
     # Up-sampling is linear, so the sum of a factor may be taken before it.
     parts = torch.stack([part.sum(-3) for part in coeffs.split(list(taps), dim=-3)], dim=2)  # [1,N,S,(2,)h,w]
-    large = upsample(parts, height, width)
+    large = upsample(parts, height, width)[inside]
     sums = large.prod(dim=3) if config.separable else large
     flat = sums.reshape(count * sizes, -1)
     values = each.reshape(count * sizes, -1)

@@ -66,15 +66,14 @@ def probe(result: Result, x: int, y: int) -> PixelKernels:
     config, network = result.denoiser.config, result.denoiser.network
     # The pixel needs a 2x2 neighbourhood of coefficients, and they a 3x3 neighbourhood of features each.
     image = Box((0, result.cells[0]), (0, result.cells[1]))
-    rows, columns = _neighbours(y, result.cells[0]), _neighbours(x, result.cells[1])
+    row, column = y + result.burst.rim, x + result.burst.rim
+    rows, columns = _neighbours(row, result.cells[0]), _neighbours(column, result.cells[1])
     cells = Box((rows[0], rows[1] + 1), (columns[0], columns[1] + 1))
     seen = cells.grown(1, image)
     features = _with_zeros(result.features_at(seen).float().cpu().numpy(), seen, cells)
     # Convolution and interpolation are linear: the 3x3 patches are interpolated, one convolution is left.
-    weights = np.outer(_bilinear(y, rows), _bilinear(x, columns))
-    patch = sum(
-        weight * features[:, row : row + 3, column : column + 3] for (row, column), weight in np.ndenumerate(weights)
-    )
+    weights = np.outer(_bilinear(row, rows), _bilinear(column, columns))
+    patch = sum(weight * features[:, i : i + 3, j : j + 3] for (i, j), weight in np.ndenumerate(weights))
     last = network.last.weight.float().cpu().flatten(1)
     assert network.last.bias is not None
     found = last @ torch.from_numpy(np.asarray(patch, np.float32)).flatten() + network.last.bias.float().cpu()

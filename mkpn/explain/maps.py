@@ -59,7 +59,8 @@ def behaviour(result: Result) -> Behaviour:
         maps[(..., *block.index)] = torch.cat(
             (found.shares, torch.stack((found.radius, found.noise_gain, found.reference, found.frames)))
         )
-    values = maps[:, :height, :width].numpy()
+    edge = result.burst.rim // 2
+    values = maps[:, edge : edge + height, edge : edge + width].numpy()
     return Behaviour(config.sizes, values[:-4], values[-4], values[-3], values[-2], values[-1])
 
 

@@ -11,6 +11,7 @@ from mkpn.explain.kernels import PixelKernels
 from mkpn.inference.blockwise import continued
 from mkpn.inference.tiling import Box
 from mkpn.model.config import DEPTH_MULTIPLE
+from mkpn.synthesis.burst import Burst
 
 
 def seen_frames(frames: torch.Tensor) -> torch.Tensor:
@@ -20,26 +21,29 @@ def seen_frames(frames: torch.Tensor) -> torch.Tensor:
     return continued(frames, Box((0, height), (0, width)))
 
 
-def neighbourhood(frames: torch.Tensor, x: int, y: int, size: int) -> NDArray[np.float32]:
+def neighbourhood(burst: Burst, x: int, y: int, size: int) -> NDArray[np.float32]:
     """Returns the values that a kernel reads around one pixel.
 
     Args:
-        frames: `[N,C,H,W]`.
+        burst: with its surroundings, if it has any.
         x: column of the pixel.
         y: row of the pixel.
         size: side K of the kernel, odd.
 
     Returns:
-        `[N,C,K,K]`; outside of the frames what the networks see there, see `seen_frames`.
+        `[N,C,K,K]`; outside of the frames their surroundings, beyond them what the networks see there, see
+        `seen_frames`.
 
     Raises:
         ValueError: if the pixel is outside of the frames or the side is even.
     """
-    height, width = frames.shape[-2:]
+    height, width = burst.frames.shape[-2:]
     x, y = whole("x", x, 0, width - 1), whole("y", y, 0, height - 1)
     if size < 1 or size % 2 == 0:
         raise ValueError(f"size: expected an odd side, got {size}")
     radius = size // 2
+    frames = (burst.surroundings or burst).frames
+    x, y, (height, width) = x + burst.rim, y + burst.rim, frames.shape[-2:]
     values = np.zeros((*frames.shape[:2], size, size), np.float32)
     # The frames are copied only where the kernel reaches what repeats.
     frames = seen_frames(frames) if x + radius >= width or y + radius >= height else frames
@@ -52,19 +56,19 @@ def neighbourhood(frames: torch.Tensor, x: int, y: int, size: int) -> NDArray[np
     return values
 
 
-def contributions(kernels: PixelKernels, frames: torch.Tensor) -> dict[int, NDArray[np.float32]]:
+def contributions(kernels: PixelKernels, burst: Burst) -> dict[int, NDArray[np.float32]]:
     """Returns what every weight adds to the pixel: weight times value, over the number of frames and sizes (Eq. 2).
 
     Args:
         kernels: of the pixel.
-        frames: `[N,C,H,W]`, the burst that was denoised.
+        burst: what was denoised.
 
     Returns:
         For each side K `[N,C,K,K]`; the sum of all of them is the network's output at the pixel, per channel.
     """
     count = len(kernels.by_size) * len(kernels.fused)
     largest = max(kernels.by_size)
-    values = neighbourhood(frames, kernels.x, kernels.y, largest)
+    values = neighbourhood(burst, kernels.x, kernels.y, largest)
     parts: dict[int, NDArray[np.float32]] = {}
     for size, weights in kernels.by_size.items():
         edge = (largest - size) // 2

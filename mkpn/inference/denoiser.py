@@ -26,7 +26,7 @@ from mkpn.inference.tiling import Box, cut, plan_tiles, source_span
 from mkpn.model.checkpoint import load_model, shipped_models
 from mkpn.model.config import DEPTH_MULTIPLE, MODELS, ModelConfig
 from mkpn.model.network import KernelPredictionNetwork
-from mkpn.synthesis.burst import NoisyBurst
+from mkpn.synthesis.burst import NoisyBurst, Surroundings
 
 MEMORY_BUDGET = 2**30
 FEATURES_BUDGET = 2**27
@@ -62,8 +62,10 @@ class Result:
 
     @property
     def cells(self) -> tuple[int, int]:
-        """Rows and columns of the whole image's features."""
-        return tuple(-(-size // DEPTH_MULTIPLE) * DEPTH_MULTIPLE // 2 for size in self.image.shape[-2:])  # pyright: ignore[reportReturnType]
+        """Rows and columns of the features of all that the network saw: the image and the burst's rim."""
+        height, width = (size + 2 * self.burst.rim for size in self.image.shape[-2:])
+        cells = _cells(_padded(height, width))
+        return cells.rows[1], cells.columns[1]
 
     def features_at(self, cells: Box) -> Tensor:
         """Returns the features `[head,h,w]` of some cells; computes them again where they were not kept."""
@@ -154,11 +156,12 @@ class Denoiser:
 
         frames, noise_std = self._prepared(burst)
         height, width = frames.shape[-2:]
-        pixels, padded = Box((0, height), (0, width)), _padded(height, width)
+        rim, padded = burst.rim, _padded(height, width)
+        pixels = Box((rim, height - rim), (rim, width - rim))
         all_cells = _cells(padded)
         block_bytes, tile_area = self._areas()
         block_area = max(64, block_bytes // exit_bytes(self.config))
-        image = torch.empty(frames.shape[2:], device=self.device)
+        image = torch.empty(burst.frames.shape[1:], device=self.device)
         kept = self._room_for_features(all_cells)
         done = 0
         for core, source in plan_tiles(padded.rows[1], padded.columns[1], tile_area):
@@ -174,7 +177,7 @@ class Denoiser:
                     kept[(..., *own.index)] = features[0][(..., *own.within(seen).index)]
                 inside = block.grown(0, pixels)
                 if inside.rows[0] < inside.rows[1] and inside.columns[0] < inside.columns[1]:
-                    image[(..., *inside.index)] = denoise_block(
+                    image[(..., *inside.within(pixels).index)] = denoise_block(
                         self.network, frames, features, seen, inside, all_cells, timed
                     )
                 done += block.area
@@ -198,7 +201,8 @@ class Denoiser:
 
         Args:
             burst: as in a call.
-            cells: a rectangle at half resolution, within the image padded to multiples of 16.
+            cells: a rectangle at half resolution of all that the network sees: image and rim, padded to multiples of
+                16.
         """
         frames, noise_std = self._prepared(burst)
         padded = _padded(*frames.shape[-2:])
@@ -216,9 +220,10 @@ class Denoiser:
             raise ValueError(f"frames: expected [{config.frames},{config.colors},H,W], got {list(shape)}")
         if burst.noise_std.shape != shape[1:]:
             raise ValueError(f"noise_std: expected {list(shape[1:])}, got {list(burst.noise_std.shape)}")
+        seen = burst.surroundings or burst
         if self.device.type == "cpu":
-            return burst.frames[None].to(self.device, torch.float32), burst.noise_std[None].to(torch.float32)
-        return _on_device.get(burst, self.device)
+            return seen.frames[None].to(self.device, torch.float32), seen.noise_std[None].to(torch.float32)
+        return _on_device.get(seen, self.device)
 
     def _areas(self) -> tuple[int, int]:
         """Bytes for the blocks, and pixels of a tile."""
@@ -242,7 +247,7 @@ class _DeviceCopy:
     def __init__(self) -> None:
         self._slot: tuple[Any, Any, tuple[Tensor, Tensor]] | None = None
 
-    def get(self, burst: NoisyBurst, device: torch.device) -> tuple[Tensor, Tensor]:
+    def get(self, burst: NoisyBurst | Surroundings, device: torch.device) -> tuple[Tensor, Tensor]:
         """Returns frames and noise estimate with a batch dimension, float32 on the device."""
         key = (device, id(burst.noise_std))
         slot = self._slot

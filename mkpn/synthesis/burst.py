@@ -13,6 +13,28 @@ from mkpn.synthesis.images import ImageSource, box_downsample, load_image, to_ch
 from mkpn.synthesis.motion import BurstConfig, sample_offsets
 from mkpn.synthesis.noise import Noise, noise_for_gain
 
+RIM = 8
+"""Pixels around the shown image that the networks see, see `Surroundings`; even, as half resolution wants it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """The frames with a rim around them, so that kernels at the image's border read real pixels.
+
+    Without it, kernels read zeros beyond the image, and what measures motion sees half of its surroundings there
+    (figures: mkpn/inference/README.md). A frame that is displaced so far that its rim leaves the scene repeats the
+    scene's edge in it.
+
+    Attributes:
+        frames: `[N,C,H+2r,W+2r]`; a burst's `frames` are a view of it.
+        noise_std: `[C,H+2r,W+2r]`; a burst's `noise_std` is a view of it.
+        rim: `r`, its width in pixels.
+    """
+
+    frames: torch.Tensor
+    noise_std: torch.Tensor
+    rim: int
+
 
 @dataclass(frozen=True, kw_only=True)
 class NoisyBurst:
@@ -21,10 +43,27 @@ class NoisyBurst:
     Attributes:
         frames: `[N,C,H,W]` float32, noisy and not clipped; frame 0 is the reference.
         noise_std: `[C,H,W]` float32, Eq. 8 on frame 0.
+        surroundings: what the networks see beyond the frames; None where nothing is known of it.
     """
 
     frames: torch.Tensor
     noise_std: torch.Tensor
+    surroundings: Surroundings | None = None
+
+    def __post_init__(self) -> None:
+        around = self.surroundings
+        if around is not None and not (
+            _shares(around.frames, self.frames, around.rim) and _shares(around.noise_std, self.noise_std, around.rim)
+        ):
+            raise ValueError(
+                "surroundings: expected frames and noise_std that are the inner part of theirs; "
+                "for others give other surroundings, or None"
+            )
+
+    @property
+    def rim(self) -> int:
+        """Pixels that the networks see beyond the frames on each side."""
+        return 0 if self.surroundings is None else self.surroundings.rim
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +80,11 @@ class Burst(NoisyBurst):
     clean: torch.Tensor
     offsets: torch.Tensor
     noise: Noise
+
+
+def _shares(wide: torch.Tensor, frames: torch.Tensor, rim: int) -> bool:
+    inner = wide[..., rim : wide.shape[-2] - rim, rim : wide.shape[-1] - rim]
+    return inner.data_ptr() == frames.data_ptr() and inner.shape == frames.shape and inner.stride() == frames.stride()
 
 
 def rng_for(*key: int) -> np.random.Generator:
@@ -85,15 +129,35 @@ def make_burst(
             f"for the displacements), got {list(scene.shape)}"
         )
     offsets = sample_offsets(rng, config)
-    windows = burst_windows(scene, offsets, margin)
-    frames = torch.from_numpy(add_noise(windows, noise, rng))
+    height, width = scene.shape[1] - 2 * margin, scene.shape[2] - 2 * margin
+    edged = np.pad(scene, ((0, 0), (RIM, RIM), (RIM, RIM)), mode="edge")
+    wide = np.empty((config.frames, scene.shape[0], height + 2 * RIM, width + 2 * RIM), np.float32)
+    # The rim has its own stream, so that the frames do not depend on its width.
+    rim_rng = rng.spawn(1)[0]
+    for frame, offset in zip(wide, offsets, strict=True):
+        window = burst_windows(edged, offset[None], margin)[0]
+        for part, stream in ((_INNER, rng), *((strip, rim_rng) for strip in _STRIPS)):
+            frame[part] = add_noise(window[part], noise, stream)
+    frames = torch.from_numpy(wide)
+    noise_std = noise.std(frames[0])
     return Burst(
-        frames=frames,
-        clean=torch.from_numpy(np.ascontiguousarray(windows[0])),
-        noise_std=noise.std(frames[0]),
+        frames=frames[..., RIM:-RIM, RIM:-RIM],
+        clean=torch.from_numpy(scene[:, margin : margin + height, margin : margin + width].copy()),
+        noise_std=noise_std[..., RIM:-RIM, RIM:-RIM],
         offsets=torch.from_numpy(offsets),
         noise=noise,
+        surroundings=Surroundings(frames=frames, noise_std=noise_std, rim=RIM),
     )
+
+
+_INNER = (slice(None), slice(RIM, -RIM), slice(RIM, -RIM))
+_STRIPS = (
+    (slice(None), slice(None, RIM)),
+    (slice(None), slice(-RIM, None)),
+    (slice(None), slice(RIM, -RIM), slice(None, RIM)),
+    (slice(None), slice(RIM, -RIM), slice(-RIM, None)),
+)
+"""Top, bottom, left and right of a rim."""
 
 
 def burst_of(

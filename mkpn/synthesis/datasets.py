@@ -177,8 +177,9 @@ class TestSet:
         image = box_downsample(image, self.downsample)
         scene = centre_crop(image, self.crop + 2 * self.burst.margin) if self.crop else image
         burst = burst_of(scene, self.noise, rng_for(self.seed, self.gain, index), self.burst)
-        if self.seen is not None:
-            burst.frames[self.seen :] = burst.frames[0].clone()
+        if self.seen is not None and burst.surroundings is not None:
+            frames = burst.surroundings.frames
+            frames[self.seen :] = frames[0].clone()
         return burst
 
     def __iter__(self) -> Iterator[Burst]:

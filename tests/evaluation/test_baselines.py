@@ -53,6 +53,7 @@ def test_baselines_denoise(bursts: dict[int, Burst]) -> None:
             frames=whole.frames[..., :72, :72],
             clean=whole.clean[..., :72, :72],
             noise_std=whole.noise_std[..., :72, :72],
+            surroundings=None,
         )
         images = {name: method(burst) for name, method in methods.items()}
         assert all(image.dtype == torch.float32 for image in images.values())

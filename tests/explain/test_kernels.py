@@ -38,18 +38,17 @@ def defined(name: str) -> tuple[list[torch.Tensor], torch.Tensor]:
     """Kernels `[N,K,K,H,W]` and estimates `[N,S,C,H,W]` by the reference implementation, in float64."""
     result = result_of(name)
     network = result.denoiser.network
-    burst = result.burst
-    padding = [-burst.frames.shape[3] % 16, -burst.frames.shape[2] % 16]
-    frames, noise = (
-        torch.nn.functional.pad(t, (0, padding[0], 0, padding[1]), mode="replicate")
-        for t in (burst.frames, burst.noise_std)
-    )
+    seen, rim = result.burst.surroundings, result.burst.rim
+    assert seen is not None
+    height, width = seen.frames.shape[-2:]
+    more = (0, -width % 16, 0, -height % 16)
+    frames, noise = (torch.nn.functional.pad(t, more, mode="replicate") for t in (seen.frames, seen.noise_std))
     with torch.inference_mode():
         coeffs = network(frames[None], noise[None]).double()
     sizes = result.denoiser.config.sizes
-    kernels = [k[0] for k in reference.kernels(coeffs, sizes, *burst.frames.shape[-2:])]
-    height, width = burst.frames.shape[-2:]
-    return kernels, reference.local_conv(frames[None].double(), coeffs, sizes)[1][0, ..., :height, :width]
+    inside = (..., slice(rim, height - rim), slice(rim, width - rim))
+    kernels = [k[0][inside] for k in reference.kernels(coeffs, sizes, height, width)]
+    return kernels, reference.local_conv(frames[None].double(), coeffs, sizes)[1][0][inside]
 
 
 @pytest.mark.parametrize("name", ["mkpn", "kpn"])
@@ -72,7 +71,7 @@ def test_probe_gives_the_networks_kernels(name: str, x: int, y: int) -> None:
 @pytest.mark.parametrize(("x", "y"), PIXELS)
 def test_weights_times_values_add_up_to_the_output(name: str, x: int, y: int) -> None:
     result = result_of(name)
-    parts = contributions(probe(result, x, y), result.burst.frames)
+    parts = contributions(probe(result, x, y), result.burst)
     total = sum(part.sum((0, 2, 3), dtype=np.float64) for part in parts.values())
     assert np.abs(total - result.image[:, y, x].numpy()).max() < 1e-5
 
@@ -123,7 +122,8 @@ def test_maps_describe_the_kernels_that_were_predicted(name: str) -> None:
     coeffs = all_coefficients(result)[0].numpy()
     assert found.radius.shape == (19, 22)  # 37x43 pixels, halved and rounded up
     for row, column in ((0, 0), (7, 3), (18, 21)):
-        cell = coeffs[..., row, column]
+        edge = result.burst.rim // 2
+        cell = coeffs[..., row + edge, column + edge]
         by_size = {}
         for size, first in zip(config.sizes, config.first_taps, strict=True):
             if config.separable:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from mkpn.explain.rebuild import neighbourhood, true_place
 from mkpn.explain.regions import EDGE, FLAT, REGIONS, TEXTURE, classify
 from mkpn.explain.statistics import kernel_statistics
 from mkpn.explain.winners import TIE, area_shares, patch_means, winners
-from mkpn.synthesis.burst import Burst, make_burst, rng_for
+from mkpn.synthesis.burst import Burst, Surroundings, make_burst, rng_for
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import Noise
 
@@ -78,14 +80,22 @@ def test_a_kernel_of_zeros_has_finite_numbers() -> None:
 
 def test_the_neighbourhood_is_what_the_networks_see() -> None:
     frames = torch.arange(1, 2 * 3 * 15 * 16 + 1, dtype=torch.float32).view(2, 3, 15, 16)
-    corner = neighbourhood(frames, 0, 14, 5)
+    burst = Burst(
+        frames=frames, clean=frames[0], noise_std=frames[0], offsets=torch.zeros(2, 2).long(), noise=Noise(0, 0)
+    )
+    corner = neighbourhood(burst, 0, 14, 5)
     np.testing.assert_array_equal(corner[1, 2, :3, 2:], frames[1, 2, 12:15, :3])
     # One row repeats up to the multiple of 16; beyond it, and left of the picture, there is nothing.
     np.testing.assert_array_equal(corner[1, 2, 3, 2:], frames[1, 2, 14, :3])
     assert not corner[:, :, 4].any()
     assert not corner[..., :2].any()
     with pytest.raises(ValueError, match="x: expected"):
-        neighbourhood(frames, 16, 0, 3)
+        neighbourhood(burst, 16, 0, 3)
+    wide = Surroundings(frames=frames, noise_std=frames[0], rim=4)
+    inside = (..., slice(4, -4), slice(4, -4))
+    inner = replace(burst, frames=frames[inside], noise_std=frames[0][inside], surroundings=wide)
+    np.testing.assert_array_equal(neighbourhood(inner, 1, 2, 3), frames[:, :, 5:8, 4:7])
+    np.testing.assert_array_equal(neighbourhood(inner, 0, 0, 9), frames[:, :, :9, :9])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +109,7 @@ def test_the_true_place_shows_the_same_spot() -> None:
     scene = np.random.default_rng(0).random((3, 48, 48), dtype=np.float32)
     burst = make_burst(scene, Noise(0, 0), rng_for(3), BurstConfig(rate=0, small=2, large=8))
     x, y, size = 10, 12, 5
-    values = neighbourhood(burst.frames, x, y, size)
+    values = neighbourhood(burst, x, y, size)
     for index, offset in enumerate(burst.offsets.tolist()):
         column, row = true_place(tuple(offset), size)
         np.testing.assert_allclose(values[index, :, row, column], burst.clean[:, y, x], atol=1e-6)

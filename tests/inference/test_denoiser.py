@@ -19,6 +19,7 @@ from mkpn.inference.denoiser import Stopped
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
+from mkpn.synthesis.burst import rng_for
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +54,23 @@ def test_an_untrained_network_is_the_mean_at_any_size(burst: mkpn.Burst) -> None
     torch.testing.assert_close(denoiser(burst).image, burst.frames.mean(0), atol=2e-6, rtol=0)
 
 
+@pytest.mark.parametrize("rim", [True, False], ids=["rim", "no rim"])
 @pytest.mark.parametrize("name", ["mkpn", "kpn", "kpn-l25", "kpn-l1"])
-def test_probed_kernels_remake_the_pixel(burst: mkpn.Burst, name: str) -> None:
+def test_probed_kernels_remake_the_pixel(burst: mkpn.Burst, name: str, rim: bool) -> None:
     """Eq. 4 with the kernels that the viewer shows gives the very pixel of the denoised image."""
+    burst = burst if rim else replace(burst, surroundings=None)
     result = mkpn.Denoiser(perturbed(model_config(name)), "cpu")(burst)
     height, width = burst.clean.shape[-2:]
+    seen = burst.surroundings or burst
     for x, y in ((0, 0), (width - 1, height - 1), (30, 41), (31, 40), (0, height - 1)):
         kernels = probe(result, x, y)
         radius = kernels.fused.shape[-1] // 2
         # The last row and column repeat up to a multiple of 16, beyond it are zeros.
-        filled = np.pad(burst.frames.numpy(), ((0, 0), (0, 0), (0, -height % 16), (0, -width % 16)), mode="edge")
+        more = (-size % 16 for size in seen.frames.shape[-2:])
+        filled = np.pad(seen.frames.numpy(), ((0, 0), (0, 0), *((0, count) for count in more)), mode="edge")
         padded = np.pad(filled, ((0, 0), (0, 0), (radius, radius), (radius, radius)))
-        window = padded[:, :, y : y + 2 * radius + 1, x : x + 2 * radius + 1]
+        top, left = y + burst.rim, x + burst.rim
+        window = padded[:, :, top : top + 2 * radius + 1, left : left + 2 * radius + 1]
         remade = (window * kernels.fused[:, None]).sum((2, 3)).mean(0)
         np.testing.assert_allclose(remade, result.image[:, y, x].numpy(), atol=2e-5)
 
@@ -94,16 +100,16 @@ def test_bad_input_is_named(burst: mkpn.Burst, mkpn_network: KernelPredictionNet
 def test_tiles_change_nothing(photo: NDArray[np.uint8]) -> None:
     """A budget that forces overlapping tiles and small blocks gives the untiled image, features and kernels."""
     wide = np.tile(photo, (2, 1, 1))[:551, :93]
-    burst = mkpn.synthesize(wide, gain=4, seed=0)  # 519x61 pixels
+    burst = mkpn.synthesize(wide, gain=4, seed=0)  # 519x61 pixels and a rim
     network = perturbed(model_config("kpn-l5"))
     whole = mkpn.Denoiser(network, "cpu")(burst)
-    tiled = mkpn.Denoiser(network, "cpu", memory_budget=6 * 2**20, features_budget=0)(burst)
+    tiled = mkpn.Denoiser(network, "cpu", memory_budget=8 * 2**20, features_budget=0)(burst)
     assert tiled.features is None
     torch.testing.assert_close(tiled.image, whole.image, atol=1e-5, rtol=0)
     assert whole.features is not None
     for x, y in ((0, 0), (60, 518), (31, 260)):
         np.testing.assert_allclose(probe(tiled, x, y).fused, probe(whole, x, y).fused, atol=1e-5)
-    some = mkpn.Denoiser(network, "cpu", memory_budget=6 * 2**20)(burst)
+    some = mkpn.Denoiser(network, "cpu", memory_budget=8 * 2**20)(burst)
     assert some.features is not None
     torch.testing.assert_close(some.features, whole.features, atol=1e-4, rtol=1e-4)
 
@@ -115,17 +121,22 @@ def test_rounded_sides_are_filled_alike_for_network_and_kernels(
 ) -> None:
     """A burst and the burst whose last row and column were repeated up to a multiple of 16 give the same pixels."""
     burst = mkpn.synthesize(photo[: height + 32, : width + 32], gain=4, seed=0)
-    more = (0, -width % 16, 0, -height % 16)
-    filled = replace(
-        burst,
-        frames=functional.pad(burst.frames, more, mode="replicate"),
-        noise_std=functional.pad(burst.noise_std, more, mode="replicate"),
-    )
+    alone = replace(burst, surroundings=None)
     network = perturbed(model_config(name))
-    expected = mkpn.Denoiser(network, "cpu")(filled).image[:, :height, :width]
-    for budget in (2**30, 6 * 2**20):
-        image = mkpn.Denoiser(network, "cpu", memory_budget=budget)(burst).image
-        torch.testing.assert_close(image, expected, atol=1e-5, rtol=0)
+    for given in (burst, alone):
+        seen = given.surroundings or given
+        more = (0, -seen.frames.shape[-1] % 16, 0, -seen.frames.shape[-2] % 16)
+        filled = replace(
+            burst,
+            frames=functional.pad(seen.frames, more, mode="replicate"),
+            noise_std=functional.pad(seen.noise_std, more, mode="replicate"),
+            surroundings=None,
+        )
+        whole = mkpn.Denoiser(network, "cpu")(filled).image
+        expected = whole[:, given.rim : given.rim + height, given.rim : given.rim + width]
+        for budget in (2**30, 6 * 2**20):
+            image = mkpn.Denoiser(network, "cpu", memory_budget=budget)(given).image
+            torch.testing.assert_close(image, expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["mkpn", "kpn-l3", "kpn-l25"])
@@ -139,6 +150,23 @@ def test_the_last_rows_and_columns_are_not_dark(name: str) -> None:
     for line in (error.mean(1), error.mean(0)):
         last = line[-8:] - error[8:-8, 8:-8].mean()
         assert last.abs().max() < 2, last
+
+
+def test_the_border_is_as_good_as_the_inside(photo: NDArray[np.uint8]) -> None:
+    """The rim feeds the kernels: over 12 windows, the outer 8 pixels are denoised as well as the others."""
+    denoiser = mkpn.load("mkpn", "cpu")
+    ratios: dict[bool, float] = {}
+    for rim in (True, False):
+        squares = torch.zeros(48, 48)
+        for seed in range(12):
+            top, left = rng_for(9, seed).integers((photo.shape[0] - 79, photo.shape[1] - 79))
+            burst = mkpn.synthesize(photo[top : top + 80, left : left + 80], gain=1, seed=seed)
+            burst = burst if rim else replace(burst, surroundings=None)
+            squares += (denoiser(burst).image - burst.clean).square().mean(0)
+        inside = squares[8:-8, 8:-8].mean()
+        ratios[rim] = float((squares.sum() - inside * 32**2) / (48**2 - 32**2) / inside)
+    assert ratios[True] < 1.15
+    assert ratios[False] > 1.07 * ratios[True]
 
 
 def test_a_budget_too_small_is_named(burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork) -> None:
@@ -167,9 +195,9 @@ def test_half_precision_needs_a_gpu(mkpn_network: KernelPredictionNetwork) -> No
 def test_wrong_bursts_are_named(burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork) -> None:
     denoiser = mkpn.Denoiser(mkpn_network, "cpu")
     with pytest.raises(ValueError, match=r"frames: expected \[8,3,H,W\], got \[7, 3, 79, 61\]"):
-        denoiser(replace(burst, frames=burst.frames[:7]))
+        denoiser(replace(burst, frames=burst.frames[:7], surroundings=None))
     with pytest.raises(ValueError, match="noise_std: expected"):
-        denoiser(replace(burst, noise_std=burst.noise_std[:, :5]))
+        denoiser(replace(burst, noise_std=burst.noise_std[:, :5], surroundings=None))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

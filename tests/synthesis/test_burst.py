@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -97,6 +98,37 @@ def test_frames_are_windows_of_the_scene(photo: NDArray[np.uint8]) -> None:
     for frame, (x, y) in zip(burst.frames.numpy(), burst.offsets.tolist(), strict=True):
         np.testing.assert_array_equal(frame, scene[:, 16 + y : 16 + y + height, 16 + x : 16 + x + width])
     assert torch.equal(burst.frames[0], burst.clean)
+
+
+def test_the_rim_goes_on_where_the_frames_end(photo: NDArray[np.uint8]) -> None:
+    """It shows the scene, beyond the scene its edge repeats; its noise is that of Eq. 7 and leaves the frames alone."""
+    scene = np.ascontiguousarray(photo.transpose(2, 0, 1).astype(np.float32) / 255)
+    still, moved = (make_burst(scene, Noise(0, 0), rng_for(5), BurstConfig(rate=rate)) for rate in (0, 8))
+    for burst in (still, moved):
+        assert burst.surroundings is not None
+        rim = burst.rim
+        edged = np.pad(scene, ((0, 0), (rim, rim), (rim, rim)), mode="edge")
+        for frame, (x, y) in zip(burst.surroundings.frames.numpy(), burst.offsets.tolist(), strict=True):
+            height, width = frame.shape[1:]
+            np.testing.assert_array_equal(frame, edged[:, 16 + y : 16 + y + height, 16 + x : 16 + x + width])
+    noise = Noise(0.1, 0)
+    noisy = make_burst(np.full((3, 232, 232), 0.5, np.float32), noise, rng_for(5))
+    assert noisy.surroundings is not None
+    error = noisy.surroundings.frames.numpy() - 0.5
+    rim_only = np.ones(error.shape[-2:], bool)
+    rim_only[noisy.rim : -noisy.rim, noisy.rim : -noisy.rim] = False
+    assert error[..., rim_only].std() == pytest.approx(0.1, rel=0.02)
+    # Independent of the noise inside, and of that of the other frames.
+    assert abs(np.corrcoef(error[0][..., rim_only].ravel(), error[1][..., rim_only].ravel())[0, 1]) < 0.05
+
+
+def test_other_frames_need_other_surroundings(photo: NDArray[np.uint8]) -> None:
+    burst = mkpn.synthesize(photo[:64, :64], gain=4, seed=0)
+    with pytest.raises(ValueError, match="surroundings: expected"):
+        replace(burst, frames=burst.frames.clone())
+    with pytest.raises(ValueError, match="surroundings: expected"):
+        replace(burst, noise_std=burst.noise_std.clone())
+    assert replace(burst, frames=burst.frames.clone(), surroundings=None).rim == 0
 
 
 def test_a_seed_is_a_burst(photo: NDArray[np.uint8]) -> None:
