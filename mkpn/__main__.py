@@ -21,15 +21,20 @@ from mkpn.ui.service.options import ServiceOptions
 
 @dataclass(frozen=True, kw_only=True)
 class DenoiseOptions:
-    """Synthesise a burst of an image, denoise it, and save the pictures.
+    """Denoise a synthetic burst of one image, or a real one, and save the pictures.
 
     Attributes:
-        out: folder for `noisy.png`, `clean.png` and one PNG per model.
+        out: folder for `noisy.png` and one PNG per model; `clean.png` of one image, `residual-MODEL.png` of a real
+            burst.
         models: networks to run; all shipped ones by default.
-        gain: 1, 2, 4 or 8.
-        downsample: box-downsampling factor of the image.
-        seed: of the burst.
+        gain: 1, 2, 4 or 8; of a synthetic burst.
+        downsample: box-downsampling factor of the images.
+        seed: of a synthetic burst.
         device: `auto`, `cpu`, `cuda` or `mps`.
+        burst: folder of 2 to 8 photographs of one scene, instead of naming them.
+        sigma_r: of a real burst whose noise you know; without it, the file's NoiseProfile or an estimate is used.
+        sigma_s: goes with `--sigma-r`.
+        light: what the networks see of raw files: `linear` light, `display` values, or what suits their noise.
     """
 
     out: Path
@@ -38,10 +43,53 @@ class DenoiseOptions:
     downsample: int = 1
     seed: int = 0
     device: str = "auto"
+    burst: Path | None = None
+    sigma_r: float | None = None
+    sigma_s: float | None = None
+    light: Literal["auto", "linear", "display"] = "auto"
 
 
-def denoise(image: tyro.conf.Positional[Path], options: Annotated[DenoiseOptions, tyro.conf.arg(name="")]) -> None:
-    """Synthesise a noisy burst of an image, denoise it, and save the pictures."""
+def denoise(
+    images: tyro.conf.Positional[tuple[Path, ...]], options: Annotated[DenoiseOptions, tyro.conf.arg(name="")]
+) -> None:
+    """Denoise a synthetic burst of one image, or the real burst of 2 to 8 photographs or raw files of one scene."""
+    if len(images) > 1 or options.burst is not None:
+        _denoise_real(images, options)
+        return
+    if not images:
+        raise ValueError("images: expected an image, several photographs, or --burst DIR, got nothing")
+    _denoise_synthetic(images[0], options)
+
+
+def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> None:
+    from mkpn.capture.burst import burst_files, read_burst
+    from mkpn.evaluation.captured import denoise_captured, describe
+    from mkpn.synthesis.noise import Noise
+
+    if options.burst is not None and images:
+        raise ValueError("images: expected photographs or --burst DIR, got both")
+    noise = "auto"
+    if options.sigma_r is not None and options.sigma_s is not None:
+        noise = Noise(options.sigma_r, options.sigma_s)
+    elif options.sigma_r is not None or options.sigma_s is not None:
+        raise ValueError("sigma_r and sigma_s: expected both or none of them, got one")
+    burst = read_burst(
+        images if options.burst is None else burst_files(options.burst),
+        noise=noise,
+        light=options.light,
+        downsample=options.downsample,
+    )
+    print("\n".join(describe(burst)))
+    print("Residual: (frame 0 - result) / expected noise. Noise has mean 0 and neighbours 0.")
+    for done in denoise_captured(burst, options.models, options.out, options.device):
+        report = done.report
+        print(
+            f"{done.model:8}  mean {report.mean:6.3f}  std {report.std:.3f} (noise: {report.expected:.3f})  "
+            f"neighbours {report.neighbours:6.3f}  {done.seconds:.2f} s  {report.verdict()}"
+        )
+
+
+def _denoise_synthetic(image: Path, options: DenoiseOptions) -> None:
     import torch
     from PIL import Image
 

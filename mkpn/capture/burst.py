@@ -25,10 +25,11 @@ from mkpn.synthesis.noise import Noise
 FRAMES = 8
 """What the shipped networks take."""
 
-BRIGHTNESS_TOLERANCE = 0.1
-"""How far a frame's brightness may be from the reference's; more is refused."""
+BRIGHTNESS_TOLERANCE = 0.25
+"""How far a frame's brightness may be from the reference's; more is refused, less is scaled."""
 
-_MENTIONED = 0.02  # brightness differences from here on are told
+_UNEVEN = 0.005  # differences of brightness that are undone
+_FAINT = 0.004  # standard deviation at middle grey below which no network helps; see the README
 _QUIET = 0.02  # standard deviation at middle grey (0.18) below which display values denoise better; see the README
 _MIDDLE_GREY = 0.18
 _FEW_AGREE = 0.5
@@ -110,7 +111,7 @@ def read_burst(
             middle grey is below 0.02.
         downsample: box-downsampling factor; of raw files after their 2x2 blocks have become pixels.
         crop: longest side of the centred part that is kept, in pixels; all of it by default.
-        tolerance: largest relative difference of brightness to the reference.
+        tolerance: largest relative difference of brightness to the reference; frames within it are scaled.
         max_megapixels: largest photograph that is accepted.
 
     Raises:
@@ -145,7 +146,10 @@ def read_burst(
                 f"{name}: expected a photograph that shares at least {MIN_SIDE} pixels per side with {names[0]}, got "
                 f"one that has moved by {motion.x:.0f}, {motion.y:.0f} pixels"
             )
-        notes += _brightness(name, first.pixels[common], moved[common], tolerance)
+        ratio = _brightness(name, first.pixels[common], moved[common], tolerance)
+        if abs(ratio - 1) > _UNEVEN:
+            notes.append(f"{name} has {ratio:.1%} of the first photograph's brightness and is scaled to it.")
+            moved = moved / np.float32(ratio)
         notes += _told(name, motion)
         kept.append(moved[window])
         motions.append(motion)
@@ -230,7 +234,7 @@ def _std(values: NDArray[np.float32], noise: tuple[Noise, ...], light: Light) ->
     return std * slope(linear) if light == "display" else std
 
 
-def _brightness(name: str, reference: NDArray[np.float32], frame: NDArray[np.float32], tolerance: float) -> list[str]:
+def _brightness(name: str, reference: NDArray[np.float32], frame: NDArray[np.float32], tolerance: float) -> float:
     """Compares the means of blocks, of which what moves by itself is a minority."""
     of_reference, of_frame = (box_downsample(p, _BLOCK).mean(axis=2) for p in (reference, frame))
     lit = of_reference > 0.25 * of_reference.mean()
@@ -239,14 +243,16 @@ def _brightness(name: str, reference: NDArray[np.float32], frame: NDArray[np.flo
         raise ValueError(
             f"{name}: expected the brightness of the first photograph within {tolerance:.0%}, got {ratio:.0%} of it"
         )
-    return [f"{name} has {ratio:.0%} of the first photograph's brightness."] if abs(ratio - 1) > _MENTIONED else []
+    return ratio
 
 
 def _told(name: str, motion: Motion) -> list[str]:
     notes: list[str] = []
     if motion.degrees or round(motion.x) or round(motion.y):
         turned = f" and turned by {motion.degrees:.2f}°" if motion.degrees else ""
-        notes.append(f"{name} has moved by {motion.x:.0f}, {motion.y:.0f} pixels{turned}: undone by copying pixels.")
+        notes.append(
+            f"{name} has moved by {round(motion.x)}, {round(motion.y)} pixels{turned}: undone by copying pixels."
+        )
     if motion.agreeing < _FEW_AGREE:
         notes.append(
             f"{name}: only {motion.agreeing:.0%} of its tiles agree with one motion of the whole picture; "

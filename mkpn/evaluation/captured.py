@@ -1,0 +1,75 @@
+"""Denoises a burst of real photographs, without a ground truth: pictures, and whether what was removed is noise."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+from mkpn.capture.burst import CapturedBurst
+from mkpn.capture.residual import Residual, residual
+from mkpn.figures.residual import residual_figure
+from mkpn.inference.denoiser import load
+from mkpn.synthesis.images import to_uint8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denoised:
+    """What a network made of a captured burst.
+
+    Attributes:
+        model: its name, or the stem of its file.
+        image: `[C,H,W]` frame values.
+        seconds: time of the network and the local convolution.
+        report: what was removed.
+    """
+
+    model: str
+    image: torch.Tensor
+    seconds: float
+    report: Residual
+
+
+def describe(burst: CapturedBurst) -> list[str]:
+    """Returns in sentences where the noise's parameters come from, what the frames hold, and the burst's notes."""
+    source = {"profile": "from the file's NoiseProfile", "given": "as given", "estimated": "estimated from the frames"}
+    values = {
+        "stored": "stored values",
+        "linear": "linear light",
+        "display": "of linear light; denoised as display values",
+    }
+    parts = [
+        f"{name} sigma_r {noise.sigma_r:.5f}, sigma_s {noise.sigma_s:.6f}"
+        for name, noise in zip(("red", "green", "blue"), burst.noise, strict=True)
+    ]
+    noise = f"Noise, {source[burst.noise_source]} ({values[burst.light]}): {'; '.join(parts)}."
+    return [noise, *burst.notes]
+
+
+def denoise_captured(
+    burst: CapturedBurst, models: Sequence[str], out: Path, device: str = "auto"
+) -> Iterator[Denoised]:
+    """Runs networks on a burst; writes `noisy.png`, and `MODEL.png` and `residual-MODEL.png` of each.
+
+    Args:
+        burst: see `mkpn.capture.burst.read_burst`.
+        models: names, or paths of checkpoints.
+        out: folder, made if it does not exist.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    _save(burst, burst.frames[0], out / "noisy.png")
+    for model in models:
+        name = Path(model).stem
+        result = load(model, device=device)(burst)
+        report = residual(burst, result.image)
+        _save(burst, result.image, out / f"{name}.png")
+        (out / f"residual-{name}.png").write_bytes(residual_figure(report, name))
+        yield Denoised(model=name, image=result.image, seconds=result.seconds, report=report)
+
+
+def _save(burst: CapturedBurst, picture: torch.Tensor, path: Path) -> None:
+    Image.fromarray(to_uint8(burst.displayed(picture))).save(path)
