@@ -42,8 +42,27 @@ _LABELS = {
 }
 
 
+ORACLE = "oracle-"
+"""Rows of this name and a reach in pixels: the mean of the frames that are truly aligned within that reach."""
+
+SHARP = "synthetic sharp scenes"
+"""What a test set of drawn scenes is called."""
+
+
+def is_oracle(method: str) -> bool:
+    """Whether a method is the truly aligned mean within some reach."""
+    return method.startswith(ORACLE) and method.removeprefix(ORACLE).isdecimal()
+
+
+def reach(oracle: str) -> int:
+    """Returns the reach in pixels of a truly aligned mean."""
+    return int(oracle.removeprefix(ORACLE))
+
+
 def label(method: str) -> str:
     """Returns what a table calls a method; a checkpoint of your own keeps its name."""
+    if is_oracle(method):
+        return f"truly aligned mean, reach {reach(method)}"
     return model_config(method).label if method in MODELS else _LABELS.get(method, method)
 
 
@@ -66,6 +85,7 @@ def measured_on(settings: Mapping[str, Any], images: int) -> str:
     crop, factor = settings["crop"], settings["downsample"]
     # Figures that were written before these settings existed have none.
     still = ", without motion" if settings.get("still") else ""
+    still += ", every frame moved by 3 to 16 pixels" if settings.get("far") else ""
     seen = f", {settings['frames']} of 8 frames seen" if settings.get("frames", 8) < 8 else ""
     return (
         f"{' + '.join(settings['images'])}: {images} images, {f'box-downsampled by {factor}, ' if factor > 1 else ''}"

@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "figures": {"checks", "metrics", "paper", "model", "synthesis", "capture"},
     "training": {"checks", "metrics", "device", "model", "synthesis", "ops", "inference", "figures"},
 }
-MAY_IMPORT["evaluation"] = {*MAY_IMPORT["training"], "paper", "training", "capture"}
+MAY_IMPORT["evaluation"] = {*MAY_IMPORT["training"], "paper", "training", "capture", "explain"}
 MAY_IMPORT["explain"] = {"checks", "metrics", "model", "synthesis", "ops", "inference"}
 _BELOW_UI = {"mkpn", *MAY_IMPORT}
 MAY_IMPORT["ui.viewer"] = set()

@@ -1,4 +1,4 @@
 """Measurements: Table 1 on any folder of images, classical baselines, reports.
 
-May import: everything but explain and ui.
+May import: everything but ui.
 """

@@ -13,6 +13,8 @@ class EvaluateConfig:
 
     Attributes:
         images: folders of test photographs, searched recursively.
+        scene: `photographs`, or `sharp`: synthetic text, line art, charts, screenshots, stars and gratings instead of
+            images, six of each or `limit` in all, of `crop` pixels or 128.
         out: folder for the tables (`results.json`, `.md`, `.csv`, `.tex`), the plot (`table1.png`, `.pdf`) and
             `images.csv`, the figures of every image with those first where MKPN gains most.
         models: names of shipped networks, or checkpoint files; all shipped networks by default.
@@ -24,6 +26,9 @@ class EvaluateConfig:
         frames: how many frames of a burst are seen; the others become copies of the reference. With 1, what a network
             still reaches is what it does not owe to the burst.
         still: leave the hand motion out.
+        far: move every frame by 3 to 16 pixels, beyond what small kernels reach.
+        oracle: measure also the mean of the frames that are truly aligned within the reach of each network's kernels,
+            which no network knows.
         border: pixels removed on every side before measuring.
         channels: `rgb`, the mean of the colour channels, or `luma`.
         baselines: classical denoisers of the aligned burst's mean: `aligned` (that mean alone), `nlm`, `opencv` and
@@ -36,7 +41,8 @@ class EvaluateConfig:
         threads: CPU threads; 0 keeps PyTorch's choice.
     """
 
-    images: tuple[Path, ...]
+    images: tuple[Path, ...] = ()
+    scene: Literal["photographs", "sharp"] = "photographs"
     out: Path = Path("out/table1")
     models: tuple[str, ...] = ()
     gains: tuple[int, ...] = (1, 2, 4, 8)
@@ -46,6 +52,8 @@ class EvaluateConfig:
     seed: int = 0
     frames: int = 8
     still: bool = False
+    far: bool = False
+    oracle: bool = True
     border: int = 8
     channels: Literal["rgb", "luma"] = "rgb"
     baselines: tuple[Literal["aligned", "nlm", "opencv", "bm3d"], ...] = ()
@@ -56,12 +64,17 @@ class EvaluateConfig:
     threads: int = 0
 
     def __post_init__(self) -> None:
-        if not self.images:
+        if not self.images and self.scene == "photographs":
             raise ValueError("images: expected at least one folder")
+        if self.still and self.far:
+            raise ValueError("far: expected no motion or far motion, got both")
         for field in ("crop", "limit", "border", "threads"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
         if not 1 <= self.frames <= 8:
             raise ValueError(f"frames: expected 1 to 8, got {self.frames}")
-        if self.stamp and (self.still or self.frames < 8):
-            raise ValueError("stamp: expected figures of whole bursts in motion, got --still or fewer --frames")
+        if self.stamp and (self.still or self.far or self.frames < 8 or self.scene != "photographs"):
+            raise ValueError(
+                "stamp: expected figures of photographs and whole bursts in usual motion, "
+                "got --still, --far, --scene sharp or fewer --frames"
+            )

@@ -4,47 +4,72 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import distributed
 from tqdm import tqdm
 
 from mkpn.evaluation.baselines import baselines
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.evaluation.report import Rows, csv_table, latex_table, markdown_report, spread
+from mkpn.explain.oracle import aligned_mean
+from mkpn.explain.regions import REGIONS, RULE, classify
 from mkpn.figures.table1 import table1_chart
 from mkpn.inference.denoiser import Denoiser, load
 from mkpn.metrics import MetricDefinition, psnr, ssim
 from mkpn.model.checkpoint import shipped_models, stamp_metrics, weights_hash
 from mkpn.model.config import MODELS
-from mkpn.paper import measured_on
+from mkpn.paper import ORACLE, SHARP, is_oracle, measured_on
 from mkpn.synthesis.burst import Burst
 from mkpn.synthesis.datasets import TestSet, image_files
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
+from mkpn.synthesis.scenes import KINDS
 from mkpn.training.distributed import local_device, process_group
 
 Method = Callable[[Burst], torch.Tensor]
 
 _BOOTSTRAP_SAMPLES = 10_000
+_SCENES, _SCENE_SIDE = 6, 128
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """PSNR (dB) and SSIM of one method on one image at one gain."""
+    """Figures of one method on one image at one gain.
+
+    Attributes:
+        model: the method.
+        gain: of the noise.
+        image: its name.
+        psnr: in dB.
+        ssim: at most 1.
+        bias: mean error of the brightness, intensities of the clipped result minus the truth.
+        psnr_flat: PSNR of flat pixels by `mkpn.explain.regions`; None where there are none.
+        psnr_edge: of pixels at edges.
+        psnr_texture: of textured pixels.
+    """
 
     model: str
     gain: int
     image: str
     psnr: float
     ssim: float
+    bias: float | None = None
+    psnr_flat: float | None = None
+    psnr_edge: float | None = None
+    psnr_texture: float | None = None
+
+
+_MEANS = ("bias", *(f"psnr_{region}" for region in REGIONS))
 
 
 def evaluate(config: EvaluateConfig) -> dict[str, Any]:
@@ -75,13 +100,17 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     definition = MetricDefinition(border=config.border, channels=config.channels)
     sets = [_test_set(config, gain) for gain in config.gains]
+    folders = [folder.resolve().name for folder in config.images] if config.scene == "photographs" else [SHARP]
     settings: dict[str, Any] = {
-        "images": [config.title] if config.title else [folder.resolve().name for folder in config.images],
-        "downsample": config.downsample,
-        "crop": config.crop,
+        "images": [config.title] if config.title else folders,
+        "downsample": sets[0].downsample,
+        "crop": sets[0].crop,
         "seed": config.seed,
         "frames": config.frames,
         "still": config.still,
+        "far": config.far,
+        "scene": config.scene,
+        "regions": RULE,
         "first_burst_sha256": {str(test.gain): burst_hash(test[0]) for test in sets},
     }
     report: dict[str, Any] = {"metric": definition.to_dict(), "settings": settings}
@@ -92,8 +121,12 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     classical, skipped = baselines(config.baselines)
     methods |= classical
     device = str(local_device(config.device))
-    for name, path in paths.items():
-        methods[name] = _denoise_with(load(path, device))
+    networks = {name: load(path, device) for name, path in paths.items()}
+    if config.oracle:
+        sides = sorted({max(network.config.sizes) for network in networks.values()})
+        methods |= {f"{ORACLE}{side // 2}": partial(aligned_mean, size=side) for side in sides}
+    for name, network in networks.items():
+        methods[name] = _denoise_with(network)
     measurements = _measure(methods, sets, definition, rank, world)
     return {
         "rows": summarise(measurements),
@@ -121,7 +154,7 @@ def _write(config: EvaluateConfig, report: dict[str, Any]) -> None:
         (out / "table1.pdf").write_bytes(table1_chart(rows, against, where, "pdf"))
     if config.stamp:
         shared = {"metric": report["metric"], "settings": report["settings"]}
-        shared["references"] = [row for row in rows if row["model"] in ("noisy", "mean")]
+        shared["references"] = [row for row in rows if row["model"] in ("noisy", "mean") or is_oracle(row["model"])]
         for name, path in _checkpoints(config.models).items():
             own = {key: [row for row in report[key] if row["model"] == name] for key in ("rows", "against")}
             stamp_metrics(path, {**own, **shared})
@@ -134,7 +167,10 @@ def burst_hash(burst: Burst) -> str:
 
 
 def summarise(measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
-    """Returns `{model, gain, psnr, ssim, psnr_sd, ssim_sd, images}` for every model and gain, in order."""
+    """Returns `{model, gain, psnr, ssim, psnr_sd, ssim_sd, bias, psnr_flat, ..., images}` by model and gain, in order.
+
+    Means over the images; of the regions, over those images that have such pixels.
+    """
     groups: dict[tuple[str, int], list[Measurement]] = {}
     for measurement in measurements:
         groups.setdefault((measurement.model, measurement.gain), []).append(measurement)
@@ -145,6 +181,9 @@ def summarise(measurements: Iterable[Measurement]) -> list[dict[str, Any]]:
             values = [getattr(measurement, key) for measurement in group]
             row[key] = statistics.fmean(values)
             row[f"{key}_sd"] = statistics.stdev(values) if len(values) > 1 else 0.0
+        for key in _MEANS:
+            known = [value for value in (getattr(measurement, key) for measurement in group) if value is not None]
+            row[key] = statistics.fmean(known) if known else None
         rows.append({**row, "images": len(group)})
     return rows
 
@@ -251,15 +290,22 @@ def _denoise_with(denoiser: Denoiser) -> Method:
 
 
 def _test_set(config: EvaluateConfig, gain: int) -> TestSet:
+    sharp = config.scene == "sharp"
+    if sharp:
+        count = config.limit or _SCENES * len(KINDS)
+        files = tuple(Path(f"{KINDS[index % len(KINDS)]} {index // len(KINDS)}") for index in range(count))
+    else:
+        files = tuple(image_files(config.images))[: config.limit or None]
     return TestSet(
-        files=tuple(image_files(config.images))[: config.limit or None],
+        files=files,
         noise=noise_for_gain(gain),
         gain=gain,
-        downsample=config.downsample,
-        crop=config.crop,
+        downsample=1 if sharp else config.downsample,
+        crop=config.crop or (_SCENE_SIDE if sharp else 0),
         seed=config.seed,
-        burst=BurstConfig(rate=0, small=0) if config.still else BurstConfig(),
+        burst=BurstConfig(rate=0, small=0) if config.still else BurstConfig(far=config.far),
         seen=config.frames,
+        drawn=sharp,
     )
 
 
@@ -278,6 +324,7 @@ def _measure(
     for test, index, name in tqdm(bursts[rank::world], unit="burst", disable=rank != 0):
         burst = test[index]
         images = {model: method(burst).clamp(0, 1) for model, method in methods.items()}
+        regions = classify(burst.clean.numpy())
         shards[rank].append(
             [
                 Measurement(
@@ -286,6 +333,7 @@ def _measure(
                     name,
                     psnr(image, burst.clean, definition),
                     ssim(image, burst.clean, definition),
+                    **_details(image, burst.clean, regions, definition.border),
                 )
                 for model, image in images.items()
             ]
@@ -293,3 +341,18 @@ def _measure(
     if world > 1:
         distributed.all_gather_object(shards, shards[rank])
     return [row for position in range(len(bursts)) for row in shards[position % world][position // world]]
+
+
+def _details(
+    image: torch.Tensor, clean: torch.Tensor, regions: NDArray[np.uint8], border: int
+) -> dict[str, float | None]:
+    """Bias of the brightness, and PSNR of each region, all channels."""
+    height, width = regions.shape
+    inner = slice(border, height - border), slice(border, width - border)
+    error = (image.double() - clean.double())[:, *inner].cpu().numpy()
+    squares, kinds = (error**2).mean(0), regions[inner]
+    details: dict[str, float | None] = {"bias": float(error.mean())}
+    for index, region in enumerate(REGIONS):
+        here = squares[kinds == index]
+        details[f"psnr_{region}"] = -10 * math.log10(max(float(here.mean()), 1e-12)) if here.size else None
+    return details

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mkpn.explain.regions import REGIONS
 from mkpn.metrics import MetricDefinition
 from mkpn.model.config import MODELS
 from mkpn.paper import label, measured_on
@@ -76,6 +77,28 @@ def interval_table(rows: Rows) -> str:
     return "\n".join(lines) + "\n"
 
 
+def detail_table(rows: Rows, keys: tuple[str, ...], scale: float = 1.0) -> str:
+    """Returns further figures of models x gains as Markdown, several in a cell.
+
+    Args:
+        rows: as `evaluate.summarise` gives.
+        keys: of the figures, e.g. `psnr_flat`; what was not measured is a dash.
+        scale: a factor for all of them.
+    """
+    gains, models = _axes(rows)
+    cells = {(row["model"], row["gain"]): row for row in rows}
+    lines = ["| | " + " | ".join(f"gain {gain}" for gain in gains) + " |", "| --- |" + " --- |" * len(gains)]
+    for model in models:
+        texts = [
+            " / ".join(
+                "–" if cells[model, gain].get(key) is None else f"{scale * cells[model, gain][key]:.2f}" for key in keys
+            ).replace("-", "−")
+            for gain in gains
+        ]
+        lines.append(f"| {label(model)} | " + " | ".join(texts) + " |")
+    return "\n".join(lines) + "\n"
+
+
 def csv_table(rows: Iterable[Mapping[str, Any]]) -> str:
     """Returns rows as CSV with a header."""
     rows = list(rows)
@@ -137,6 +160,9 @@ def markdown_report(report: Mapping[str, Any], definition: MetricDefinition) -> 
     if against:
         parts[-1] += f" {TIE_NOTE}"
         parts += ["MKPN minus the others, mean over images [95 % interval]:", interval_table(against)]
+    parts += [f"PSNR (dB) of flat / edge / textured pixels. {report['settings']['regions']}"]
+    parts += [detail_table(rows, tuple(f"psnr_{region}" for region in REGIONS))]
+    parts += ["Bias of the brightness, in levels of 255 (0 is right):", detail_table(rows, ("bias",), 255)]
     if report["previous"]:
         parts += ["This run minus the earlier one:", interval_table(report["previous"])]
     if listing := spread_table(spread(report["images"])):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from mkpn.figures.style import FAINT, FULL, MKPN, SINGLE, TEXT, save_figure, style_axes
 from mkpn.model.config import MODELS, model_config
-from mkpn.paper import MEASURED_ON, paper_rows
+from mkpn.paper import MEASURED_ON, is_oracle, paper_rows, reach
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -22,7 +22,7 @@ def table1_chart(rows: Rows, against: Rows, measured_on: str, file_format: Liter
     """Draws PSNR against kernel size, a column per gain, with the paper's Table 1 below on the same scales.
 
     Args:
-        rows: `{model, gain, psnr}`; other methods than `mkpn.MODELS` are left out.
+        rows: `{model, gain, psnr}`; of other methods than `mkpn.MODELS` only the truly aligned means are drawn.
         against: `{model, gain, low, high}`, MKPN minus the model in dB; drawn as bars about the model's point.
         measured_on: one sentence, printed above these figures.
         file_format: of the result.
@@ -30,7 +30,7 @@ def table1_chart(rows: Rows, against: Rows, measured_on: str, file_format: Liter
     Returns:
         A PNG or PDF file.
     """
-    rows = [row for row in rows if row["model"] in MODELS]
+    rows = [row for row in rows if row["model"] in MODELS or is_oracle(row["model"])]
     gains = list(dict.fromkeys(row["gain"] for row in rows))
     figure = Figure(figsize=(1.2 + 2.35 * max(2, len(gains)), 6.2), layout="constrained")
     upper, lower = np.asarray(figure.subfigures(2, 1, hspace=0.06)).tolist()
@@ -58,7 +58,8 @@ def table1_chart(rows: Rows, against: Rows, measured_on: str, file_format: Liter
 
 
 def _size_panel(axes: Any, rows: Rows, bars: Rows) -> None:
-    values = {row["model"]: float(row["psnr"]) for row in rows}
+    oracles = [(2 * reach(row["model"]) + 1, float(row["psnr"])) for row in rows if is_oracle(row["model"])]
+    values = {row["model"]: float(row["psnr"]) for row in rows if row["model"] in MODELS}
     reference = values.get("mkpn", max(values.values(), default=0.0))
     low, high = reference - _BELOW, reference + _ABOVE
     style_axes(axes)
@@ -67,6 +68,11 @@ def _size_panel(axes: Any, rows: Rows, bars: Rows) -> None:
         for bar in (bar for bar in bars if bar["model"] == config.name and value >= low):
             ends = reference - bar["high"], reference - bar["low"]
             axes.plot([config.sizes[0]] * 2, ends, color=FAINT, linewidth=1, label="95 % interval against MKPN")
+    if oracles:
+        sides, heights = zip(*sorted(oracles), strict=True)
+        axes.plot(
+            sides, heights, color=FAINT, linewidth=1, linestyle="--", label="mean of the frames truly aligned in reach"
+        )
     separable = [(config.sizes[0], value) for config, value in single if config.separable]
     if separable:
         sides, heights = zip(*separable, strict=True)

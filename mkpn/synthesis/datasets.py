@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from mkpn.synthesis.burst import Burst, add_noise, burst_of, burst_windows, rng_for
 from mkpn.synthesis.files import OWN_MEGAPIXELS
-from mkpn.synthesis.images import box_downsample, load_image, to_channels_first, to_levels
+from mkpn.synthesis.images import box_downsample, load_image, to_channels_first, to_channels_last, to_levels
 from mkpn.synthesis.motion import BurstConfig, sample_offsets
 from mkpn.synthesis.noise import Noise, sample_noise
+from mkpn.synthesis.scenes import KINDS, sharp_scene
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,16 @@ class TrainingStream:
 
     Rank and index enter as one number, `rank * batch + index`, so that two processes with batches of 4 see what one
     process with a batch of 8 sees.
+
+    Args:
+        photographs: `[C,H,W]` 8-bit arrays, see `load_photographs`.
+        batch: bursts per step.
+        patch: side of the bursts in pixels.
+        recipe: of the noise, see `mkpn.synthesis.noise.sample_noise`.
+        seed: of the stream.
+        rank: of the process.
+        burst: motion settings; the paper's by default.
+        sharp: share of samples that show a synthetic scene (`mkpn.synthesis.scenes`) instead of a photograph.
     """
 
     def __init__(
@@ -108,9 +119,10 @@ class TrainingStream:
         seed: int,
         rank: int = 0,
         burst: BurstConfig | None = None,
+        sharp: float = 0.0,
     ) -> None:
         self.photographs = photographs
-        self.batch, self.patch, self.seed, self.rank = batch, patch, seed, rank
+        self.batch, self.patch, self.seed, self.rank, self.sharp = batch, patch, seed, rank, sharp
         self.recipe: Literal["gains", "paper"] = recipe
         self.burst = burst or BurstConfig()
 
@@ -119,11 +131,15 @@ class TrainingStream:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64], Noise]:
         """Returns noisy frames `[N,C,h,w]`, the clean reference `[C,h,w]`, offsets `[N,2]` and noise of one sample."""
         rng = rng_for(self.seed, step, self.rank * self.batch + index)
-        photograph = self.photographs[int(rng.integers(len(self.photographs)))]
         margin, side = self.burst.margin, self.patch + 2 * self.burst.margin
-        top = rng.integers(photograph.shape[1] - side, endpoint=True)
-        left = rng.integers(photograph.shape[2] - side, endpoint=True)
-        scene = photograph[:, top : top + side, left : left + side].astype(np.float32) / np.float32(255)
+        # A stream without synthetic scenes draws no number for them: it is what it was before there were any.
+        if self.sharp and rng.random() < self.sharp:
+            scene = sharp_scene(rng, side, side)
+        else:
+            photograph = self.photographs[int(rng.integers(len(self.photographs)))]
+            top = rng.integers(photograph.shape[1] - side, endpoint=True)
+            left = rng.integers(photograph.shape[2] - side, endpoint=True)
+            scene = photograph[:, top : top + side, left : left + side].astype(np.float32) / np.float32(255)
         if rng.random() < 0.5:
             scene = scene[:, :, ::-1]
         if rng.random() < 0.5:
@@ -148,7 +164,7 @@ class TestSet:
     """A fixed test set: one burst per image, identical on every machine for the same settings.
 
     Attributes:
-        files: the images, in order.
+        files: the images, in order; with `drawn`, what their pictures are called.
         noise: parameters of Eq. 7.
         gain: its name, which also enters the seed.
         downsample: box-downsampling factor.
@@ -156,6 +172,7 @@ class TestSet:
         seed: of the whole set.
         burst: motion settings.
         seen: how many frames keep their content; the others become copies of the reference.
+        drawn: show synthetic scenes (`mkpn.synthesis.scenes`) of `crop` pixels instead, all kinds in turn.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
@@ -168,14 +185,19 @@ class TestSet:
     seed: int
     burst: BurstConfig
     seen: int | None = None
+    drawn: bool = False
 
     def __len__(self) -> int:
         return len(self.files)
 
     def __getitem__(self, index: int) -> Burst:
-        image = load_image(self.files[index], min_side=1, max_megapixels=OWN_MEGAPIXELS)
-        image = box_downsample(image, self.downsample)
-        scene = centre_crop(image, self.crop + 2 * self.burst.margin) if self.crop else image
+        side = self.crop + 2 * self.burst.margin
+        if self.drawn:
+            scene = to_channels_last(sharp_scene(rng_for(self.seed, index), side, side, KINDS[index % len(KINDS)]))
+        else:
+            image = load_image(self.files[index], min_side=1, max_megapixels=OWN_MEGAPIXELS)
+            image = box_downsample(image, self.downsample)
+            scene = centre_crop(image, side) if self.crop else image
         burst = burst_of(scene, self.noise, rng_for(self.seed, self.gain, index), self.burst)
         if self.seen is not None and burst.surroundings is not None:
             frames = burst.surroundings.frames

@@ -19,18 +19,22 @@ class BurstConfig:
         rate: lambda of the Poisson law of the number of strongly displaced frames.
         small: largest usual displacement in pixels, per axis.
         large: largest displacement of a strongly displaced frame in pixels, per axis.
+        far: displace every frame but the reference by more than `small` pixels, at least in one axis.
     """
 
     frames: int = 8
     rate: float = 1.5
     small: int = 2
     large: int = 16
+    far: bool = False
 
     def __post_init__(self) -> None:
         whole("frames", self.frames, 1, 64)
         number("rate", self.rate, 0, 64)
         whole("small", self.small, 0, 64)
         whole("large", self.large, 0, 64)
+        if self.far and self.large <= self.small:
+            raise ValueError(f"far: expected large above small, got {self.large} and {self.small}")
 
     @property
     def margin(self) -> int:
@@ -41,6 +45,13 @@ class BurstConfig:
 def sample_offsets(rng: np.random.Generator, config: BurstConfig) -> NDArray[np.int64]:
     """Draws the displacements `[N,2]` (x, y) of a burst; frame 0 stays at (0, 0) (section 3.1, reading 5)."""
     count = config.frames
+    if config.far:
+        steps = np.arange(-config.large, config.large + 1)
+        places = np.stack(np.meshgrid(steps, steps), -1).reshape(-1, 2)
+        places = places[np.abs(places).max(1) > config.small]
+        offsets = places[rng.integers(len(places), size=count)].astype(np.int64)
+        offsets[0] = 0
+        return offsets
     probability = min(rng.poisson(config.rate) / count, 1.0)
     strong = rng.random(count) < probability
     # Both ranges are always drawn, so that a frame's numbers do not depend on the frames before it.

@@ -21,6 +21,7 @@ import mkpn
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.evaluation.evaluate import Measurement, compare, evaluate, summarise
 from mkpn.evaluation.report import csv_table, interval_table, latex_table, markdown_table, spread, spread_table
+from mkpn.explain.regions import REGIONS, classify
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.synthesis.burst import make_burst, rng_for
@@ -62,7 +63,7 @@ def test_evaluation_is_the_mean_of_the_images(photo_folder: Path, tmp_path: Path
     )
     assert report == json.loads((tmp_path / "out" / "results.json").read_text())
     assert [(row["model"], row["gain"]) for row in report["rows"]] == [
-        (model, gain) for gain in (1, 8) for model in ("noisy", "mean", "mine")
+        (model, gain) for gain in (1, 8) for model in ("noisy", "mean", "oracle-1", "mine")
     ]
     denoiser, values = mkpn.load(tmp_path / "mine.safetensors", "cpu"), []
     for index, path in enumerate(image_files([photo_folder])[:2]):
@@ -72,11 +73,14 @@ def test_evaluation_is_the_mean_of_the_images(photo_folder: Path, tmp_path: Path
     row = next(row for row in report["rows"] if row["model"] == "mine" and row["gain"] == 8)
     assert row["psnr"] == pytest.approx(np.mean(values), abs=1e-6)
     assert row["psnr_sd"] == pytest.approx(np.std(values, ddof=1), abs=1e-6)
-    assert set(row) == {"model", "gain", "psnr", "ssim", "psnr_sd", "ssim_sd", "images"}
+    assert set(row) == {
+        *("model", "gain", "psnr", "ssim", "psnr_sd", "ssim_sd", "images", "bias"),
+        *("psnr_flat", "psnr_edge", "psnr_texture"),
+    }
     assert report["metric"]["border"] == 8
     stamped = mkpn.load(tmp_path / "mine.safetensors", "cpu").metadata["metrics"]
     assert stamped["rows"] == [row for row in report["rows"] if row["model"] == "mine"]
-    assert [row["model"] for row in stamped["references"]] == ["noisy", "mean"] * 2
+    assert [row["model"] for row in stamped["references"]] == ["noisy", "mean", "oracle-1"] * 2
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("results.json", "results.md", "results.csv", "results.tex", "images.csv")
     }
@@ -89,7 +93,7 @@ def test_two_files_of_one_name_are_two_rows(config: EvaluateConfig, networks: Pa
     models = (str(networks / "mkpn.safetensors"), str(other))
     report = evaluate(replace(config, models=models, gains=(4,), limit=1))
     psnr = {row["model"]: row["psnr"] for row in report["rows"]}
-    assert set(psnr) == {"noisy", "mean", "mkpn", str(other)}
+    assert set(psnr) == {"noisy", "mean", "oracle-5", "mkpn", str(other)}
     assert psnr["mkpn"] != psnr[str(other)]
 
 
@@ -161,7 +165,7 @@ def test_runs_are_compared_only_where_they_were_measured_alike(config: EvaluateC
     kept = config.out / "results.json"
     again = replace(config, out=config.out / "again", against=kept, models=config.models[1:], gains=(8,))
     rows = evaluate(again)["previous"]
-    assert [(row["model"], row["gain"]) for row in rows] == [("noisy", 8), ("mean", 8), ("mkpn", 8)]
+    assert [(row["model"], row["gain"]) for row in rows] == [*(("noisy", 8), ("mean", 8), ("oracle-5", 8), ("mkpn", 8))]
     assert all(row["difference"] == row["low"] == row["high"] == 0 and row["tie"] for row in rows)
     assert "This run minus the earlier one" in (again.out / "results.md").read_text()
 
@@ -234,12 +238,57 @@ def test_frames_can_be_hidden_and_motion_left_out(config: EvaluateConfig) -> Non
     # Without motion, eight frames of independent noise average to an eighth of its variance.
     assert psnr_by_model(still)["mean"] == pytest.approx(whole["noisy"] + 10 * math.log10(8), abs=0.3)
     assert "without motion" in (config.out / "results.md").read_text()
+    # All frames are within every reach: the truly aligned mean is the mean.
+    assert psnr_by_model(still)["oracle-1"] == psnr_by_model(still)["oracle-5"] == psnr_by_model(still)["mean"]
     with pytest.raises(ValueError, match="other bursts at gain 1"):
         evaluate(replace(config, frames=1, against=config.out / "results.json"))
     with pytest.raises(ValueError, match="frames: expected 1 to 8, got 0"):
         replace(config, frames=0)
-    with pytest.raises(ValueError, match="stamp: expected figures of whole bursts"):
+    with pytest.raises(ValueError, match="stamp: expected figures of photographs"):
         replace(config, stamp=True, still=True)
+
+
+def test_far_frames_are_beyond_small_kernels(config: EvaluateConfig) -> None:
+    """No frame but the reference is within one pixel, and some are within five, so only the larger oracle averages."""
+    report = evaluate(replace(config, far=True, oracle=True))
+    psnr = psnr_by_model(report)
+    assert psnr["oracle-1"] == psnr["noisy"]
+    assert psnr["oracle-5"] > psnr["noisy"] + 0.5
+    assert "every frame moved by 3 to 16 pixels" in (config.out / "results.md").read_text()
+    assert "truly aligned mean, reach 5" in (config.out / "results.md").read_text()
+    without = evaluate(replace(config, far=True, oracle=False))
+    assert set(psnr_by_model(without)) == {"noisy", "mean", "kpn-l3", "mkpn"}
+    with pytest.raises(ValueError, match="far: expected no motion or far motion"):
+        replace(config, far=True, still=True)
+    with pytest.raises(ValueError, match="stamp: expected figures of photographs"):
+        replace(config, far=True, stamp=True)
+
+
+def test_sharp_scenes_need_no_images(config: EvaluateConfig) -> None:
+    report = evaluate(replace(config, images=(), scene="sharp", limit=7, gains=(8,), crop=0))
+    names = list(dict.fromkeys(row["image"] for row in report["images"]))
+    assert names == ["text 0", "line art 0", "chart 0", "screenshot 0", "star 0", "grating 0", "text 1"]
+    assert report["settings"]["images"] == ["synthetic sharp scenes"]
+    assert report["settings"]["crop"] == 128
+    with pytest.raises(ValueError, match="images: expected at least one folder"):
+        replace(config, images=())
+
+
+def test_regions_and_bias_are_those_of_the_errors(config: EvaluateConfig, photo_folder: Path) -> None:
+    report = evaluate(replace(config, limit=1, gains=(4,)))
+    row = next(row for row in report["rows"] if row["model"] == "mean")
+    scene = np.ascontiguousarray(centre_crop(mkpn.load_image(image_files([photo_folder])[0]), 80).transpose(2, 0, 1))
+    burst = make_burst(scene, GAINS[4], rng_for(0, 4, 0))
+    error = (burst.frames.mean(0).clamp(0, 1) - burst.clean).numpy()[:, 8:-8, 8:-8]
+    assert row["bias"] == pytest.approx(float(error.mean()), abs=1e-6)
+    regions = classify(burst.clean.numpy())[8:-8, 8:-8]
+    for index, name in enumerate(REGIONS):
+        expected = -10 * math.log10(float((error[:, regions == index].astype(np.float64) ** 2).mean()))
+        assert row[f"psnr_{name}"] == pytest.approx(expected, abs=1e-4)
+    text = (config.out / "results.md").read_text()
+    cells = " / ".join(f"{row[f'psnr_{name}']:.2f}" for name in REGIONS)
+    assert f"| burst mean | {cells} |" in text
+    assert "Bias of the brightness" in text
 
 
 def psnr_by_model(report: dict[str, Any]) -> dict[str, float]:

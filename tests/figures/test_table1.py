@@ -49,6 +49,9 @@ def test_the_chart_of_table_1() -> None:
     png = table1_chart(rows, against, "Test images.")
     assert png != table1_chart(rows, [], "Test images.")
     assert min(Image.open(io.BytesIO(png)).size) > 600
+    oracles = [{"model": f"oracle-{reach}", "gain": 8, "psnr": 25 + 0.05 * reach} for reach in (0, 2, 12)]
+    assert table1_chart([*rows, *oracles], against, "Test images.") != png
+    assert label("oracle-12") == "truly aligned mean, reach 12"
     assert table1_chart(rows, against, "Test images.", "pdf") == table1_chart(rows, against, "Test images.", "pdf")
 
 

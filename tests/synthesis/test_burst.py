@@ -153,3 +153,15 @@ def test_bad_input_is_named() -> None:
         make_burst(np.zeros((3, 32, 64), np.float32), Noise(0, 0), rng_for(0))
     with pytest.raises(ValueError, match="sigma_s"):
         Noise(0.1, -0.1)
+
+
+def test_far_bursts_leave_small_kernels_nothing_to_align() -> None:
+    config = BurstConfig(far=True)
+    offsets = np.stack([sample_offsets(rng_for(seed), config) for seed in range(300)])
+    assert (offsets[:, 0] == 0).all()
+    largest = np.abs(offsets[:, 1:]).max(-1)
+    assert (largest.min(), largest.max()) == (3, 16)
+    # Every place of that ring is as likely as any other, so that the mean of each axis is zero.
+    assert np.abs(offsets[:, 1:].reshape(-1, 2).mean(0)).max() < 0.7
+    with pytest.raises(ValueError, match="far: expected large above small"):
+        BurstConfig(far=True, large=2)
