@@ -317,7 +317,7 @@ def test_only_uploaded_files_are_read(store: ModelStore, tmp_path: Path, monkeyp
     monkeypatch.setattr("gradio.Warning", warned.append)
     private = tmp_path / "private.png"
     Image.new("RGB", (64, 64)).save(private)
-    event = SimpleNamespace(path=str(private), name="private.png")
+    event = SimpleNamespace(_data={"path": str(private), "name": "private.png"})
     answer = Handlers(store, tmp_path).take_upload(None, event)
     assert warned == ["That file was not uploaded to this page."]
     assert not any(isinstance(part, str) for part in answer)

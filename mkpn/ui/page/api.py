@@ -10,6 +10,7 @@ import gradio as gr
 from gradio.events import api as add_endpoint
 from gradio.utils import get_upload_folder, is_in_or_equal
 
+from mkpn.checks import shown
 from mkpn.explain import probe
 from mkpn.synthesis.images import EXAMPLES, example_image, load_image
 from mkpn.synthesis.noise import noise_for_gain
@@ -26,9 +27,8 @@ def register(store: ModelStore, root: Path) -> None:
 
     def begin(image: dict[str, Any] | str, gain: int, seed: int, downsample: int, models: list[str]) -> Run:
         try:
-            settings = Settings(
-                noise=noise_for_gain(gain), downsample=downsample, seed=seed, models=tuple(models or store.names)
-            )
+            names = _names(models) or store.names
+            settings = Settings(noise=noise_for_gain(gain), downsample=downsample, seed=seed, models=names)
             title, source = _open(image)
             return start_run(load_image(source), title, settings, store, root)
         except ValueError as error:
@@ -104,8 +104,15 @@ def table_rows(run: Run) -> list[dict[str, Any]]:
 def _open(image: dict[str, Any] | str) -> tuple[str, Any]:
     if isinstance(image, str):
         return image, example_image(image)
-    path = Path(str(image.get("path")))
-    # Only what this caller has uploaded: a bare path could name any file of the server.
-    if not is_in_or_equal(path, get_upload_folder()):
+    path = image.get("path") if isinstance(image, dict) else None  # pyright: ignore[reportUnnecessaryIsInstance] - JSON
+    # Only what has been uploaded: a bare path could name any file of the server.
+    if not isinstance(path, str) or "\0" in path or not is_in_or_equal(path, get_upload_folder()):
         raise ValueError("image: expected an uploaded file or the name of a bundled example")
-    return str(image.get("orig_name") or path.name), path
+    name = image.get("orig_name")
+    return (name if isinstance(name, str) and name else Path(path).name)[:255], Path(path)
+
+
+def _names(models: Any) -> tuple[str, ...]:
+    if models is not None and not isinstance(models, list):
+        raise ValueError(f"models: expected a list of names, got {shown(models)}")
+    return tuple(models or ())

@@ -14,6 +14,7 @@ from mkpn.ui.page.layout import Controls, Results
 from mkpn.ui.page.share_panel import Recorder, wire_open, wire_record
 from mkpn.ui.page.sharing import Sharing
 from mkpn.ui.run.models import ModelStore
+from mkpn.ui.service.events import Page
 
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # Cheap events do not wait behind a run, and do not crowd out its thread either.
@@ -32,7 +33,7 @@ def build(store: ModelStore, root: Path) -> gr.Blocks:
     """
     handlers = Handlers(store, root)
     # Uploads are deleted after a day: a page that is open longer asks for the image again.
-    with gr.Blocks(title="MKPN Studio", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
+    with Page(title="MKPN Studio", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
         # First, because a private listener takes the name of its function from a later endpoint.
         api.register(store, root)
         dark = gr.Checkbox(False, visible=False)

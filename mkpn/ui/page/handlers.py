@@ -16,6 +16,7 @@ from gradio import EventData
 from gradio.utils import get_upload_folder, is_in_or_equal
 from PIL import Image
 
+from mkpn.checks import choice
 from mkpn.explain import probe
 from mkpn.figures import kernels as figures
 from mkpn.figures.comparison import Area
@@ -25,8 +26,9 @@ from mkpn.ui.page import views
 from mkpn.ui.page.compare import compare
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Crop, Run, run_models, start_run, stay_in_place
-from mkpn.ui.run.settings import Settings
+from mkpn.ui.run.settings import MAX_SIDE, Settings
 from mkpn.ui.run.sources import Source, example_source, forget_source, upload_source
+from mkpn.ui.saved.fields import Fields
 from mkpn.ui.viewer.component import ViewerValue, parse_event
 
 CUSTOM = "custom"
@@ -45,19 +47,20 @@ class Handlers:
     def pick_example(self, event: gr.EventData) -> tuple[Source | Update, str | Update]:
         """Takes a bundled example."""
         try:
-            source = example_source(str(event.name), self.root)
+            source = example_source(sent(event).text("name"), self.root)
         except ValueError as error:
             return refuse(str(error), 2)
         return source, source.html()
 
     def take_upload(self, previous: Source | None, event: gr.EventData) -> tuple[Source | Update, str | Update]:
         """Takes a file that the browser has sent, if it is an image that can be used."""
-        path = Path(str(event.path))
+        data = sent(event)
+        path, name = Path(data.text("path", 4096)), data.text("name", 4096)
         # The browser names the file: without this check it could name any file of the server.
         if not is_in_or_equal(path, get_upload_folder()):
             return refuse("That file was not uploaded to this page.", 2)
         try:
-            source = upload_source(path, str(event.name), self.root)
+            source = upload_source(path, name, self.root)
         except ValueError as error:
             return refuse(str(error), 2)
         forget_source(previous)
@@ -65,13 +68,13 @@ class Handlers:
 
     def refuse_upload(self, event: gr.EventData) -> None:
         """Tells why the browser did not send a file."""
-        gr.Warning(str(event.reason))
+        gr.Warning(sent(event).text("reason", 4096))
 
     def choose_gain(self, gain: str) -> tuple[Any, Any]:
         """Shows the parameters of one of the four gains; custom keeps what is there."""
         if gain == CUSTOM:
             return gr.skip(), gr.skip()
-        noise = GAINS[int(gain)]
+        noise = _gain(gain)
         return round(noise.sigma_r, 5), round(noise.sigma_s, 5)
 
     def noise_curve(self, gain: str, sigma_r: float | None, sigma_s: float | None, dark: bool) -> Any:
@@ -144,7 +147,7 @@ class Handlers:
 
     def move_crop(self, run: Run | None, shown: str, event: gr.EventData) -> tuple[Any, ...]:
         """Moves the compared square to a pixel that was clicked."""
-        return self._recrop(run, shown, (int(event.x), int(event.y)), None)
+        return self._recrop(run, shown, _pixel(event), None)
 
     def resize_crop(self, run: Run | None, shown: str, side: int) -> tuple[Any, ...]:
         """Changes the side of the compared square."""
@@ -199,7 +202,21 @@ def close_run(run: Run | None) -> None:
 
 
 def _noise(gain: str, sigma_r: float | None, sigma_s: float | None) -> Noise:
-    return Noise(sigma_r or 0.0, sigma_s or 0.0) if gain == CUSTOM else GAINS[int(gain)]
+    return Noise(sigma_r or 0.0, sigma_s or 0.0) if gain == CUSTOM else _gain(gain)
+
+
+def _gain(gain: str) -> Noise:
+    return GAINS[int(choice("gain", gain, [str(known) for known in GAINS]))]
+
+
+def sent(event: EventData) -> Fields:
+    """Returns the data of an event, which whoever sent it may have made up."""
+    return Fields(event._data, "event")  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
+
+
+def _pixel(event: EventData) -> tuple[int, int]:
+    data = sent(event)
+    return data.integer("x", 0, MAX_SIDE), data.integer("y", 0, MAX_SIDE)
 
 
 def _picture(data: bytes) -> Image.Image:

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio import EventData
 
-from mkpn.ui.page.handlers import CUSTOM, Handlers, Update, refuse
+from mkpn.ui.page.handlers import CUSTOM, Handlers, Update, refuse, sent
 from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.session import Run, start_run
 from mkpn.ui.run.sources import Source, example_source
@@ -19,7 +19,7 @@ from mkpn.ui.saved import recording
 from mkpn.ui.saved.look import PANES, Look
 from mkpn.ui.saved.permalink import from_query, to_query
 from mkpn.ui.saved.recording import Sheet
-from mkpn.ui.saved.state import FIGURE_PANES, State, from_json
+from mkpn.ui.saved.state import FIGURE_PANES, MOST_CHARACTERS, State, from_json
 
 CONTROLS = 16
 """Controls that a state sets, in the order of `Sharing._controls`."""
@@ -52,23 +52,23 @@ class Sharing:
 
     def open_link(self, source: Source | None, event: EventData) -> tuple[Any, ...]:
         """Takes the query of the address that the page was opened with."""
-        state, problems = from_query(str(event.query))
+        state, problems = from_query(sent(event).text("query", 100_000, shortest=0))
         if state is None:
             return self._nothing(_failure("This link cannot be opened.", problems) if problems else gr.skip())
         return self._open(Pending(state, "the link", tuple(problems)), source)
 
     def open_file(self, source: Source | None, event: EventData) -> tuple[Any, ...]:
         """Takes the text of a figure's file; one that cannot be read changes nothing but the message."""
-        name = str(event.name)
+        name = sent(event).text("name", 4096)
         try:
-            state = from_json(str(event.text))
+            state = from_json(sent(event).text("text", 10 * MOST_CHARACTERS, shortest=0))
         except ValueError as error:
             return self._nothing(_failure(f"{name} was not opened and nothing was changed.", [str(error)]))
         return self._open(Pending(state, name), source)
 
     def refuse_file(self, event: EventData) -> str:
         """Tells why the browser did not send a file."""
-        return _failure("Nothing was opened.", [str(event.reason)])
+        return _failure("Nothing was opened.", [sent(event).text("reason", 4096)])
 
     def resume(self, pending: Pending | None, source: Source | None) -> tuple[Any, ...]:
         """Looks whether a picture that was just uploaded is the one that a state waits for."""

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from mkpn.checks import choice, whole
 from mkpn.model.config import MODELS
 from mkpn.synthesis.images import box_downsample
 from mkpn.synthesis.motion import BurstConfig
@@ -49,15 +50,11 @@ class Settings:
     models: tuple[str, ...] = MODELS
 
     def __post_init__(self) -> None:
-        if self.downsample not in (1, 2, 4):
-            raise ValueError(f"downsample: expected 1, 2 or 4, got {self.downsample}")
-        if self.fit not in ("shrink", "crop"):
-            raise ValueError(f"fit: expected 'shrink' or 'crop', got {self.fit!r}")
-        if self.seed < 0:
-            raise ValueError(f"seed: expected 0 or more, got {self.seed}")
-        unknown = [name for name in self.models if name not in MODELS]
-        if unknown:
-            raise ValueError(f"models: expected names out of {', '.join(MODELS)}, got {', '.join(unknown)}")
+        choice("downsample", self.downsample, (1, 2, 4))
+        choice("fit", self.fit, ("shrink", "crop"))
+        whole("seed", self.seed, 0)
+        for name in self.models:
+            choice("models", name, MODELS)
 
 
 @dataclass(frozen=True)

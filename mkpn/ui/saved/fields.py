@@ -73,11 +73,11 @@ class Fields:
             raise self._wrong(key, "true or false")
         return value
 
-    def text(self, key: str, longest: int = 255) -> str:
-        """Returns a text that is not empty."""
+    def text(self, key: str, longest: int = 255, shortest: int = 1) -> str:
+        """Returns a text of a length within a range."""
         value = self._get(key)
-        if not isinstance(value, str) or not 0 < len(value) <= longest:
-            raise self._wrong(key, f"a text of 1 to {longest} characters")
+        if not isinstance(value, str) or not shortest <= len(value) <= longest:
+            raise self._wrong(key, f"a text of {shortest} to {longest} characters")
         return value
 
     def digest(self, key: str, shortest: int = 64) -> str:

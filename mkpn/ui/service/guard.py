@@ -28,6 +28,7 @@ FILES_AT_ONCE = 8
 """Files of one upload: a burst has so many frames."""
 
 _MESSAGE_BYTES = 4 * 2**20  # of any other request: a saved view has up to a million characters
+_JOIN = "/gradio_api/queue/join"
 _CHANGES = ("POST", "PUT", "PATCH", "DELETE")
 _OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FILE = re.compile(r"/gradio_api/file=(?!https?:)", re.IGNORECASE)
@@ -91,27 +92,43 @@ class Guard:
                 message["headers"] = self._answered(message["headers"], headers)
             await send(message)
 
+        async def worded(message: Message) -> None:
+            """Lets an answer pass, unless it is one that Gradio words for programmers: they get a sentence instead."""
+            if message["type"] == "http.response.start" and message["status"] in (422, 500):
+                raise Refusal(message["status"], "body: expected the JSON of a call, with the fields that it needs")
+            await answer(message)
+
         try:
-            try:
-                scope = self._admitted(scope)
-                if scope["path"] == "/health":
-                    found = dict(self.health())
-                    await _respond(answer, 200 if found["status"] == "ok" else 503, found)
-                else:
-                    await self.app(scope, self._counted(scope, receive), answer)
-            except Refusal as refusal:
-                await _respond(answer, refusal.status, {"detail": str(refusal)})
-            except TooLarge:
-                if not status:
-                    await _respond(answer, 413, {"detail": self._size_sentence(scope)})
-        # Whatever it is, the visitor learns no more than that; the log has it with the request's id.
-        except Exception:
-            LOGGER.exception("request failed")
+            scope = self._admitted(scope)
+            if scope["path"] == "/health":
+                found = dict(self.health())
+                await _respond(answer, 200 if found["status"] == "ok" else 503, found)
+            else:
+                await self.app(scope, self._counted(scope, receive), worded)
+        # Whatever it is, the visitor learns no more than a sentence; the log has the rest with the request's id.
+        except Exception as error:
+            refusal = self._refusal(error, asked)
+            if refusal.status == 500:
+                LOGGER.error("request failed", exc_info=error)
             if not status:
-                await _respond(answer, 500, {"detail": f"The server failed; its log has request {request_id.get()}."})
+                await _respond(answer, refusal.status, {"detail": str(refusal)})
         finally:
             self._log(asked, status, began)
             request_id.reset(token)
+
+    def _refusal(self, error: BaseException, scope: Message) -> Refusal:
+        """What the visitor hears of an error, judged by what it came from."""
+        causes: list[BaseException] = [error]
+        while (cause := causes[-1].__context__) is not None:
+            causes.append(cause)
+        if any(isinstance(cause, TooLarge) for cause in causes):
+            return Refusal(413, self._size_sentence(scope))
+        # Gradio looks the event up in a dictionary without having asked whether it is there.
+        if scope["path"].rstrip("/") == _JOIN and any(isinstance(cause, KeyError) for cause in causes):
+            return Refusal(404, "fn_index: expected the number of an event of this page")
+        if isinstance(error, Refusal) and error.status != 500:
+            return error
+        return Refusal(500, f"The server failed; its log has request {request_id.get()}.")
 
     def _admitted(self, scope: Message) -> Message:
         """Returns the scope that the app may see.

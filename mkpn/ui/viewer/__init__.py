@@ -1,4 +1,4 @@
 """The comparison viewer: one Gradio component with its own HTML, style sheets and scripts.
 
-May import: nothing of mkpn.
+May import: checks.
 """

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mkpn.checks import shown
+
 if TYPE_CHECKING:
     import gradio as gr
 
@@ -279,9 +281,9 @@ def parse_event(name: str, data: Any) -> dict[str, Any]:
     for field in numbers[name]:
         value = record.get(field)
         if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ValueError(f"{name}: expected {field} as a whole number >= 0, got {value!r}")
+            raise ValueError(f"{name}: expected {field} as a whole number >= 0, got {shown(value)}")
     if name == "reference" and not isinstance(record.get("id"), str):
-        raise ValueError(f"reference: expected the id of a pane, got {record.get('id')!r}")
+        raise ValueError(f"reference: expected the id of a pane, got {shown(record.get('id'))}")
     return record
 
 

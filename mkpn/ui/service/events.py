@@ -1,0 +1,69 @@
+"""Every event ends in a result or in one sentence: what goes wrong on its way is told here, in one place."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import gradio as gr
+from gradio.block_function import BlockFunction
+
+from mkpn.ui.service.logs import LOGGER
+
+_LONGEST = 400  # characters of a sentence
+
+
+class Page(gr.Blocks):
+    """A page whose events never end without a reason, and leave no traceback where the reason is known.
+
+    Gradio itself answers an unexpected error with no word, and prints a traceback for each refusal.
+    """
+
+    async def process_api(self, block_fn: BlockFunction | int, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Runs one step of an event as Gradio does; whatever goes wrong is a `gr.Error` with one sentence."""
+        try:
+            return await super().process_api(block_fn, *args, **kwargs)
+        except gr.Error as error:
+            raise refusal(str(error.message)) from error
+        # By the convention of the package this is a sentence for whoever sent the value.
+        except ValueError as error:
+            if ": expected " in str(error):
+                raise refusal(str(error)) from error
+            raise self._unexpected(block_fn, error) from error
+        except Exception as error:
+            raise self._unexpected(block_fn, error) from error
+
+    async def preprocess_data(self, block_fn: BlockFunction, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
+        """Reads what a client has sent as Gradio does; what does not fit its components is refused."""
+        if len(inputs) != len(block_fn.inputs):
+            raise refusal(f"data: expected {len(block_fn.inputs)} values, got {len(inputs)}")
+        if any(_names_another_server(value) for value in inputs):
+            raise refusal("data: expected uploaded files, got the address of one on another server")
+        try:
+            return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+        # A client that is not the page may send anything; each component fails at it in its own way and words.
+        except Exception as error:
+            kinds = ", ".join(block.get_block_name() for block in block_fn.inputs)
+            raise refusal(f"data: expected values for {kinds}, got others ({type(error).__name__})") from error
+
+    def _unexpected(self, block_fn: BlockFunction | int, error: Exception) -> gr.Error:
+        """Writes an error to the log, and returns what the visitor hears of it."""
+        name = str(block_fn.api_name if isinstance(block_fn, BlockFunction) else block_fn)
+        found = uuid.uuid4().hex[:12]
+        LOGGER.error("event failed", exc_info=error, extra={"fields": {"event": name, "error_id": found}})
+        return refusal(f"{name}: this call failed; the server's log has the reason under {found}.")
+
+
+def _names_another_server(value: Any) -> bool:
+    """Tells whether Gradio would fetch a file from somewhere else, on behalf of whoever asks for it."""
+    if isinstance(value, dict):
+        path = value.get("path")
+        remote = isinstance(path, str) and path.lower().lstrip().startswith(("http:", "https:"))
+        return remote or any(map(_names_another_server, value.values()))
+    return isinstance(value, list) and any(map(_names_another_server, value))
+
+
+def refusal(message: str) -> gr.Error:
+    """Returns what Gradio hands to the visitor: one line, without a traceback in the log."""
+    line = " ".join(message.split())
+    return gr.Error(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…", print_exception=False)
