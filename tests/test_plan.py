@@ -158,6 +158,16 @@ def test_every_folder_says_what_it_is() -> None:
         assert path.parent == PACKAGE or "ay import" in docstring, path
 
 
+def test_no_alias_hides_a_folder() -> None:
+    """`kernels as figures` would make every reader think of `mkpn.figures`."""
+    folders = {name.split(".")[0] for name in modules(PACKAGE)}
+    for path in [*PACKAGE.rglob("*.py"), *Path(__file__).parent.rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                hidden = [alias.asname for alias in node.names if alias.asname in folders - {alias.name}]
+                assert not hidden, f"{path}: {hidden}"
+
+
 def test_importing_mkpn_is_light() -> None:
     code = "import mkpn, sys; print([m for m in ('gradio', 'numba', 'triton', 'torch') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"

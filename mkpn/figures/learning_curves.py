@@ -13,6 +13,7 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 
 from mkpn.figures.style import FAINT, FULL, MKPN, TEXT, save_figure, style_axes
 from mkpn.model.config import MODELS, model_config
@@ -158,13 +159,8 @@ def _place_labels(axes: Any) -> None:
 
 def _apart(heights: Sequence[float], gap: float) -> list[float]:
     """Moves ascending heights at least a gap apart, each group by as little as possible about its own mean."""
-    groups: list[list[float]] = []
-    for index, height in enumerate(heights):
-        groups.append([height - index * gap])
-        while len(groups) > 1 and np.mean(groups[-2]) > np.mean(groups[-1]):
-            groups[-2:] = [groups[-2] + groups[-1]]
-    means = [float(np.mean(group)) for group in groups for _ in group]
-    spread = [mean + index * gap for index, mean in enumerate(means)]
+    steps = gap * np.arange(len(heights))
+    spread: list[float] = (isotonic_regression(np.subtract(heights, steps)).x + steps).tolist()
     # Inside of the axes, from below and then from above.
     for index in range(len(spread)):
         spread[index] = max(spread[index], index * gap)

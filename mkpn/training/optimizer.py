@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.fft import dct
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -163,10 +165,7 @@ def tap_basis(config: ModelConfig) -> Tensor:
 
 def _cosines(count: int) -> Tensor:
     """The orthonormal cosine transform (DCT-II) `[count,count]`, frequencies as rows, the constant first."""
-    index = torch.arange(count, dtype=torch.float64)
-    rows = torch.cos(torch.pi / count * torch.outer(index, index + 0.5)) * (2 / count) ** 0.5
-    rows[0] = count**-0.5
-    return rows
+    return torch.from_numpy(dct(np.eye(count), axis=0, norm="ortho"))
 
 
 def _mirror(direction: Tensor) -> Tensor:

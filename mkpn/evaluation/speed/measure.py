@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 Row = dict[str, Any]
 Shape = tuple[int, int, int]
@@ -156,22 +157,10 @@ def convolution_peak(device: torch.device, quick: bool, shapes: Sequence[Shape] 
 
 
 def forward_flops(network: nn.Module, *inputs: torch.Tensor) -> int:
-    """Multiplications and additions of all convolutions in one call, counted by hooks."""
-    total = 0
-
-    def count(module: nn.Conv2d, _: Any, output: torch.Tensor) -> None:
-        nonlocal total
-        area = output.shape[0] * output.shape[-2] * output.shape[-1]
-        total += 2 * module.weight.numel() * area
-
-    hooks = [module.register_forward_hook(count) for module in network.modules() if isinstance(module, nn.Conv2d)]
-    try:
-        with torch.inference_mode():
-            network(*inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return total
+    """Multiplications and additions of all convolutions in one call."""
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        network(*inputs)
+    return counter.get_total_flops()
 
 
 def _synchronise(device: torch.device) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 
 from mkpn.checks import choice
 from mkpn.explain import probe
-from mkpn.figures import kernels as figures
+from mkpn.figures import drawings
 from mkpn.figures.comparison import Area
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS, Noise
@@ -83,7 +83,7 @@ class Handlers:
             noise = _noise(gain, sigma_r, sigma_s)
         except ValueError:
             return gr.skip()
-        return _picture(figures.noise_curve(noise, _theme(dark)))
+        return _picture(drawings.noise_curve(noise, _theme(dark)))
 
     def roll_seed(self) -> int:
         """Throws the dice."""
@@ -164,8 +164,8 @@ class Handlers:
         kernels = probe(pane.result, x, y)
         theme = _theme(dark)
         offsets = [(int(x), int(y)) for x, y in run.burst.offsets.tolist()]
-        grid = _picture(figures.kernel_grid(kernels.by_size, kernels.fused, theme, offsets))
-        numbers = _picture(figures.kernel_numbers(kernels.fused[frame], theme=theme))
+        grid = _picture(drawings.kernel_grid(kernels.by_size, kernels.fused, theme, offsets))
+        numbers = _picture(drawings.kernel_numbers(kernels.fused[frame], theme=theme))
         return grid, numbers, views.kernel_caption(run, pane, kernels, frame)
 
     def size_plot(self, run: Run | None, dark: bool) -> Image.Image | None:
@@ -224,7 +224,7 @@ def _picture(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data))
 
 
-def _theme(dark: bool) -> figures.Theme:
+def _theme(dark: bool) -> drawings.Theme:
     return "dark" if dark else "light"
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from html import escape
 
 from mkpn.explain import PixelKernels
-from mkpn.figures import kernels as figures
-from mkpn.figures.kernels import Theme
+from mkpn.figures import drawings
+from mkpn.figures.drawings import Theme
 from mkpn.model.config import MODELS, model_config
 from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.session import CROP_DEFINITION, Pane, Run, crop_metrics
@@ -233,7 +233,7 @@ def size_plot(run: Run, theme: Theme) -> bytes:
     """Returns the PNG of PSNR against kernel size for the models that are done."""
     done = {pane.id: pane.psnr for pane in run.panes.values() if pane.status == "done" and pane.psnr is not None}
     baselines = [(model_config(name), done[name]) for name in MODELS if name in done and name != "mkpn"]
-    return figures.size_plot(
+    return drawings.size_plot(
         [(config.sizes[0], value) for config, value in baselines if config.separable],
         [(config.sizes[0], value) for config, value in baselines if not config.separable],
         mkpn=done.get("mkpn"),
