@@ -16,7 +16,7 @@ from mkpn.capture.motion import Motion, bring, estimate_motion
 from mkpn.capture.noise import estimate_noise
 from mkpn.capture.raw import RawFrame, is_raw, read_raw
 from mkpn.checks import choice, number, whole
-from mkpn.synthesis.burst import NoisyBurst
+from mkpn.synthesis.burst import RIM, NoisyBurst, Surroundings
 from mkpn.synthesis.datasets import SUFFIXES
 from mkpn.synthesis.files import OWN_MEGAPIXELS, RAW_SUFFIXES
 from mkpn.synthesis.images import MIN_SIDE, box_downsample, load_image, to_channels_first
@@ -34,6 +34,7 @@ _QUIET = 0.02  # standard deviation at middle grey (0.18) below which display va
 _MIDDLE_GREY = 0.18
 _FEW_AGREE = 0.5
 _BLOCK = 16  # pixels of the blocks whose brightness is compared
+_SMALLEST = MIN_SIDE + 2 * RIM
 
 Light = Literal["stored", "linear", "display"]
 
@@ -101,7 +102,7 @@ def read_burst(
     """Reads 2 to 8 photographs of one scene as a burst; the first one is the reference.
 
     Frames are aligned by copying whole pixels (rotation and displacement), which leaves their noise as it is, and cut
-    to what all of them show. Fewer than 8 are repeated in turn.
+    to what all of them show, less a rim of 8 pixels that only the networks see. Fewer than 8 are repeated in turn.
 
     Args:
         paths: photographs, whose values are used as stored, or raw files (extra `raw`); not both.
@@ -141,9 +142,9 @@ def read_burst(
         rows.append(row)
         columns.append(column)
         common = _common([window[0], row], 0), _common([window[1], column], 0)
-        if min(side.stop - side.start for side in common) < MIN_SIDE:
+        if min(side.stop - side.start for side in common) < _SMALLEST:
             raise ValueError(
-                f"{name}: expected a photograph that shares at least {MIN_SIDE} pixels per side with {names[0]}, got "
+                f"{name}: expected a photograph that shares at least {_SMALLEST} pixels per side with {names[0]}, got "
                 f"one that has moved by {motion.x:.0f}, {motion.y:.0f} pixels"
             )
         ratio = _brightness(name, first.pixels[common], moved[common], tolerance)
@@ -154,21 +155,26 @@ def read_burst(
         kept.append(moved[window])
         motions.append(motion)
     inner = _common(rows, window[0].start), _common(columns, window[1].start)
-    if min(side.stop - side.start for side in inner) < MIN_SIDE:
-        raise ValueError(f"burst: expected photographs that share at least {MIN_SIDE} pixels per side, got less")
+    if min(side.stop - side.start for side in inner) < _SMALLEST:
+        raise ValueError(f"burst: expected photographs that share at least {_SMALLEST} pixels per side, got less")
     frames = np.stack([to_channels_first(pixels[inner]) for pixels in kept])
     found, source = _noise(first, frames, noise)
     chosen: Light = "stored"
     if first.raw is not None:
-        chosen = light if light != "auto" else _better_light(found)
+        quiet: Light = "display" if _middle_std(found) < _QUIET else "linear"
+        chosen = quiet if light == "auto" else light
         if chosen == "display":
             frames = encode(frames)
+    if _middle_std(found) < _FAINT:
+        notes.append("The noise is so weak that the photograph itself may be closer to the scene than any result.")
     if len(files) < FRAMES:
         notes.insert(0, f"{len(files)} photographs are repeated in turn to fill {FRAMES} frames.")
-    repeated = torch.from_numpy(frames[[index % len(files) for index in range(FRAMES)]])
+    wide = torch.from_numpy(frames[[index % len(files) for index in range(FRAMES)]])
+    wide_std = torch.from_numpy(_std(frames[0], found, chosen))
     return CapturedBurst(
-        frames=repeated,
-        noise_std=torch.from_numpy(_std(frames[0], found, chosen)),
+        frames=wide[..., RIM:-RIM, RIM:-RIM],
+        noise_std=wide_std[..., RIM:-RIM, RIM:-RIM],
+        surroundings=Surroundings(frames=wide, noise_std=wide_std, rim=RIM),
         noise=found,
         noise_source=source,
         light=chosen,
@@ -223,9 +229,9 @@ def _noise(
     return estimated, "estimated"
 
 
-def _better_light(noise: tuple[Noise, ...]) -> Light:
+def _middle_std(noise: tuple[Noise, ...]) -> float:
     middle = np.full(1, _MIDDLE_GREY, np.float32)
-    return "display" if max(float(n.std(middle)[0]) for n in noise) < _QUIET else "linear"
+    return max(float(n.std(middle)[0]) for n in noise)
 
 
 def _std(values: NDArray[np.float32], noise: tuple[Noise, ...], light: Light) -> NDArray[np.float32]:
@@ -262,7 +268,7 @@ def _told(name: str, motion: Motion) -> list[str]:
 
 
 def _window(shape: tuple[int, ...], crop: int | None) -> tuple[slice, slice]:
-    sides = [min(side, crop or side) for side in shape]
+    sides = [min(side, crop + 2 * RIM if crop else side) for side in shape]
     starts = [(whole - side) // 2 for whole, side in zip(shape, sides, strict=True)]
     return slice(starts[0], starts[0] + sides[0]), slice(starts[1], starts[1] + sides[1])
 

@@ -19,9 +19,12 @@ from mkpn.capture.burst import burst_files, read_burst
 from mkpn.capture.light import decode, encode, slope
 from mkpn.capture.residual import residual
 from mkpn.model.network import KernelPredictionNetwork
+from mkpn.synthesis.burst import RIM
 from mkpn.synthesis.noise import GAINS, Noise
 
 MOVES = [(0, 0), (2, -1), (-3, 2), (5, 4)]
+INNER = slice(4 + RIM, -1 - RIM), slice(5 + RIM, -3 - RIM)
+"""What all frames show, without the rim that only the networks see."""
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +46,15 @@ def photographs(folder: Path, scene: NDArray[np.float32], noise: Noise = GAINS[2
 def test_photographs_are_aligned_cut_and_repeated(tmp_path: Path, scene: NDArray[np.float32]) -> None:
     burst = read_burst(photographs(tmp_path, scene), noise=GAINS[2])
     assert [(round(m.x), round(m.y)) for m in burst.motions] == MOVES
-    height, width = 200 - 64 - 5, 230 - 64 - 8
+    height, width = 200 - 64 - 5 - 16, 230 - 64 - 8 - 16
     assert burst.frames.shape == (8, 3, height, width)
     assert torch.equal(burst.frames[:4], burst.frames[4:])
-    clean = torch.from_numpy(moved_scene(scene)[4:-1, 5:-3].transpose(2, 0, 1).copy())
+    clean = torch.from_numpy(moved_scene(scene)[INNER].transpose(2, 0, 1).copy())
     for frame in burst.frames:
         error = (frame - clean) / burst.expected_std(clean)
         assert error.std() == pytest.approx(1, abs=0.1)  # 1.5 and more where a frame is off by a pixel
+    assert burst.surroundings is not None
+    assert burst.surroundings.frames.shape == (8, 3, height + 2 * RIM, width + 2 * RIM)
     assert torch.allclose(burst.noise_std, GAINS[2].std(burst.frames[0]))
     assert burst.photographs == 4
     assert burst.light == "stored"
@@ -66,13 +71,19 @@ def test_noise_is_estimated_where_nothing_is_known(tmp_path: Path, scene: NDArra
         assert np.abs(noise.std(levels) / GAINS[2].std(levels) - 1).max() < 0.15
 
 
+def test_weak_noise_is_told(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    paths = photographs(tmp_path, scene)
+    assert any("so weak" in note for note in read_burst(paths, noise=Noise(0.003, 1e-5)).notes)
+    assert not any("so weak" in note for note in read_burst(paths, noise=Noise(0.004, 1e-5)).notes)
+
+
 def test_crop_and_downsample(tmp_path: Path, scene: NDArray[np.float32]) -> None:
     paths = photographs(tmp_path, scene)
     whole, part = read_burst(paths, noise=GAINS[2]), read_burst(paths, noise=GAINS[2], crop=64)
     assert part.frames.shape == (8, 3, 64, 64)
-    # The crop is centred in the reference, of which the common part starts at (4, 5).
-    assert torch.equal(part.frames, whole.frames[..., 36 - 4 : 100 - 4, 51 - 5 : 115 - 5])
-    assert read_burst(paths, noise=GAINS[2], downsample=2).frames.shape[-1] in (79, 80)
+    # The crop is centred in the reference, of which the common part starts at (4, 5), and what is shown at (12, 13).
+    assert torch.equal(part.frames, whole.frames[..., 36 - 12 : 100 - 12, 51 - 13 : 115 - 13])
+    assert read_burst(paths, noise=GAINS[2], downsample=2).frames.shape[-1] in (79 - 16, 80 - 16)
 
 
 def test_a_network_takes_it_and_removes_noise(tmp_path: Path, scene: NDArray[np.float32]) -> None:
@@ -83,7 +94,7 @@ def test_a_network_takes_it_and_removes_noise(tmp_path: Path, scene: NDArray[np.
     report = residual(burst, result.image)
     assert report.verdict() == "What was removed looks like the noise that is expected."
     assert report.std == pytest.approx(0.95, abs=0.06)
-    clean = torch.from_numpy(moved_scene(scene)[4:-1, 5:-3].transpose(2, 0, 1).copy())
+    clean = torch.from_numpy(moved_scene(scene)[INNER].transpose(2, 0, 1).copy())
     assert mkpn.psnr(result.image.clamp(0, 1), clean) > mkpn.psnr(burst.frames[0].clamp(0, 1), clean) + 7
 
 
@@ -128,6 +139,10 @@ def test_bad_bursts_are_refused(tmp_path: Path, scene: NDArray[np.float32]) -> N
         read_burst([paths[0], tmp_path / "a.dng"])
     with pytest.raises(ValueError, match=r"^none\.png: expected an image file"):
         read_burst([paths[0], tmp_path / "none.png"])
+    pair = write(tmp_path, [scene[:70, :70], scene[20:90, 20:90]])
+    with pytest.raises(ValueError, match=r"^1\.png: expected a photograph that shares at least 64 pixels per side"):
+        read_burst(pair, noise=GAINS[1], tolerance=9)
+    photographs(tmp_path, scene)
     (other,) = write(tmp_path / "..", [scene])
     with pytest.raises(ValueError, match=r"^0\.png: expected 166x136 pixels as 1\.png has, got 230x200$"):
         read_burst([paths[1], other])
@@ -210,7 +225,7 @@ def test_raw_bursts(tmp_path: Path, scene: NDArray[np.float32], mkpn_network: Ke
         burst = read_burst(paths)
         assert (burst.noise_source, burst.light) == ("profile", light)
         assert [(round(m.x), round(m.y)) for m in burst.motions] == MOVES
-        values = moved_scene(decode(scene))[4:-1, 5:-3].transpose(2, 0, 1).copy()
+        values = moved_scene(decode(scene))[INNER].transpose(2, 0, 1).copy()
         clean = torch.from_numpy(encode(values) if light == "display" else values)
         # Where it is very dark the curve is bent within the noise.
         lit = clean > (0.3 if light == "display" else 0)
@@ -238,4 +253,6 @@ def test_raw_pictures_are_shown_in_srgb(tmp_path: Path) -> None:
     for light in ("linear", "display"):
         burst = read_burst(paths, light=light)
         # The rows of a camera's matrix to sRGB add up to 1: grey stays grey, and 0.5 of linear light is 188 of 255.
-        assert burst.displayed(burst.frames[0]).numpy() == pytest.approx(encode(grey.transpose(2, 0, 1)), abs=2e-3)
+        assert burst.displayed(burst.frames[0]).numpy() == pytest.approx(
+            encode(grey[8:-8, 8:-8].transpose(2, 0, 1)), abs=2e-3
+        )
