@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
@@ -94,6 +95,7 @@ def _denoise_synthetic(image: Path, options: DenoiseOptions) -> None:
     from PIL import Image
 
     import mkpn
+    from mkpn.checks import writable_folder
     from mkpn.metrics import definition_for
     from mkpn.synthesis.files import OWN_MEGAPIXELS
     from mkpn.synthesis.images import to_uint8
@@ -101,9 +103,11 @@ def _denoise_synthetic(image: Path, options: DenoiseOptions) -> None:
     def save(name: str, picture: torch.Tensor) -> None:
         Image.fromarray(to_uint8(picture)).save(options.out / f"{name}.png")
 
+    # All that may be wrong first: a wrong name after nine networks would cost minutes.
+    denoisers = {name: mkpn.load(name, device=options.device) for name in options.models}
     pixels = mkpn.load_image(image, max_megapixels=OWN_MEGAPIXELS)
     burst = mkpn.synthesize(pixels, gain=options.gain, seed=options.seed, downsample=options.downsample)
-    options.out.mkdir(parents=True, exist_ok=True)
+    writable_folder(options.out, "out")
     save("clean", burst.clean)
     save("noisy", burst.frames[0])
     definition = definition_for(*burst.clean.shape[-2:])
@@ -114,7 +118,7 @@ def _denoise_synthetic(image: Path, options: DenoiseOptions) -> None:
         if name in pictures:
             picture = pictures[name]
         else:
-            result = mkpn.load(name, device=options.device)(burst)
+            result = denoisers[name](burst)
             picture, seconds = result.image, f"  {result.seconds:.2f} s"
             save(Path(name).stem, picture)
         shown = picture.clamp(0, 1)
@@ -146,7 +150,7 @@ def evaluate(config: Annotated[EvaluateConfig, tyro.conf.arg(name="")]) -> None:
 
     run(config)
     if os.environ.get("RANK", "0") == "0":
-        print((config.out / "results.md").read_text())
+        print((config.out / "results.md").read_text(encoding="utf-8"))
 
 
 def curves(runs: tuple[Path, ...], /, *, out: Path) -> None:
@@ -156,10 +160,13 @@ def curves(runs: tuple[Path, ...], /, *, out: Path) -> None:
         runs: folders of runs, each with its `stats.jsonl`.
         out: the file.
     """
+    from mkpn.checks import writable_folder
     from mkpn.figures.learning_curves import learning_curves, read_curve
 
+    if out.is_dir():
+        raise ValueError(f"out: expected a file, got the folder {out}")
+    writable_folder(out.parent, "out")
     figure = learning_curves([read_curve(run) for run in runs])
-    out.parent.mkdir(parents=True, exist_ok=True)
     out.write_bytes(figure)
     print(f"wrote {out}")
 
@@ -229,7 +236,13 @@ def app(
 
 def main() -> None:
     """Runs the command line; a bad argument ends with a message and exit code 2, not with a traceback."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    # Results go to stdout; progress and what mkpn has to say to stderr. Other packages speak from warnings on.
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("mkpn").setLevel(logging.INFO)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A code page without some sign shows its number; the results are not lost.
+            stream.reconfigure(errors="backslashreplace")
     commands = {"app": app, "denoise": denoise, "train": train, "evaluate": evaluate, "models": models}
     commands |= {"register": register, "curves": curves, "bench": bench}
     try:

@@ -1,8 +1,11 @@
-"""Checked numbers and choices: what is wrong is a ValueError `FIELD: expected ..., got ...`, whatever came."""
+"""Checked numbers, choices and folders: what is wrong is a ValueError `FIELD: expected ..., got ...`."""
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,6 +13,9 @@ import numpy as np
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
 Choice = TypeVar("Choice")
+
+LEAST_FREE = 2**24
+"""Bytes that must be free where results are written."""
 
 
 def whole(field: str, value: Any, low: int, high: int | None = None) -> int:
@@ -68,3 +74,29 @@ def shown(value: Any) -> str:
         text = f"an object of type {type(value).__name__}"
     text = " ".join(text.split())
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def writable_folder(folder: Path, field: str) -> Path:
+    """Makes a folder and tries to write into it.
+
+    Args:
+        folder: may exist.
+        field: name for the message, as the user wrote it.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: if it is a file, cannot be made or written to, or its disk is full.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{field}: expected a folder, got the file {folder}")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise ValueError(f"{field}: expected a folder to write to, got {folder} ({error.strerror})") from error
+    if free < LEAST_FREE:
+        raise ValueError(f"{field}: expected {LEAST_FREE >> 20} MB of free disk at {folder}, got {free >> 20} MB")
+    return folder

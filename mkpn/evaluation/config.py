@@ -35,6 +35,7 @@ class EvaluateConfig:
             `bm3d`, the last two with the extra `baselines`. A 128x128 crop takes 0.02 s with `nlm` and `opencv` and
             3.5 s with `bm3d` on one core.
         against: `results.json` of an earlier run on the same bursts, with which the networks are compared.
+        strict: stop at an image that cannot be used, instead of naming it and going on without it.
         title: what the tables call the test set; the folders' names by default.
         stamp: write each network's figures into the metadata of its checkpoint.
         device: `auto`, `cpu`, `cuda` or `mps`.
@@ -58,6 +59,7 @@ class EvaluateConfig:
     channels: Literal["rgb", "luma"] = "rgb"
     baselines: tuple[Literal["aligned", "nlm", "opencv", "bm3d"], ...] = ()
     against: Path | None = None
+    strict: bool = False
     title: str = ""
     stamp: bool = False
     device: str = "auto"
@@ -68,6 +70,8 @@ class EvaluateConfig:
             raise ValueError("images: expected at least one folder")
         if self.still and self.far:
             raise ValueError("far: expected no motion or far motion, got both")
+        if not self.gains or len(set(self.gains)) != len(self.gains):
+            raise ValueError(f"gains: expected at least one, each once, got {self.gains}")
         for field in ("crop", "limit", "border", "threads"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")

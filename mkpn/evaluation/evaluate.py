@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import distributed
 from tqdm import tqdm
 
+from mkpn.checks import writable_folder
 from mkpn.evaluation.baselines import baselines
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.evaluation.report import Rows, csv_table, latex_table, markdown_report, spread
@@ -35,6 +37,8 @@ from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
 from mkpn.synthesis.scenes import KINDS
 from mkpn.training.distributed import local_device, process_group
+
+log = logging.getLogger(__name__)
 
 Method = Callable[[Burst], torch.Tensor]
 
@@ -83,23 +87,34 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     Returns:
         What `results.json` holds: `rows` (a model at a gain: means and standard deviations over images), `against`
         (MKPN minus each other method, paired bootstrap), `previous` (this run minus `config.against`), `images`
-        (per-image figures), `metric`, `settings`, `weights`, `skipped` (baselines that cannot run, and why).
+        (per-image figures), `metric`, `settings`, `weights`, `skipped` (baselines that cannot run, and why),
+        `left_out` (images that cannot be used, and why).
 
     Raises:
-        ValueError: if images, models or gains cannot be used, or `config.against` was measured differently.
+        ValueError: if models, gains or `out` cannot be used, no image can be used, or, with `config.strict`, any of
+            them cannot, or `config.against` was measured differently.
     """
     if config.threads:
         torch.set_num_threads(config.threads)
     with process_group() as (rank, world):
+        if rank == 0:
+            writable_folder(config.out, "out")
         report = _report(config, rank, world)
         if rank == 0:
-            _write(config, report)
+            try:
+                _write(config, report)
+            except OSError as error:
+                tables = markdown_report(report, MetricDefinition(border=config.border, channels=config.channels))
+                raise ValueError(f"out: {config.out} could not be written ({error}); measured:\n{tables}") from error
     return report
 
 
 def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     definition = MetricDefinition(border=config.border, channels=config.channels)
-    sets = [_test_set(config, gain) for gain in config.gains]
+    # Whatever may be wrong is found before the work, which takes minutes.
+    paths = _checkpoints(config.models)
+    files, left_out = _usable(config, definition)
+    sets = [_test_set(config, gain, files) for gain in config.gains]
     folders = [folder.resolve().name for folder in config.images] if config.scene == "photographs" else [SHARP]
     settings: dict[str, Any] = {
         "images": [config.title] if config.title else folders,
@@ -114,9 +129,7 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
         "first_burst_sha256": {str(test.gain): burst_hash(test[0]) for test in sets},
     }
     report: dict[str, Any] = {"metric": definition.to_dict(), "settings": settings}
-    # Before the work, which takes minutes.
     earlier = _earlier(config.against, report, _names(sets[0].files)) if config.against else []
-    paths = _checkpoints(config.models)
     methods: dict[str, Method] = {"noisy": lambda burst: burst.frames[0], "mean": lambda burst: burst.frames.mean(0)}
     classical, skipped = baselines(config.baselines)
     methods |= classical
@@ -135,6 +148,7 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
         **report,
         "weights": {name: weights_hash(path) for name, path in paths.items()},
         "skipped": skipped,
+        "left_out": left_out,
         "images": [vars(measurement) for measurement in measurements],
     }
 
@@ -143,11 +157,11 @@ def _write(config: EvaluateConfig, report: dict[str, Any]) -> None:
     rows, against, out = report["rows"], report["against"], config.out
     definition = MetricDefinition(border=config.border, channels=config.channels)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text(json.dumps(report, indent=1) + "\n")
-    (out / "results.md").write_text(markdown_report(report, definition))
-    (out / "results.csv").write_text(csv_table(rows))
-    (out / "results.tex").write_text(latex_table(rows, against))
-    (out / "images.csv").write_text(csv_table(spread(report["images"])))
+    (out / "results.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    (out / "results.md").write_text(markdown_report(report, definition), encoding="utf-8")
+    (out / "results.csv").write_text(csv_table(rows), encoding="utf-8")
+    (out / "results.tex").write_text(latex_table(rows, against), encoding="utf-8")
+    (out / "images.csv").write_text(csv_table(spread(report["images"])), encoding="utf-8")
     where = measured_on(report["settings"], rows[0]["images"])
     if any(row["model"] in MODELS for row in rows):
         (out / "table1.png").write_bytes(table1_chart(rows, against, where, "png"))
@@ -244,7 +258,7 @@ def _by_gain(measurements: Iterable[Measurement]) -> dict[int, dict[str, list[fl
 def _earlier(path: Path, report: dict[str, Any], images: list[str]) -> list[Measurement]:
     """Reads the measurements of an earlier run; a run that was measured differently is refused."""
     try:
-        other = json.loads(path.read_text())
+        other = json.loads(path.read_text(encoding="utf-8"))
         before = {"metric": other["metric"], **other["settings"], "first_burst_sha256": {}}
         before["files"] = list(dict.fromkeys(row["image"] for row in other["images"]))
         hashes: dict[str, str] = other["settings"]["first_burst_sha256"]
@@ -289,13 +303,35 @@ def _denoise_with(denoiser: Denoiser) -> Method:
     return lambda burst: denoiser(burst).image
 
 
-def _test_set(config: EvaluateConfig, gain: int) -> TestSet:
-    sharp = config.scene == "sharp"
-    if sharp:
+def _usable(config: EvaluateConfig, definition: MetricDefinition) -> tuple[tuple[Path, ...], list[dict[str, str]]]:
+    """Reads every image once: those to measure, up to the limit, and the others with the reason; or names scenes."""
+    if config.scene == "sharp":
         count = config.limit or _SCENES * len(KINDS)
-        files = tuple(Path(f"{KINDS[index % len(KINDS)]} {index // len(KINDS)}") for index in range(count))
-    else:
-        files = tuple(image_files(config.images))[: config.limit or None]
+        return tuple(Path(f"{KINDS[index % len(KINDS)]} {index // len(KINDS)}") for index in range(count)), []
+    test = _test_set(config, config.gains[0], ())
+    usable: list[Path] = []
+    left_out: list[dict[str, str]] = []
+    for path in image_files(config.images):
+        if config.limit and len(usable) == config.limit:
+            break
+        try:
+            height, width = (side - 2 * test.burst.margin for side in test.scene(path).shape[:2])
+            if not definition.fits(height, width):
+                raise ValueError(f"image: nothing to measure of {width}x{height} px within the border")
+        except ValueError as error:
+            if config.strict:
+                raise ValueError(f"images: {path} cannot be used: {error}") from error
+            log.warning("left out %s: %s", path, error)
+            left_out.append({"image": str(path), "reason": str(error)})
+            continue
+        usable.append(path)
+    if not usable:
+        raise ValueError(f"images: none of {len(left_out)} files can be used, the first: {left_out[0]['reason']}")
+    return tuple(usable), left_out
+
+
+def _test_set(config: EvaluateConfig, gain: int, files: tuple[Path, ...]) -> TestSet:
+    sharp = config.scene == "sharp"
     return TestSet(
         files=files,
         noise=noise_for_gain(gain),

@@ -167,6 +167,7 @@ def markdown_report(report: Mapping[str, Any], definition: MetricDefinition) -> 
         parts += ["This run minus the earlier one:", interval_table(report["previous"])]
     if listing := spread_table(spread(report["images"])):
         parts += ["Images where MKPN gains and loses most against the best single size:", listing]
+    parts += [f"Left out: {row['image']} ({row['reason']})." for row in report["left_out"]]
     parts += [f"Left out: {label(name)} ({reason})." for name, reason in report["skipped"].items()]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
 

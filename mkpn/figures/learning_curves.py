@@ -57,7 +57,7 @@ def read_curve(run: Path) -> Curve:
     if not path.is_file():
         raise ValueError(f"runs: expected folders of training runs with a stats.jsonl, got {run}")
     records: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(encoding="utf-8").splitlines():
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:
@@ -67,7 +67,7 @@ def read_curve(run: Path) -> Curve:
         raise ValueError(f"runs: {path} holds no losses yet")
     checks = [(record["step"], float(np.mean([*record["psnr"].values()]))) for record in records if "psnr" in record]
     settings = run / "config.json"
-    model = json.loads(settings.read_text())["model"] if settings.is_file() else ""
+    model = json.loads(settings.read_text(encoding="utf-8"))["model"] if settings.is_file() else ""
     steps, loss = np.array(losses, np.float64).T
     validated, psnr = np.array(checks, np.float64).reshape(-1, 2).T
     name = run.resolve().name

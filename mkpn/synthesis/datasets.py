@@ -42,7 +42,7 @@ class Batch:
 
 
 def image_files(folders: Sequence[Path]) -> list[Path]:
-    """Lists the image files under the folders, sorted by path.
+    """Lists the image files under the folders, sorted by path, each once.
 
     Raises:
         ValueError: if a folder does not exist or nothing is found.
@@ -50,9 +50,14 @@ def image_files(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"images: expected a folder, but {folder} is none")
-    files = sorted(
-        path for folder in folders for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
-    )
+    found = {
+        # A file counts once, though its folder may be named twice or lie in another one.
+        path.resolve(): path
+        for folder in reversed(folders)
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file()
+    }
+    files = sorted(found.values())
     if not files:
         raise ValueError(f"images: found no {', '.join(SUFFIXES)} under {', '.join(map(str, folders))}")
     return files
@@ -190,14 +195,29 @@ class TestSet:
     def __len__(self) -> int:
         return len(self.files)
 
+    def scene(self, path: Path) -> NDArray[np.float32]:
+        """Returns what of an image is used: the displaced crop with its margin, `[H,W,C]`.
+
+        Raises:
+            ValueError: if the file cannot be read or is too small.
+        """
+        image = load_image(path, min_side=1, max_megapixels=OWN_MEGAPIXELS)
+        image = box_downsample(image, self.downsample)
+        margin = self.burst.margin
+        if self.crop:
+            return centre_crop(image, self.crop + 2 * margin)
+        if min(image.shape[:2]) <= 2 * margin:
+            raise ValueError(
+                f"image: expected sides over {2 * margin} px after downsampling, got {image.shape[1]}x{image.shape[0]}"
+            )
+        return image
+
     def __getitem__(self, index: int) -> Burst:
-        side = self.crop + 2 * self.burst.margin
         if self.drawn:
+            side = self.crop + 2 * self.burst.margin
             scene = to_channels_last(sharp_scene(rng_for(self.seed, index), side, side, KINDS[index % len(KINDS)]))
         else:
-            image = load_image(self.files[index], min_side=1, max_megapixels=OWN_MEGAPIXELS)
-            image = box_downsample(image, self.downsample)
-            scene = centre_crop(image, side) if self.crop else image
+            scene = self.scene(self.files[index])
         burst = burst_of(scene, self.noise, rng_for(self.seed, self.gain, index), self.burst)
         if self.seen is not None and burst.surroundings is not None:
             frames = burst.surroundings.frames

@@ -268,14 +268,14 @@ def _write_or_check_config(run: Path, model: str, config: TrainConfig, world: in
     path = run / "config.json"
     if path.exists():
         defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
-        before = {**defaults, **_BEFORE, **json.loads(path.read_text())}
+        before = {**defaults, **_BEFORE, **json.loads(path.read_text(encoding="utf-8"))}
         changed = [key for key in settings if key not in _FREE_FIELDS and before.get(key) != settings[key]]
         if changed:
             differences = ", ".join(f"{key} was {before.get(key)!r}, is {settings[key]!r}" for key in changed)
             raise ValueError(f"run: {run} holds a run with other settings ({differences}); expected the same command")
     elif rank == 0:
         run.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings, indent=2) + "\n")
+        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
 
 def _jsonable(config: TrainConfig) -> dict[str, Any]:

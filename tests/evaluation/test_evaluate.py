@@ -239,7 +239,8 @@ def test_frames_can_be_hidden_and_motion_left_out(config: EvaluateConfig) -> Non
     assert psnr_by_model(still)["mean"] == pytest.approx(whole["noisy"] + 10 * math.log10(8), abs=0.3)
     assert "without motion" in (config.out / "results.md").read_text()
     # All frames are within every reach: the truly aligned mean is the mean.
-    assert psnr_by_model(still)["oracle-1"] == psnr_by_model(still)["oracle-5"] == psnr_by_model(still)["mean"]
+    for name in ("oracle-1", "oracle-5"):
+        assert psnr_by_model(still)[name] == pytest.approx(psnr_by_model(still)["mean"], abs=1e-5)
     with pytest.raises(ValueError, match="other bursts at gain 1"):
         evaluate(replace(config, frames=1, against=config.out / "results.json"))
     with pytest.raises(ValueError, match="frames: expected 1 to 8, got 0"):

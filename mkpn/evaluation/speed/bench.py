@@ -99,13 +99,13 @@ def bench(
                 rows.append(row)
                 # Kept while it goes on: a long run that is stopped leaves what it has measured.
                 if out is not None:
-                    out.write_text(json.dumps({**head, "rows": rows}, indent=1) + "\n")
+                    out.write_text(json.dumps({**head, "rows": rows}, indent=1) + "\n", encoding="utf-8")
     return {**head, "rows": rows}
 
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
