@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from mkpn.inference.tiling import Box, cut, shift
 from mkpn.model.config import ModelConfig
-from mkpn.model.network import KernelPredictionNetwork
+from mkpn.model.network import KernelPredictionNetwork, go_on
 from mkpn.ops import local_conv_region
 
 
@@ -75,30 +74,18 @@ def run_trunk(
         noise_std: `[1,C,H,W]`.
         source: the tile, in pixels of the image padded to multiples of 16.
         block_area: pixels of a block.
-        checkpoint: called between blocks; may raise.
+        checkpoint: called before each layer; may raise.
     """
     cells = Box(*((first // 2, end // 2) for first, end in (source.rows, source.columns)))
     dtype = network.last.weight.dtype
-    first, second, third, fourth, fifth = (cast(nn.Sequential, block) for block in network.encoder)
     shape = (cells.rows[1] - cells.rows[0], cells.columns[1] - cells.columns[0])
     skip = _empty((1, network.config.widths[1], *shape), dtype, frames.device)
     for block in cut(cells, block_area // 4):
-        checkpoint()
         # Three convolutions at half resolution read the pooled output of three at full resolution.
-        wide = block.grown(3, cells)
-        pixels = wide.scaled(2)
-        seen = pixels.grown(3, source)
-        x = _apply(first, network_input(frames, noise_std, seen, dtype))
-        x = functional.avg_pool2d(x[(..., *pixels.within(seen).index)], 2)
-        skip[(..., *block.within(cells).index)] = _apply(second, x)[(..., *block.within(wide).index)]
-    checkpoint()
-    skip2 = _apply(third, functional.avg_pool2d(skip, 2))
-    skip3 = _apply(fourth, functional.avg_pool2d(skip2, 2))
-    low = _apply(fifth, functional.avg_pool2d(skip3, 2))
-    low = _apply(cast(nn.Sequential, network.decoder[0]), _joined(low, skip3))
-    del skip3
-    checkpoint()
-    return Trunk(cells, skip, _apply(cast(nn.Sequential, network.decoder[1]), _joined(low, skip2)))
+        wide = block.grown(3 + 2, cells)
+        x = network.entry(network_input(frames, noise_std, wide.scaled(2), dtype), checkpoint)
+        skip[(..., *block.within(cells).index)] = x[(..., *block.within(wide).index)]
+    return Trunk(cells, skip, network.trunk(skip, checkpoint))
 
 
 def network_input(frames: Tensor, noise_std: Tensor, pixels: Box, dtype: torch.dtype) -> Tensor:
@@ -131,14 +118,18 @@ def _continue(x: Tensor, pixels: Box, out: Tensor) -> None:
     out[..., height:, :] = out[..., height - 1 : height, :]
 
 
-def head_features(network: KernelPredictionNetwork, trunk: Trunk, cells: Box) -> Tensor:
+def head_features(
+    network: KernelPredictionNetwork, trunk: Trunk, cells: Box, checkpoint: Callable[[], None] = go_on
+) -> Tensor:
     """What the last convolution reads in some cells of a tile, `[1,head,h,w]`."""
-    wide = cells.grown(2, trunk.cells)
     half = Box(*((first // 2, end // 2) for first, end in (trunk.cells.rows, trunk.cells.columns)))
-    read = wide.upsampled_from(half)
-    up = _upsample(trunk.low[(..., *read.within(half).index)])[(..., *wide.within(read.scaled(2)).index)]
-    x = torch.cat((up, trunk.skip[(..., *wide.within(trunk.cells).index)]), dim=1)
-    return _apply(network.head, x)[(..., *cells.within(wide).index)]
+    # Two convolutions, and before them the up-sampling.
+    low = cells.grown(2, trunk.cells).upsampled_from(half)
+    wide = low.scaled(2)
+    x = network.head(
+        trunk.low[(..., *low.within(half).index)], trunk.skip[(..., *wide.within(trunk.cells).index)], checkpoint
+    )
+    return x[(..., *cells.within(wide).index)]
 
 
 def coefficients_at(network: KernelPredictionNetwork, features: Tensor, seen: Box, cells: Box, image: Box) -> Tensor:
@@ -225,13 +216,6 @@ def cells_seen(block: Box, image: Box) -> Box:
     return block.upsampled_from(image).grown(1, image)
 
 
-def _apply(block: nn.Sequential, x: Tensor) -> Tensor:
-    for layer in block:
-        # The convolution's output is nobody else's.
-        x = torch.relu_(x) if isinstance(layer, nn.ReLU) else layer(x)
-    return x
-
-
 def _empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     return torch.empty(shape, dtype=dtype, device=device, memory_format=torch.channels_last)
 
@@ -241,11 +225,3 @@ def _planes(x: Tensor) -> Tensor:
     x = x.contiguous(memory_format=torch.channels_last)
     # PyTorch transposes matrices block by block, other tensors number by number.
     return x[0].permute(1, 2, 0).flatten(0, 1).t().contiguous().view(x.shape)
-
-
-def _upsample(x: Tensor) -> Tensor:
-    return functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-def _joined(low: Tensor, skip: Tensor) -> Tensor:
-    return torch.cat((_upsample(low), skip), dim=1)

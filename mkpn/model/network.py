@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+
 import torch
 from torch import nn
 from torch.nn import functional
@@ -9,12 +12,47 @@ from torch.nn import functional
 from mkpn.model.config import DEPTH_MULTIPLE, ModelConfig
 
 
-def _block(channels_in: int, channels: int) -> nn.Sequential:
-    """Three 3x3 convolutions with zero padding, each followed by a ReLU (section 2.2)."""
-    layers: list[nn.Module] = []
-    for index in range(3):
-        layers += [nn.Conv2d(channels_in if index == 0 else channels, channels, 3, padding=1), nn.ReLU()]
-    return nn.Sequential(*layers)
+def go_on() -> None:
+    """Does nothing between two layers; what is called there instead may raise, so that a long run ends early."""
+
+
+class Block(nn.Sequential):
+    """3x3 convolutions with zero padding, each followed by a ReLU (section 2.2)."""
+
+    def __init__(self, *channels: int) -> None:
+        layers: list[nn.Module] = []
+        for before, after in pairwise(channels):
+            # The convolution's output is nobody else's, so the ReLU may overwrite it.
+            layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(inplace=True)]
+        super().__init__(*layers)
+
+    def forward(self, input: torch.Tensor, between: Callable[[], None] = go_on) -> torch.Tensor:
+        """Runs the layers on `[B,c,h,w]`; `between` is called before each convolution."""
+        for layer in self:
+            if isinstance(layer, nn.Conv2d):
+                between()
+            input = layer(input)
+        return input
+
+
+class Down(Block):
+    """A block at half the resolution of its input."""
+
+    def forward(self, input: torch.Tensor, between: Callable[[], None] = go_on) -> torch.Tensor:
+        """Pools `[B,c,h,w]` to `[B,c,h/2,w/2]` first."""
+        return super().forward(functional.avg_pool2d(input, 2), between)
+
+
+class Up(Block):
+    """A block at twice the resolution of its input, which also reads the encoder's features of that resolution."""
+
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride] - it reads two tensors
+        self, low: torch.Tensor, skip: torch.Tensor, between: Callable[[], None] = go_on
+    ) -> torch.Tensor:
+        """Up-samples `low [B,c,h/2,w/2]` and puts `skip [B,d,h,w]` behind its channels first."""
+        between()
+        up = functional.interpolate(low, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return super().forward(torch.cat((up, skip), dim=1), between)
 
 
 class KernelPredictionNetwork(nn.Module):
@@ -23,6 +61,9 @@ class KernelPredictionNetwork(nn.Module):
     Four average poolings lead from full resolution to a sixteenth; three bilinear up-samplings lead back to a half,
     each followed by the concatenation of the encoder's features and a block of three convolutions. The last
     up-sampling, of the coefficients themselves, belongs to the local convolution (`mkpn.ops.local_conv`).
+
+    The data pass `entry`, `trunk`, `head` and `coefficients`. `features` calls the first three on a whole image,
+    `mkpn.inference.blockwise` on parts of it.
 
     Untrained, every kernel is a centred delta, so that the denoised image is the mean of the burst (reading 10 in
     mkpn/training/README.md).
@@ -33,14 +74,12 @@ class KernelPredictionNetwork(nn.Module):
         self.config = config
         w1, w2, w3, w4, w5 = config.widths
         self.encoder = nn.ModuleList(
-            _block(before, after)
-            for before, after in zip((config.in_channels, w1, w2, w3, w4), config.widths, strict=True)
+            [Block(config.in_channels, w1, w1, w1)]
+            + [Down(before, after, after, after) for before, after in pairwise(config.widths)]
         )
-        self.decoder = nn.ModuleList([_block(w5 + w4, w4), _block(w4 + w3, w3)])
+        self.decoder = nn.ModuleList([Up(w5 + w4, w4, w4, w4), Up(w4 + w3, w3, w3, w3)])
         head = config.head_width or config.out_channels
-        self.head = nn.Sequential(
-            nn.Conv2d(w3 + w2, head, 3, padding=1), nn.ReLU(), nn.Conv2d(head, head, 3, padding=1), nn.ReLU()
-        )
+        self.head = Up(w3 + w2, head, head)
         # No ReLU behind the last convolution: kernels are unconstrained (reading 6 in mkpn/training/README.md).
         self.last = nn.Conv2d(head, config.out_channels, 3, padding=1)
         self._initialise()
@@ -77,14 +116,40 @@ class KernelPredictionNetwork(nn.Module):
             raise ValueError(
                 f"noise_std: expected {[batch, config.colors, height, width]}, got {list(noise_std.shape)}"
             )
-        x = torch.cat((frames.flatten(1, 2), noise_std), dim=1)
-        skips: list[torch.Tensor] = []
-        for level, block in enumerate(self.encoder):
-            x = block(x if level == 0 else functional.avg_pool2d(x, 2))
+        skip = self.entry(torch.cat((frames.flatten(1, 2), noise_std), dim=1))
+        return self.head(self.trunk(skip), skip)
+
+    def entry(self, x: torch.Tensor, between: Callable[[], None] = go_on) -> torch.Tensor:
+        """Runs the first two levels, the only ones that see the image at full and half resolution.
+
+        Args:
+            x: `[B,(N+1)C,H,W]`, the frames and behind them the noise estimate; H and W are even.
+            between: called before each layer; may raise. The other stages call it likewise.
+
+        Returns:
+            `[B,w2,H/2,W/2]`.
+        """
+        for block in self.encoder[:2]:
+            x = block(x, between)
+        return x
+
+    def trunk(self, skip: torch.Tensor, between: Callable[[], None] = go_on) -> torch.Tensor:
+        """Runs the other levels and the decoder on the output of `entry`.
+
+        Args:
+            skip: `[B,w2,h,w]`, h and w multiples of 8.
+            between: see `entry`.
+
+        Returns:
+            `[B,w3,h/2,w/2]`; with `skip` it is what `head` reads.
+        """
+        x, skips = skip, list[torch.Tensor]()
+        for block in self.encoder[2:]:
+            x = block(x, between)
             skips.append(x)
-        for block, skip in zip([*self.decoder, self.head], (skips[3], skips[2], skips[1]), strict=True):
-            up = functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-            x = block(torch.cat((up, skip), dim=1))
+        skips.pop()
+        for block in self.decoder:
+            x = block(x, skips.pop(), between)
         return x
 
     def coefficients(self, features: torch.Tensor) -> torch.Tensor:

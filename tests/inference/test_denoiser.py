@@ -11,6 +11,7 @@ import torch
 from helpers import perturbed
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 from torch.nn import functional
 
 import mkpn
@@ -183,6 +184,18 @@ def test_progress_and_stop(burst: mkpn.Burst, mkpn_network: KernelPredictionNetw
     assert seen[-1] == 1
     with pytest.raises(Stopped):
         denoiser(burst, stop=lambda: len(seen) > 0)
+
+
+@pytest.mark.parametrize("name", ["encoder.0.0", "encoder.1.4", "encoder.4.0", "decoder.0.2", "head.2"])
+def test_stop_ends_a_running_network_at_the_next_layer(burst: mkpn.Burst, name: str) -> None:
+    denoiser = mkpn.Denoiser(perturbed(model_config("kpn-l3")), "cpu")
+    stopped: list[bool] = []
+    for layer in denoiser.network.modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.register_forward_pre_hook(lambda *_: pytest.fail("a layer ran on") if stopped else None)
+    denoiser.network.get_submodule(name).register_forward_hook(lambda *_: stopped.append(True))
+    with pytest.raises(Stopped):
+        denoiser(burst, stop=lambda: bool(stopped))
 
 
 def test_half_precision_needs_a_gpu(mkpn_network: KernelPredictionNetwork) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import nn
 
 import mkpn
 from mkpn.explain import probe
@@ -219,6 +220,29 @@ def test_stop_keeps_what_is_finished(run: Run, store: ModelStore) -> None:
     assert [pane.status for pane in run.model_panes] == ["done", "stopped"]
     assert "Stopped: 1 of 2" in views.status_line(run)
     assert 'data-pane="kpn-l3"' in views.crops(run)
+
+
+def test_stop_reaches_into_a_running_model(run: Run, store: ModelStore) -> None:
+    """The model that runs ends at its next layer; it is neither kept nor called failed."""
+    models = run_models(run, store)
+    next(models)
+    ran: list[nn.Module] = []
+
+    def stop_here(layer: nn.Module, *_: object) -> None:
+        ran.append(layer)
+        run.cancel()
+
+    hooks = [
+        layer.register_forward_hook(stop_here)
+        for layer in store.get(run.model_panes[1].id).network.modules()
+        if isinstance(layer, nn.Conv2d)
+    ]
+    assert list(models) == []
+    for hook in hooks:
+        hook.remove()
+    assert len(ran) == 1
+    assert [pane.status for pane in run.model_panes] == ["done", "stopped"]
+    assert run.model_panes[1].image is None
 
 
 def test_the_run_is_the_library_s_burst(run: Run, picture: Path) -> None:

@@ -153,8 +153,8 @@ def evidence_of(network: KernelPredictionNetwork, frames: Tensor, noise_std: Ten
         The evidence of each frame but the reference `[B,N-1,h,w,8]` and the scene `[B,h,w,6]`.
     """
     x = torch.cat((frames.flatten(1, 2), noise_std), dim=1)
-    for level, block in enumerate(network.encoder[:4]):
-        x = block(x if level == 0 else functional.avg_pool2d(x, 2))
+    for block in network.encoder[:4]:
+        x = block(x)
     x = functional.avg_pool2d(x, 2)
     # The reader's first layer is a box filter, too.
     x = functional.conv2d(x.flatten(0, 1)[:, None], _BOX[None, None], padding=1)[:, 0].unflatten(0, x.shape[:2])

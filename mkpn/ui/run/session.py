@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from mkpn.figures.comparison import Area
-from mkpn.inference.denoiser import Result
+from mkpn.inference.denoiser import Result, Stopped
 from mkpn.metrics import MetricDefinition, definition_for, psnr, ssim, ssim_map
 from mkpn.model.config import MODELS, model_config
 from mkpn.synthesis.burst import Burst, burst_of, rng_for
@@ -95,7 +95,7 @@ class Run:
         folder: where the pictures lie.
         definition: how the whole images are measured.
         device: where the models run, for people.
-        stop: set to keep what is finished and to start no further model.
+        stop: set to keep what is finished, to give up the model that runs and to start no further one.
         crop: the square that is compared.
         image: which picture this is, to find it again.
         region: the rectangle that is selected in the viewer.
@@ -192,11 +192,14 @@ def run_models(run: Run, store: ModelStore) -> Iterator[Pane]:
             return
         pane.status = "running"
         try:
-            result = store.get(pane.id)(run.burst)
+            result = store.get(pane.id)(run.burst, stop=run.stop.is_set)
             if run.stop.is_set():
                 return
             _finish(run, pane, result.image)
             pane.result, pane.seconds = result, result.seconds
+        except Stopped:
+            pane.status = "stopped"
+            return
         # One model that fails in any way must not lose the others' results.
         except Exception as error:
             pane.status, pane.message = "failed", f"{type(error).__name__}: {error}"
