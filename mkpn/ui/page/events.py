@@ -7,6 +7,7 @@ from typing import Any
 
 import gradio as gr
 
+from mkpn.ui.explorer.component import OPEN_TAB
 from mkpn.ui.page import api, layout
 from mkpn.ui.page.api import RUNS
 from mkpn.ui.page.handlers import CUSTOM, Handlers
@@ -42,11 +43,11 @@ def build(store: ModelStore, root: Path) -> gr.Blocks:
             with gr.Column(scale=0, min_width=348, elem_id="controls"):
                 left = layout.controls(store, root)
             with gr.Column(scale=1, min_width=320, elem_id="results"):
-                right = layout.results(store)
+                right = layout.results(store, handlers.service)
         uploaded = _wire_controls(handlers, left, dark, page)
         rebuilding, recorder = _wire_share(handlers, left, right, dark, uploaded)
         _wire_run(handlers, left, right, dark, rebuilding, recorder)
-        _wire_views(handlers, right, dark, recorder)
+        _wire_views(handlers, right, dark, recorder, page)
     return page
 
 
@@ -123,12 +124,15 @@ def _wire_run(
         plotted.then(handlers.kernels, *_kernel_io(right, dark), **_QUICK)
 
 
-def _wire_views(handlers: Handlers, right: Results, dark: gr.Checkbox, recorder: Recorder) -> None:
+def _wire_views(handlers: Handlers, right: Results, dark: gr.Checkbox, recorder: Recorder, page: gr.Blocks) -> None:
     compared = [right.run, right.overview, right.crops, right.table, right.frames]
     right.shown.input(handlers.show, [right.run, right.shown], right.overview, **_LATEST)
     resized = right.side.input(handlers.resize_crop, [right.run, right.shown, right.side], compared, **_LATEST)
     recorder.follow(resized)
-    for pick in (right.overview.pick, right.viewer.pick):
+    page.load(None, None, None, js=OPEN_TAB, **_PRIVATE)
+    # The table changes with every model and with the square.
+    right.table.change(handlers.service.value, right.run, right.explorer, **_LATEST)
+    for pick in (right.overview.pick, right.viewer.pick, right.explorer.pick):
         moved = pick(handlers.move_crop, [right.run, right.shown], compared, **_EACH)
         moved.then(handlers.kernels, *_kernel_io(right, dark), **_LATEST)
         recorder.follow(moved)

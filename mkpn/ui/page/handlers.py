@@ -22,6 +22,7 @@ from mkpn.figures import drawings
 from mkpn.figures.comparison import Area
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS, Noise
+from mkpn.ui.explorer.service import Service
 from mkpn.ui.page import views
 from mkpn.ui.page.compare import compare
 from mkpn.ui.run.models import ModelStore
@@ -43,6 +44,7 @@ class Handlers:
     def __init__(self, store: ModelStore, root: Path) -> None:
         self.store = store
         self.root = root
+        self.service = Service(store)
 
     def pick_example(self, event: gr.EventData) -> tuple[Source | Update, str | Update]:
         """Takes a bundled example."""

@@ -11,6 +11,8 @@ import gradio as gr
 from mkpn.model.config import model_config
 from mkpn.synthesis.images import EXAMPLES
 from mkpn.synthesis.noise import GAINS
+from mkpn.ui.explorer.component import TAB, explorer
+from mkpn.ui.explorer.service import Service
 from mkpn.ui.page import views
 from mkpn.ui.page.handlers import CUSTOM, close_run
 from mkpn.ui.page.published import table1
@@ -68,6 +70,7 @@ class Results:
     side: gr.Radio
     crops: gr.HTML
     viewer: gr.HTML
+    explorer: gr.HTML
     kernel_model: gr.Dropdown
     kernel_frame: gr.Radio
     kernel_text: gr.HTML
@@ -143,7 +146,7 @@ def controls(store: ModelStore, root: Path) -> Controls:
     )
 
 
-def results(store: ModelStore) -> Results:
+def results(store: ModelStore, service: Service) -> Results:
     """Creates the right side inside of the current block."""
     with gr.Row(elem_id="actions"):
         start = gr.Button("Run", variant="primary", elem_id="run", scale=0, min_width=120)
@@ -181,6 +184,8 @@ def results(store: ModelStore) -> Results:
                 elem_id="side",
             )
             crops = gr.HTML(views.placeholder("The same square of every picture."), elem_id="crops")
+        with gr.Tab(TAB, id="explore"):
+            explored = explorer(service.answer)
         with gr.Tab("Kernels", id="kernels"):
             with gr.Row():
                 kernel_model = gr.Dropdown(
@@ -216,6 +221,7 @@ def results(store: ModelStore) -> Results:
         side=side,
         crops=crops,
         viewer=viewer,
+        explorer=explored,
         kernel_model=kernel_model,
         kernel_frame=kernel_frame,
         kernel_text=kernel_text,

@@ -25,7 +25,7 @@ function follow() {
 }
 
 button.addEventListener("click", () => {
-  copyAndSay(`${location.origin}${location.pathname}?${button.dataset.query}`, button, said);
+  copyAndSay(`${location.origin}${location.pathname}?${button.dataset.query}${location.hash}`, button, said);
 });
 watch("value", follow);
 if (/[?&](image|file)=/.test(location.search)) trigger("open", { query: location.search });

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -101,6 +102,8 @@ class Run:
         region: the rectangle that is selected in the viewer.
         view: how the viewer should look; None leaves it as it is.
         recorded: the numbers of the file or address that this run was rebuilt from.
+        scene: `[h,w,3]`, the picture that the burst was cut from, with its margin.
+        token: names the run to its own page and to nobody else.
         caveats: what of that file or address could not be kept, one sentence each.
     """
 
@@ -114,6 +117,8 @@ class Run:
     device: str
     crop: Crop
     image: ImageRef
+    scene: NDArray[np.float32]
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
     region: Area | None = None
     view: dict[str, Any] | None = None
     recorded: Recorded | None = None
@@ -173,6 +178,7 @@ def start_run(
         device=store.device_name,
         crop=Crop.around(width // 2, height // 2, crop_side, width, height),
         image=ImageRef(title),
+        scene=scene,
     )
     run.frames = [run.folder.save(f"frame-{index}", frame) for index, frame in enumerate(burst.frames)]
     _finish(run, run.panes["noisy"], burst.frames[0])

@@ -38,7 +38,9 @@ _READ = re.compile(
     r"|/gradio_api/(info|startup-events|theme\.css|user|token|app_id|login_check|upload_progress|queue/data)/?"
     r"|/gradio_api/(call|heartbeat|mcp)/.*|/gradio_api/mcp"
 )
-_SENT = re.compile(r"/login/?|/gradio_api/(upload|queue/join|cancel|reset)/?|/gradio_api/(call|mcp)/.*|/gradio_api/mcp")
+_SENT = re.compile(
+    r"/login/?|/gradio_api/(upload|queue/join|component_server|cancel|reset)/?|/gradio_api/(call|mcp)/.*|/gradio_api/mcp"
+)
 
 
 class App(Protocol):

@@ -1,0 +1,134 @@
+// Sizes and frames switched on and off: the picture from the kernels that are left, at once.
+
+function createAblation(app) {
+  const { ui, state, signal } = app;
+  let on = null;
+  let picture = null;
+  let difference = null;
+  let answer = null;
+  let busy = false;
+  let again = false;
+  const TOP = 64;
+
+  function config() {
+    const pane = app.pane(state.model);
+    return { sizes: pane?.sizes ?? [], frames: state.value.frames.length };
+  }
+
+  function toggles(container, entries, kept) {
+    container.replaceChildren(...entries.map(([value, text, title]) => {
+      const button = make("button", { type: "button", "data-value": value, "aria-pressed": String(kept.has(value)), title }, text);
+      button.addEventListener("click", () => {
+        if (!kept.delete(value)) kept.add(value);
+        changed();
+      });
+      return button;
+    }));
+  }
+
+  function show() {
+    const { sizes, frames } = config();
+    if (!on || on.model !== state.model || on.token !== state.value.token) {
+      on = { model: state.model, token: state.value.token, sizes: new Set(sizes), frames: new Set(Array.from({ length: frames }, (_, i) => i)) };
+      picture = difference = answer = null;
+    }
+    sync();
+    request();
+  }
+
+  function sync() {
+    const { sizes, frames } = config();
+    toggles(ui("sizes-on"), sizes.map((size) => [size, `${size}\u00d7${size}`, `Kernels of ${size} by ${size}`]), on.sizes);
+    toggles(ui("frames-on"), Array.from({ length: frames }, (_, i) => {
+      const [x, y] = state.value.offsets[i];
+      return [i, i ? String(i) : "0 ref.", `Frame ${i}, moved x ${signedText(x)}, y ${signedText(y)} px`];
+    }), on.frames);
+  }
+
+  function changed() {
+    const focused = document.activeElement?.closest?.("[data-value]");
+    const where = focused && [focused.parentElement, focused.dataset.value];
+    sync();
+    where?.[0].querySelector(`[data-value="${where[1]}"]`)?.focus();
+    request();
+  }
+
+  async function request() {
+    if (busy) {
+      again = true;
+      return;
+    }
+    busy = true;
+    if (!answer) setText(ui("ablation-words"), "Every frame is filtered by every size once \u2026");
+    const started = performance.now();
+    const { model } = on;
+    const question = { what: "ablate", model, sizes: [...on.sizes], frames: [...on.frames], renormalise: ui("renormalise").checked };
+    const found = await app.ask(question);
+    busy = false;
+    if (found && model === on.model) {
+      answer = found;
+      app.root.dataset.recomposed = (performance.now() - started).toFixed(1);
+      decode(found);
+      tell();
+      app.redraw();
+    }
+    if (again) {
+      again = false;
+      request();
+    }
+  }
+
+  /** Makes the picture, and its difference from the network's own output in 8-bit levels. */
+  function decode({ picture: packed }) {
+    const { shape: [height, width], data } = unpack(packed);
+    picture = { width, height, data: new Uint8ClampedArray(4 * width * height) };
+    for (let i = 0; i < width * height; i += 1) {
+      for (let c = 0; c < 3; c += 1) picture.data[4 * i + c] = data[3 * i + c];
+      picture.data[4 * i + 3] = 255;
+    }
+    difference = null;
+  }
+
+  function differenceOf() {
+    const full = app.picture.imageOf(on.model);
+    if (!full || !picture) return null;
+    if (difference) return difference;
+    difference = { width: picture.width, height: picture.height, data: new Uint8ClampedArray(picture.data.length) };
+    const colors = Array.from({ length: 2 * 255 + 1 }, (_, i) => colorAt("diverging", 0.5 + (i - 255) / (2 * TOP)));
+    for (let i = 0; i < picture.data.length; i += 4) {
+      let sum = 0;
+      for (let c = 0; c < 3; c += 1) sum += picture.data[i + c] - full.data[i + c];
+      const color = colors[Math.round(sum / 3) + 255];
+      difference.data.set(color, i);
+      difference.data[i + 3] = 255;
+    }
+    return difference;
+  }
+
+  function tell() {
+    const change = answer.psnr === null || answer.full === null ? null : answer.psnr - answer.full;
+    const { sizes, frames } = config();
+    const all = on.sizes.size === sizes.length && on.frames.size === frames;
+    setText(ui("ablation-psnr"), `${figureText(answer.psnr, 2)} dB, ${app.label(on.model)} whole: ${figureText(answer.full, 2)} dB (${change === null ? "\u2013" : signedText(change, 2)})`);
+    const stayed = answer.stayed > 0 ? ` In ${(100 * answer.stayed).toFixed(1)} % of the pixels too little weight is left to renormalise; they stay as they are.` : "";
+    setText(ui("ablation-words"), all
+      ? "Everything is on: this is the network's own picture."
+      : `On: ${[...on.sizes].sort((a, b) => a - b).map((s) => `${s}\u00d7${s}`).join(", ") || "no size"}; frames ${[...on.frames].sort().join(", ") || "none"}.${stayed}`);
+    drawBar(ui("ablation-bar"), "diverging", [-TOP, -TOP / 2, 0, TOP / 2, TOP].map((v) => [0.5 + v / (2 * TOP), signedShort(v)]), "difference picture: levels of 255 against the whole model, mean of the colours");
+  }
+
+  ui("renormalise").addEventListener("change", request, { signal });
+  ui("all-on").addEventListener("click", () => ((on = null), show()), { signal });
+  ui("reference-only").addEventListener("click", () => ((on.frames = new Set([0])), changed()), { signal });
+  ui("others-only").addEventListener("click", () => {
+    on.frames = new Set(state.value.frames.map((_, i) => i).slice(1));
+    changed();
+  }, { signal });
+
+  return {
+    show,
+    layers: () => [["recomposed", "recomposed picture"], ["difference", "difference from the whole model"]],
+    layer: (id) => (id === "recomposed" ? picture : id === "difference" ? differenceOf() : null),
+    reset: () => ((on = picture = difference = answer = null), (again = false)),
+  };
+}

@@ -1,0 +1,240 @@
+// Puts the parts together: the state, what is asked of Python, and who draws when. `ask` sends one question and promises the answer.
+
+const VIEWS = ["kernels", "rebuild", "ablation", "winners", "maps", "places", "sizes", "blind"];
+const SETTLE_MS = 400;
+
+function createExplorer(root, ask) {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const ui = (name) => root.querySelector(`[data-ui="${name}"]`);
+  const state = {
+    value: null, view: "kernels", model: null, beside: "", x: 0, y: 0, second: null, frame: 0, size: "fused", scale: "row",
+    extent: false, opacity: 0.5, channel: 0, step: 0, layer: "frame-0", present: false, lesson: null,
+  };
+  const app = { root, ui, state, signal, view: createView(), answer: null, other: null, emit: () => {} };
+  let frameAsked = false;
+  let asking = false;
+  let askAgain = false;
+  let settle = 0;
+  let started = 0;
+  let chosen = false;
+
+  app.redraw = () => {
+    if (frameAsked) return;
+    frameAsked = true;
+    requestAnimationFrame(() => {
+      frameAsked = false;
+      if (!state.value || !root.clientWidth) return;
+      app.picture.draw();
+      app.parts[state.view].draw?.();
+      app.readout();
+    });
+  };
+
+  /** Asks Python; an answer for a run that is no longer shown is dropped, a refusal is said. */
+  app.ask = async (question) => {
+    const { token } = state.value;
+    let answer;
+    try {
+      answer = await ask({ ...question, token });
+    } catch (error) {
+      answer = { error: `The server did not answer (${error?.message ?? error}).` };
+    }
+    if (state.value?.token !== token) return null;
+    if (answer.error) app.say(answer.error);
+    return answer.error ? null : answer;
+  };
+  app.say = (text) => setText(ui("live"), text);
+
+  app.pane = (id) => state.value?.panes.find((pane) => pane.id === id);
+  app.models = () => (state.value?.panes ?? []).filter((pane) => pane.sizes && pane.url);
+  app.label = (id) => app.pane(id)?.label ?? id;
+
+  /** Moves the pixel; the kernels follow, the latest place wins. */
+  app.setPixel = (x, y) => {
+    const [width, height] = state.value.size;
+    const [column, row] = [Math.min(width - 1, Math.max(0, Math.round(x))), Math.min(height - 1, Math.max(0, Math.round(y)))];
+    if (column === state.x && row === state.y && app.answer) return;
+    state.x = column;
+    state.y = row;
+    app.redraw();
+    app.probe();
+    clearTimeout(settle);
+    settle = setTimeout(() => {
+      app.emit({ x: state.x, y: state.y });
+      app.remember();
+    }, SETTLE_MS);
+  };
+
+  app.probe = async () => {
+    if (!state.model) return;
+    if (asking) {
+      askAgain = true;
+      return;
+    }
+    asking = true;
+    started = performance.now();
+    const { x, y, model, beside, second } = state;
+    const besides = beside === "pixel" ? { model, ...(second ?? { x, y }) } : beside ? { model: beside, x, y } : null;
+    const [answer, other] = await Promise.all([
+      app.ask({ what: "probe", model, x, y }),
+      besides && app.ask({ what: "probe", ...besides }),
+    ]);
+    asking = false;
+    if (answer) {
+      app.answer = unpackProbe(answer);
+      app.other = other && unpackProbe(other);
+      state.frame = Math.min(state.frame, answer.kernels.fused.sum.length - 1);
+      if (!(state.size in answer.kernels)) state.size = "fused";
+      root.dataset.probed = `${answer.model} ${answer.x} ${answer.y}`;
+      root.dataset.took = (performance.now() - started).toFixed(1);
+      app.parts[state.view].pixel?.();
+      app.redraw();
+    }
+    if (askAgain) {
+      askAgain = false;
+      app.probe();
+    }
+  };
+
+  app.setModel = (model) => {
+    if (!app.models().some((pane) => pane.id === model)) return;
+    chosen = true;
+    state.model = model;
+    ui("model").value = model;
+    app.probe();
+    app.parts[state.view].show?.();
+    app.remember();
+    app.redraw();
+  };
+
+  app.setView = (name) => {
+    if (!VIEWS.includes(name)) return;
+    app.parts[state.view].leave?.();
+    state.view = name;
+    root.dataset.view = name;
+    for (const button of root.querySelectorAll("[data-view-to]")) button.setAttribute("aria-pressed", button.dataset.viewTo === name);
+    for (const panel of root.querySelectorAll("[data-panel]")) panel.hidden = panel.dataset.panel !== name;
+    for (const field of root.querySelectorAll("[data-for]")) field.hidden = field.dataset.for !== name;
+    ui("head").hidden = ["winners", "places", "sizes", "blind"].includes(name);
+    app.picture.layers();
+    if (state.value) {
+      app.parts[name].show?.();
+      app.parts[name].pixel?.();
+    }
+    app.remember();
+    app.redraw();
+  };
+
+  app.readout = () => {
+    const text = app.picture.describe();
+    setText(ui("readout"), text);
+    ui("stage").setAttribute("aria-description", text);
+  };
+
+  /** Writes what is shown into the address, behind the run's own part of it. */
+  app.remember = () => {
+    if (!state.value || !root.clientWidth) return;
+    const fields = { explore: state.view, model: state.model, x: state.x, y: state.y, frame: state.frame, size: state.size, step: state.step };
+    if (state.lesson !== null) fields.lesson = state.lesson + 1;
+    if (state.beside) fields.beside = state.beside;
+    if (state.scale !== "row") fields.scale = state.scale;
+    if (state.present) fields.mode = "present";
+    history.replaceState(history.state, "", `${location.pathname}${location.search}#${new URLSearchParams(fields)}`);
+  };
+
+  function fromAddress() {
+    const fields = new URLSearchParams(location.hash.slice(1));
+    const view = fields.get("explore");
+    if (!VIEWS.includes(view)) return;
+    const count = (name) => (/^\d+$/.test(fields.get(name) ?? "") ? Number(fields.get(name)) : null);
+    const [width, height] = state.value.size;
+    state.x = Math.min(width - 1, count("x") ?? state.x);
+    state.y = Math.min(height - 1, count("y") ?? state.y);
+    state.frame = Math.min(7, count("frame") ?? 0);
+    state.size = fields.get("size") ?? "fused";
+    state.step = count("step") ?? 0;
+    if (app.models().some((pane) => pane.id === fields.get("model"))) [state.model, chosen] = [fields.get("model"), true];
+    if (["shared", "frame", "log"].includes(fields.get("scale"))) state.scale = fields.get("scale");
+    app.controls();
+    app.setView(view);
+    if (count("lesson")) app.lesson.open(count("lesson") - 1);
+    if (fields.get("mode") === "present") app.present(true);
+  }
+
+  app.controls = () => {
+    const options = (panes) => panes.map((pane) => make("option", { value: pane.id }, app.label(pane.id)));
+    ui("model").replaceChildren(...options(app.models()));
+    ui("model").value = state.model ?? "";
+    const beside = ui("beside");
+    beside.replaceChildren(make("option", { value: "" }, "nothing"), make("option", { value: "pixel" }, "a second pixel"), ...options(app.models()));
+    beside.value = state.beside;
+    ui("scale").value = state.scale;
+    app.picture.layers();
+  };
+
+  app.picture = createPicture(app);
+  app.parts = {
+    kernels: createKernels(app),
+    rebuild: createRebuild(app),
+    ablation: createAblation(app),
+    winners: createWinners(app),
+    maps: createMaps(app),
+    places: createPlaces(app),
+    sizes: createSizes(app),
+    blind: createBlind(app),
+  };
+  app.lesson = createLesson(app);
+  app.present = createPresenter(app);
+
+  for (const button of root.querySelectorAll("[data-view-to]")) {
+    button.addEventListener("click", () => app.setView(button.dataset.viewTo), { signal });
+  }
+  ui("model").addEventListener("change", () => app.setModel(ui("model").value), { signal });
+  new ResizeObserver(() => app.redraw()).observe(root);
+  const theme = new MutationObserver(() => app.redraw());
+  theme.observe(document.body, { attributes: true, attributeFilter: ["class"] });
+
+  let wasAt = "";
+  let fromLink = true;
+  /** Takes a value from Python; the pixel moves only where Python moved it. */
+  app.ingest = (value) => {
+    const previous = state.value;
+    state.value = value && typeof value === "object" ? value : null;
+    ui("empty").hidden = Boolean(state.value);
+    ui("body").hidden = !state.value;
+    if (!state.value) return;
+    const fresh = previous?.token !== value.token;
+    if (fresh) {
+      app.answer = app.other = null;
+      app.view.resizeImage(...value.size);
+      ui("stage").style.aspectRatio = value.size.join(" / ");
+      state.second = null;
+      for (const part of Object.values(app.parts)) part.reset?.();
+      app.picture.reset();
+      delete root.dataset.probed;
+    }
+    const at = value.pixel.join(" ");
+    const moved = fresh || at !== wasAt;
+    wasAt = at;
+    if (moved && at !== `${state.x} ${state.y}`) [state.x, state.y] = value.pixel;
+    const models = app.models();
+    // Until somebody chooses, MKPN is shown, and before it has run the newest model.
+    if (!chosen || !models.some((pane) => pane.id === state.model)) {
+      chosen = false;
+      state.model = (models.find((pane) => pane.id === "mkpn") ?? models[models.length - 1])?.id ?? null;
+    }
+    app.controls();
+    if (fromLink && state.model && models.length === value.panes.filter((pane) => pane.sizes).length) {
+      fromLink = false;
+      fromAddress();
+    }
+    if (moved || !app.answer || app.answer.model !== state.model) app.probe();
+    app.parts[state.view].show?.();
+    app.lesson.tell();
+    app.redraw();
+  };
+  app.close = () => (controller.abort(), theme.disconnect());
+  app.setView("kernels");
+  return app;
+}

@@ -1,0 +1,277 @@
+// The picture at the left: one zoom for every layer, the pixel that is looked at, what its kernel reads.
+
+const STEP = 1;
+const LEAP = 8;
+
+function createPicture(app) {
+  const { root, ui, state, signal, view } = app;
+  const stage = ui("stage");
+  const canvas = ui("picture");
+  const store = createImageStore(() => app.redraw());
+  const surfaces = new Map();
+  let shownLayer = null;
+  let greyed = null;
+
+  /** The layers that can be chosen; the view at the right may add its own. */
+  function layers() {
+    const select = ui("layer");
+    if (!state.value) return;
+    const own = app.parts?.[state.view].layers?.() ?? [];
+    const frames = state.value.frames.map((_, i) => [`frame-${i}`, i === 0 ? "frame 0 (noisy, reference)" : `frame ${i}`]);
+    const panes = state.value.panes.filter((pane) => pane.url && pane.id !== "noisy").map((pane) => [pane.id, app.label(pane.id)]);
+    const group = (label, entries) => make("optgroup", { label }, ...entries.map(([id, text]) => make("option", { value: id }, text)));
+    const hidden = app.parts?.[state.view].hidesNames;
+    const groups = hidden ? [group("The burst", frames.slice(0, 1))] : [group("Pictures", panes), group("The burst", frames)];
+    if (own.length) groups.unshift(group("This view", own));
+    select.replaceChildren(...groups);
+    const ids = [...select.options].map((option) => option.value);
+    const wanted = own[0]?.[0] ?? (ids.includes(state.layer) ? state.layer : "frame-0");
+    choose(wanted);
+  }
+
+  function choose(id) {
+    state.layer = id;
+    ui("layer").value = id;
+    app.redraw();
+  }
+
+  function urlOf(id) {
+    const frame = /^frame-(\d)$/.exec(id)?.[1];
+    return frame === undefined ? app.pane(id)?.url : state.value.frames[Number(frame)];
+  }
+
+  function imageOf(id) {
+    const url = urlOf(id);
+    store.request(url);
+    return store.image(url);
+  }
+
+  /** A picture without its colours, below a map: mixed with them, a map's colours would not be those of the legend. */
+  function greyOf(id) {
+    const image = imageOf(id);
+    if (!image) return null;
+    if (greyed?.from !== image) {
+      const data = new Uint8ClampedArray(image.data);
+      for (let i = 0; i < data.length; i += 4) data[i] = data[i + 1] = data[i + 2] = 0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2];
+      greyed = { from: image, width: image.width, height: image.height, data };
+    }
+    return greyed;
+  }
+
+  function surfaceOf(id, image) {
+    const surface = surfaces.get(id) ?? createSurface();
+    surfaces.set(id, surface);
+    if (surface.key !== image) surface.write(image, new ImageData(image.data, image.width, image.height));
+    return surface;
+  }
+
+  /** Where the image lies on the canvas, in device pixels. */
+  function slot() {
+    const unit = window.devicePixelRatio || 1;
+    return { width: Math.max(1, Math.round(stage.clientWidth * unit)), height: Math.max(1, Math.round(stage.clientHeight * unit)) };
+  }
+
+  function draw() {
+    const pane = slot();
+    if (canvas.width !== pane.width || canvas.height !== pane.height) Object.assign(canvas, pane);
+    const context = canvas.getContext("2d");
+    context.setTransform(1, 0, 0, 1, 0, 0);
+    context.clearRect(0, 0, pane.width, pane.height);
+    const [width, height] = state.value.size;
+    const place = view.place(pane);
+    const own = app.parts[state.view].layer?.(state.layer);
+    const image = own ?? imageOf(urlOf(state.layer) ? state.layer : "frame-0");
+    if (image) {
+      const surface = surfaceOf(own ? "own" : state.layer, image);
+      // A map has one value for several pixels: nearest neighbour, so that no value is made up.
+      const size = { width: image.width, height: image.height };
+      const ratio = width / image.width;
+      const at = { ...place, scale: place.scale * ratio };
+      drawSurface(context, surface, size, at, pane, 0, pane.width);
+    }
+    app.parts[state.view].over?.(context, place, pane);
+    marks(context, place);
+    shownLayer = image ? state.layer : null;
+    root.dataset.layer = shownLayer ?? "";
+    ui("fit").setAttribute("aria-pressed", view.state.fit);
+  }
+
+  function outline(context, place, x, y, side, style, wide) {
+    const { scale, originX, originY } = place;
+    const left = originX + (x - (side - 1) / 2) * scale;
+    const top = originY + (y - (side - 1) / 2) * scale;
+    const length = side * scale;
+    for (const [color, line] of [["#000", wide + 2], [style, wide]]) {
+      context.strokeStyle = color;
+      context.lineWidth = line;
+      context.strokeRect(left, top, length, length);
+    }
+  }
+
+  function cross(context, place, x, y, style, name) {
+    const unit = pixelUnit();
+    const cx = place.originX + (x + 0.5) * place.scale;
+    const cy = place.originY + (y + 0.5) * place.scale;
+    for (const [color, line] of [["#000", 3.5 * unit], [style, 1.5 * unit]]) {
+      context.strokeStyle = color;
+      context.lineWidth = line;
+      context.beginPath();
+      for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+        context.moveTo(cx + dx * 5 * unit, cy + dy * 5 * unit);
+        context.lineTo(cx + dx * 13 * unit, cy + dy * 13 * unit);
+      }
+      context.stroke();
+    }
+    if (!name) return;
+    context.font = `bold ${12 * unit}px sans-serif`;
+    context.lineWidth = 3 * unit;
+    context.strokeStyle = "#000";
+    context.fillStyle = "#fff";
+    context.strokeText(name, cx + 8 * unit, cy - 8 * unit);
+    context.fillText(name, cx + 8 * unit, cy - 8 * unit);
+  }
+
+  function marks(context, place) {
+    const reach = app.answer ? app.answer.values.shape[2] : 1;
+    if (place.scale * reach >= 6) outline(context, place, state.x, state.y, reach, "#fff", 1.5);
+    if (place.scale >= 3 && reach > 1) outline(context, place, state.x, state.y, 1, "#fff", 1.5);
+    cross(context, place, state.x, state.y, "#fff", state.second && state.beside === "pixel" ? "A" : "");
+    if (state.beside === "pixel" && state.second && state.view === "kernels") {
+      outline(context, place, state.second.x, state.second.y, reach, "#fd3", 1.5);
+      cross(context, place, state.second.x, state.second.y, "#fd3", "B");
+    }
+  }
+
+  /** The image pixel under a pointer. */
+  function under(event) {
+    const box = stage.getBoundingClientRect();
+    const pane = slot();
+    const unit = pane.width / Math.max(1, stage.clientWidth);
+    const { scale, originX, originY } = view.place(pane);
+    const x = Math.floor(((event.clientX - box.left - stage.clientLeft) * unit - originX) / scale);
+    const y = Math.floor(((event.clientY - box.top - stage.clientTop) * unit - originY) / scale);
+    return { x, y };
+  }
+
+  function levels(id) {
+    const image = store.image(urlOf(id));
+    if (!image) return null;
+    const at = 4 * (state.y * image.width + state.x);
+    return [...image.data.subarray(at, at + 3)].map((v) => (v / 255).toFixed(3)).join(" ");
+  }
+
+  /** What stands below the picture. */
+  function describe() {
+    const parts = [`Pixel x ${state.x}, y ${state.y}`];
+    const special = app.parts[state.view].hover?.();
+    if (special) parts.push(special);
+    else if (app.answer && app.answer.x === state.x && app.answer.y === state.y) {
+      const three = (values) => values.map((v) => v.toFixed(3).replace("-", "\u2212")).join(" ");
+      parts.push(`${app.label(app.answer.model)} ${three(app.answer.output)}`, `truth ${three(app.answer.truth)}`);
+      const noisy = levels("frame-0");
+      if (noisy) parts.push(`noisy ${noisy}`);
+    }
+    return parts.join(" \u00b7 ");
+  }
+
+  let drag = null;
+  stage.addEventListener("pointerdown", (event) => {
+    if (event.button > 1 || !state.value) return;
+    stage.focus({ preventScroll: true });
+    stage.setPointerCapture(event.pointerId);
+    drag = event.shiftKey || event.button === 1 ? { x: event.clientX, y: event.clientY } : "pixel";
+    if (drag === "pixel") move(event);
+    event.preventDefault();
+  }, { signal });
+  stage.addEventListener("pointermove", (event) => {
+    if (!drag) return;
+    if (drag === "pixel") return move(event);
+    const unit = window.devicePixelRatio || 1;
+    view.pan((event.clientX - drag.x) * unit, (event.clientY - drag.y) * unit, slot());
+    drag = { x: event.clientX, y: event.clientY };
+    app.redraw();
+  }, { signal });
+  for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, () => (drag = null), { signal });
+
+  function move(event) {
+    const { x, y } = under(event);
+    app.setPixel(x, y);
+  }
+
+  // The wheel zooms only where the picture has the focus: otherwise the page scrolls on.
+  stage.addEventListener("wheel", (event) => {
+    if (document.activeElement !== stage && !event.ctrlKey) return;
+    event.preventDefault();
+    const box = stage.getBoundingClientRect();
+    const unit = window.devicePixelRatio || 1;
+    const factor = 2 ** (-event.deltaY / (event.ctrlKey ? 80 : 300));
+    view.zoomTo(view.zoomOf(slot()) * factor, slot(), (event.clientX - box.left) * unit, (event.clientY - box.top) * unit);
+    app.redraw();
+  }, { signal, passive: false });
+
+  function zoom(direction) {
+    const pane = slot();
+    const { scale, originX, originY } = view.place(pane);
+    view.step(direction, pane, originX + (state.x + 0.5) * scale, originY + (state.y + 0.5) * scale);
+    app.redraw();
+  }
+
+  /** Keeps the pixel in sight when the keyboard moves it. */
+  function follow() {
+    const [left, top, right, bottom] = view.visible(slot());
+    if (!view.state.fit && (state.x < left + 2 || state.x > right - 2 || state.y < top + 2 || state.y > bottom - 2)) view.centerOn(state.x, state.y);
+  }
+
+  stage.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || !state.value) return;
+    const moves = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const by = event.shiftKey ? LEAP : STEP;
+    const keys = { "+": () => zoom(1), "=": () => zoom(1), "-": () => zoom(-1), f: () => fit(), F: () => fit() };
+    if (moves[event.key]) {
+      app.setPixel(state.x + by * moves[event.key][0], state.y + by * moves[event.key][1]);
+      follow();
+    } else if (keys[event.key]) keys[event.key]();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }, { signal });
+
+  function fit() {
+    view.fit();
+    app.redraw();
+  }
+
+  ui("fit").addEventListener("click", fit, { signal });
+  ui("zoom-in").addEventListener("click", () => zoom(1), { signal });
+  ui("zoom-out").addEventListener("click", () => zoom(-1), { signal });
+  ui("layer").addEventListener("change", () => choose(ui("layer").value), { signal });
+
+  return {
+    draw,
+    layers,
+    choose,
+    describe,
+    imageOf,
+    greyOf,
+    /** Shows a place: at least `scale` screen pixels for each of its pixels. */
+    goTo(x, y, zoomLevel) {
+      const pane = slot();
+      if (zoomLevel) {
+        view.centerOn(x, y);
+        view.zoomTo(zoomLevel, pane);
+        view.centerOn(x, y);
+      }
+      app.setPixel(x, y);
+    },
+    reset() {
+      surfaces.clear();
+      store.keepOnly(new Set());
+      view.fit();
+    },
+    /** The colours on the screen at an image pixel, for tests. */
+    colorAt(x, y) {
+      const { scale, originX, originY } = view.place(slot());
+      return [...canvas.getContext("2d").getImageData(Math.floor(originX + (x + 0.5) * scale), Math.floor(originY + (y + 0.5) * scale), 1, 1).data];
+    },
+  };
+}

@@ -1,0 +1,85 @@
+// Numbered places worth a look.
+
+const PLACE_WORDS = {
+  differ: (place, name) => `models differ by ${place.value.toFixed(1)} dB: ${name(place.best)} best, ${name(place.worst)} worst`,
+  flat: (place) => `flat (${Math.round(100 * place.value)} % of the patch): a large kernel may average widely`,
+  edge: (place) => `edge (${Math.round(100 * place.value)} %): averaging across it would blur`,
+  texture: (place) => `texture (${Math.round(100 * place.value)} %): detail in all directions`,
+  misaligned: (place) => `misaligned: the plain mean of the burst is off by ${(255 * place.value).toFixed(0)} levels of 255 here`,
+};
+const PLACE_ZOOM = 6;
+
+function createPlaces(app) {
+  const { ui, state } = app;
+  let answer = null;
+  let asked = "";
+  let current = -1;
+
+  async function load() {
+    const key = `${state.value.token} ${app.models().length}`;
+    if (key === asked) return answer;
+    asked = key;
+    const found = await app.ask({ what: "places" });
+    if (key !== asked) return answer;
+    if (!found) asked = "";
+    else answer = found;
+    return answer;
+  }
+
+  async function show() {
+    if (!(await load())) return;
+    ui("places-list").replaceChildren(...answer.places.map((place, index) => {
+      const numbers = Object.entries(place.psnr).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, value]) => `${app.label(name)} ${value.toFixed(1)}`).join(", ");
+      const button = make("button", { type: "button", class: "place", "data-place": index, "aria-pressed": String(index === current) },
+        make("b", {}, String(index + 1)), make("span", {}, PLACE_WORDS[place.kind](place, app.label), make("small", {}, ` x ${place.x}, y ${place.y}; best here: ${numbers} dB`)));
+      button.addEventListener("click", () => go(index));
+      return make("li", {}, button);
+    }));
+    setText(ui("places-note"), `Patches of ${answer.side}\u00d7${answer.side} pixels. ${state.value.rule}`);
+    app.redraw();
+  }
+
+  function go(index) {
+    const place = answer?.places[index];
+    if (!place) return;
+    current = index;
+    for (const button of ui("places-list").querySelectorAll("button")) button.setAttribute("aria-pressed", Number(button.dataset.place) === index);
+    app.picture.goTo(place.x, place.y, PLACE_ZOOM);
+    app.redraw();
+  }
+
+  return {
+    load,
+    show,
+    /** Goes to the first place of a kind; returns it. */
+    async goToKind(kind) {
+      const found = await load();
+      const index = found ? found.places.findIndex((place) => place.kind === kind) : -1;
+      if (index >= 0) go(index);
+      return found?.places[index] ?? null;
+    },
+    over(context, place) {
+      if (!answer) return;
+      const unit = pixelUnit();
+      for (const [index, { x, y }] of answer.places.entries()) {
+        const cx = place.originX + (x + 0.5) * place.scale;
+        const cy = place.originY + (y + 0.5) * place.scale;
+        const half = (answer.side / 2) * place.scale;
+        context.lineWidth = 3 * unit;
+        context.strokeStyle = "#000";
+        context.strokeRect(cx - half, cy - half, 2 * half, 2 * half);
+        context.lineWidth = 1.5 * unit;
+        context.strokeStyle = index === current ? "#fd3" : "#fff";
+        context.strokeRect(cx - half, cy - half, 2 * half, 2 * half);
+        context.fillStyle = "#000";
+        context.fillRect(cx - half, cy - half, 16 * unit, 16 * unit);
+        context.fillStyle = "#fff";
+        context.font = `bold ${12 * unit}px sans-serif`;
+        context.textAlign = "center";
+        context.textBaseline = "middle";
+        context.fillText(String(index + 1), cx - half + 8 * unit, cy - half + 8.5 * unit);
+      }
+    },
+    reset: () => ((answer = null), (asked = ""), (current = -1)),
+  };
+}

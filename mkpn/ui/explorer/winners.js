@@ -1,0 +1,124 @@
+// Which model has the lowest error where; grey where other noise would say otherwise.
+
+function createWinners(app) {
+  const { ui, state, signal } = app;
+  let answer = null;
+  let image = null;
+  let seeds = [];
+  let running = null;
+  let asked = "";
+
+  const colorOf = (index) => (index === 0 ? TIE_COLOR : MODEL_COLORS[answer.models[index - 1]] ?? TIE_COLOR);
+
+  async function request() {
+    const question = { what: "winners", side: Number(ui("patch").value), least: Number(ui("least").value), seeds };
+    const key = JSON.stringify([question, state.value.token, app.models().length]);
+    if (key === asked) return;
+    asked = key;
+    const found = await app.ask(question);
+    if (key !== asked) return;
+    if (!found) {
+      asked = "";
+      return;
+    }
+    answer = { ...found, winner: unpack(found.winner), margin: unpack(found.margin) };
+    paint();
+    table();
+    app.redraw();
+  }
+
+  function paint() {
+    const [height, width] = state.value.size.slice().reverse();
+    const [, across] = answer.winner.shape;
+    const opaque = 1;
+    image = { width, height, data: new Uint8ClampedArray(4 * width * height) };
+    for (let y = 0; y < height; y += 1) {
+      for (let x = 0; x < width; x += 1) {
+        const at = Math.floor(y / answer.side) * across + Math.floor(x / answer.side);
+        const [r, g, b] = colorOf(answer.winner.data[at]);
+        const alpha = answer.winner.data[at] === 0 ? 0.35 : 0.45 + 0.5 * Math.min(1, answer.margin.data[at] / opaque);
+        image.data.set([r, g, b, 255 * alpha], 4 * (y * width + x));
+      }
+    }
+    const canvas = newCanvas(width, height);
+    canvas.getContext("2d").putImageData(new ImageData(image.data, width, height), 0, 0);
+    image.canvas = canvas;
+  }
+
+  function table() {
+    const columns = [["all", "whole"], ["flat", "flat third"], ["edge", "edges"], ["texture", "texture"]];
+    const percent = (v) => `${(100 * v).toFixed(0)} %`;
+    const order = answer.models.map((name, i) => [name, i]).concat([[null, answer.models.length]]);
+    const best = columns.map(([key]) => Math.max(...answer.shares[key].slice(0, -1)));
+    const rows = order.map(([name, i]) => {
+      const color = name ? MODEL_COLORS[name] : TIE_COLOR;
+      return make("tr", {},
+        make("th", { scope: "row" }, make("i", { class: "swatch", style: `background:${cssColor(color)}` }), name ? app.label(name) : "tie"),
+        ...columns.map(([key], c) => make("td", { class: name && answer.shares[key][i] === best[c] && best[c] > 0 ? "best" : "" }, percent(answer.shares[key][i]))),
+      );
+    });
+    ui("winners-table").replaceChildren(
+      make("table", { class: "numbers" }, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "lowest error in"), ...columns.map(([, text]) => make("th", { scope: "col" }, text)))), make("tbody", {}, ...rows)),
+    );
+    const count = answer.seeds.length;
+    setText(ui("winners-words"), `Each ${answer.side}\u00d7${answer.side} patch has the colour of the model with the lowest error, stronger where it leads by more (full at 1 dB). ${count > 1 ? `A patch is grey where ${count} seeds do not agree, or where the lead is too small.` : "One seed: other noise may give other winners. More seeds show where."}`);
+    setText(ui("winners-note"), `Seeds: ${answer.seeds.join(", ")}. ${state.value.rule}`);
+  }
+
+  async function moreSeeds() {
+    const from = Math.max(state.value.seed, ...seeds);
+    const models = app.models().map((pane) => pane.id);
+    const wanted = [from + 1, from + 2];
+    const mine = (running = {});
+    const button = ui("more-seeds");
+    button.disabled = true;
+    ui("winners-stop").hidden = false;
+    let done = 0;
+    for (const seed of wanted) {
+      for (const model of models) {
+        setText(ui("winners-words"), `Seed ${seed}: ${app.label(model)} (${done + 1} of ${2 * models.length}) \u2026`);
+        const found = await app.ask({ what: "measure", gain: "run", seed, model });
+        if (!found || running !== mine) return finish(mine);
+        done += 1;
+      }
+      seeds = [...seeds, seed];
+      await request();
+    }
+    finish(mine);
+  }
+
+  function finish(mine) {
+    if (running === mine) running = null;
+    ui("more-seeds").disabled = false;
+    ui("winners-stop").hidden = true;
+    if (answer) table();
+  }
+
+  function here() {
+    if (!answer) return null;
+    const [, across] = answer.winner.shape;
+    const at = Math.floor(state.y / answer.side) * across + Math.floor(state.x / answer.side);
+    const index = answer.winner.data[at];
+    return index === 0 ? "this patch: a tie" : `this patch: ${app.label(answer.models[index - 1])} by ${answer.margin.data[at].toFixed(2)} dB`;
+  }
+
+  for (const name of ["patch", "least"]) ui(name).addEventListener("change", request, { signal });
+  ui("more-seeds").addEventListener("click", moreSeeds, { signal });
+  ui("winners-stop").addEventListener("click", () => (running = null), { signal });
+
+  return {
+    show: request,
+    layer: app.picture.greyOf,
+    hover: here,
+    draw: () => answer && app.models().length && table(),
+    over(context, place) {
+      if (!image) return;
+      context.imageSmoothingEnabled = false;
+      const [width, height] = state.value.size;
+      context.drawImage(image.canvas, place.originX, place.originY, width * place.scale, height * place.scale);
+    },
+    shares: () => answer?.shares,
+    models: () => answer?.models,
+    reset: () => ((answer = image = null), (seeds = []), (asked = ""), (running = null)),
+  };
+}

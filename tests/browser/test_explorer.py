@@ -1,0 +1,201 @@
+"""The kernel explorer in a real browser: every view, the lesson to its end, the modes, the address, axe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from test_accessibility import serious
+
+from mkpn.model.config import MODELS
+
+WAIT_MS = 120_000
+VIEWS = ("kernels", "rebuild", "ablation", "winners", "maps", "places", "sizes", "blind")
+IMAGE = "?image=text&downsample=2&gain=4&seed=4"  # the smallest example
+
+
+def expect(locator):  # Playwright may be missing where these tests are skipped.
+    from playwright.sync_api import expect as wait_for
+
+    wait_for.set_options(timeout=WAIT_MS)
+    return wait_for(locator)
+
+
+def opened(chromium, address: str, part: str, **options: Any):
+    """A page whose address names a view, after its run."""
+    page = chromium.new_page(viewport={"width": 1280, "height": 720}, reduced_motion="reduce", **options)
+    page.set_default_timeout(WAIT_MS)
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.errors = []
+    page.goto(f"{address}{IMAGE}#explore={part}")
+    expect(page.locator("#status .state")).to_contain_text(f"Done: {len(MODELS)} models")
+    expect(ui(page, "body")).to_be_visible()
+    page.wait_for_function("() => document.querySelector('.mkpn-explorer').dataset.probed?.startsWith('mkpn')")
+    return page
+
+
+def ui(page, name: str):
+    return page.locator(f'.mkpn-explorer [data-ui="{name}"]')
+
+
+def view(page, name: str) -> None:
+    page.locator(f'[data-view-to="{name}"]').click()
+
+
+def probed(page, model: str, x: int, y: int) -> None:
+    page.wait_for_function(
+        "(text) => document.querySelector('.mkpn-explorer').dataset.probed === text", arg=f"{model} {x} {y}"
+    )
+
+
+@pytest.fixture(scope="module")
+def page(chromium, address: str) -> Iterator[Any]:
+    shown = opened(chromium, address, "kernels&x=60&y=20")
+    yield shown
+    errors = shown.errors
+    shown.close()
+    assert errors == []
+
+
+def test_the_address_opens_tab_and_pixel_and_follows(page) -> None:
+    probed(page, "mkpn", 60, 20)
+    ui(page, "stage").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    probed(page, "mkpn", 61, 28)
+    page.wait_for_function("() => location.hash.includes('x=61') && location.hash.includes('y=28')")
+    # The page's own square follows the pixel.
+    expect(page.locator("#overview .caption")).to_contain_text("pixel x 61, y 28")
+
+
+def test_a_drag_moves_the_pixel(page) -> None:
+    box = ui(page, "stage").bounding_box()
+    middle = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.move(*middle)
+    page.mouse.down()
+    page.mouse.move(middle[0] + 30, middle[1])
+    page.mouse.up()
+    expect(ui(page, "readout")).to_contain_text(re.compile(r"Pixel x 1\d\d, y 2\d"))
+
+
+def test_kernels_are_named_scaled_and_told(page) -> None:
+    view(page, "kernels")
+    expect(page.locator("button.kernel")).to_have_count(7 * 8)
+    page.locator('button.kernel[data-row="5"][data-frame="2"]').click()
+    expect(ui(page, "kernel-words")).to_contain_text("MKPN, 5×5, frame 2")
+    expect(ui(page, "kernel-words")).to_contain_text("The reference frame carries")
+    for scale, words in {
+        "shared": "one scale",
+        "frame": "each frame",
+        "log": "symmetric log",
+        "row": "each row",
+    }.items():
+        ui(page, "scale").select_option(scale)
+        expect(ui(page, "kernel-bar")).to_contain_text(words)
+    ui(page, "beside").select_option("kpn-l25")
+    expect(page.locator(".block-name")).to_contain_text(["A: MKPN", "B: KPN L25"])
+    ui(page, "beside").select_option("")
+    expect(page.locator("button.kernel")).to_have_count(7 * 8)
+
+
+def test_the_products_add_up_to_the_networks_number(page) -> None:
+    view(page, "rebuild")
+    ui(page, "first").click()
+    expect(ui(page, "step-text")).to_contain_text("48 kernels follow")
+    ui(page, "next").click()
+    expect(ui(page, "step-text")).to_contain_text("Step 1 of 48: frame 0, 1×1")
+    ui(page, "rebuild-weights").hover()
+    expect(ui(page, "tap")).to_contain_text("/ 48 =")
+    ui(page, "last").click()
+    expect(ui(page, "rebuild-result")).to_contain_text("difference")
+    assert float(ui(page, "rebuild-result").get_attribute("data-difference")) < 1e-5
+
+
+def test_switching_off_changes_picture_and_figure(page) -> None:
+    view(page, "ablation")
+    expect(ui(page, "ablation-words")).to_contain_text("Everything is on")
+    expect(ui(page, "ablation-psnr")).to_contain_text("(0)")
+    read = "() => document.querySelector('.mkpn-explorer').mkpnExplorer.picture.colorAt(40, 20)"
+    whole = page.evaluate(read)
+    ui(page, "reference-only").click()
+    expect(ui(page, "ablation-words")).to_contain_text("frames 0.")
+    page.wait_for_function(f"(whole) => String(({read})()) !== String(whole)", arg=whole)
+    expect(page.locator('[data-panel="ablation"]')).to_contain_text("not a retrained model")
+    ui(page, "all-on").click()
+    page.wait_for_function(f"(whole) => String(({read})()) === String(whole)", arg=whole)
+
+
+def test_winners_maps_and_places(page) -> None:
+    view(page, "winners")
+    expect(ui(page, "winners-table").locator("tbody tr")).to_have_count(11)
+    expect(ui(page, "readout")).to_contain_text("this patch:")
+    view(page, "maps")
+    expect(ui(page, "map-table").locator("tbody tr")).to_have_count(10)
+    ui(page, "map").select_option("radius")
+    expect(ui(page, "map-here")).to_contain_text("px")
+    view(page, "places")
+    first = ui(page, "places-list").locator("button").first
+    first.click()
+    expect(first).to_have_attribute("aria-pressed", "true")
+
+
+def test_sizes_are_drawn_told_and_predicted(page) -> None:
+    view(page, "sizes")
+    expect(ui(page, "sizes-table").locator("tbody tr")).to_have_count(1)
+    expect(ui(page, "sizes-words")).to_contain_text("Gain 4, whole image")
+    ui(page, "where").select_option("texture")
+    expect(ui(page, "sizes-words")).to_contain_text("texture")
+    ui(page, "predict").click()
+    expect(ui(page, "sizes-table").locator("tr")).to_have_count(0)
+    for key in ("ArrowUp", "ArrowRight", "ArrowDown"):
+        ui(page, "chart").press(key)
+    ui(page, "predict").click()
+    expect(ui(page, "sizes-words")).to_contain_text("Your curve was off by")
+    ui(page, "predict").click()
+
+
+def test_the_blind_test_counts(page) -> None:
+    view(page, "blind")
+    options = ui(page, "layer").locator("option").all_inner_texts()
+    assert options == ["A", "B", "frame 0 (noisy, reference)"]
+    ui(page, "blind-a").click()
+    expect(ui(page, "blind-result")).to_contain_text("dB apart")
+    expect(ui(page, "blind-tally")).to_contain_text("of 1 right")
+
+
+def test_the_lesson_runs_to_its_end_with_a_clicker(page) -> None:
+    ui(page, "lesson-toggle").click()
+    ui(page, "present").click()
+    expect(page.locator(".mkpn-explorer.presenting")).to_be_visible()
+    for step in range(1, 10):
+        expect(page.locator(".lesson-title")).to_contain_text(f"{step} of 9")
+        page.locator('[data-lesson="reveal"]').click()
+        expect(page.locator(".revealed")).not_to_be_empty()
+        expect(ui(page, "lesson")).not_to_contain_text("undefined")
+        expect(ui(page, "lesson")).not_to_contain_text("NaN")
+        page.keyboard.press("PageDown")
+    page.keyboard.press("Escape")
+    expect(page.locator(".mkpn-explorer.presenting")).to_have_count(0)
+    page.locator('[data-lesson="next"]').click()
+    expect(ui(page, "lesson")).to_be_hidden()
+
+
+@pytest.mark.parametrize(("size", "theme"), [("wide", "light"), ("phone", "dark")])
+def test_axe_finds_nothing_serious_in_any_view(chromium, address: str, size: str, theme: str) -> None:
+    page = opened(chromium, f"{address}", "kernels", color_scheme=theme)
+    found: dict[str, list[str]] = {}
+    try:
+        page.evaluate("(dark) => document.body.classList.toggle('dark', dark)", theme == "dark")
+        if size == "phone":
+            page.set_viewport_size({"width": 390, "height": 844})
+        for name in VIEWS:
+            view(page, name)
+            expect(page.locator(f'[data-panel="{name}"]')).to_be_visible()
+            found[name] = serious(page)
+        ui(page, "lesson-toggle").click()
+        found["lesson"] = serious(page)
+    finally:
+        page.close()
+    assert {state: lines for state, lines in found.items() if lines} == {}
