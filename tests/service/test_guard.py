@@ -88,6 +88,8 @@ def test_every_answer_forbids_sniffing_and_foreign_frames() -> None:
         ("http://evil.example", {"origins": ("http://lab.example",)}, 403),
         ("http://lab.example", {"origins": ("http://lab.example",)}, 200),
         ("https://studio.example", {"hosts": ("app.example", "studio.example")}, 200),
+        ("https://studio.example", {"root_path": "https://studio.example/mkpn"}, 200),
+        ("https://studio.example", {"root_path": "/mkpn"}, 403),
     ],
 )
 def test_other_sites_may_not_call(origin: str, options: dict[str, Any], status: int) -> None:

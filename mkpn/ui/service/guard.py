@@ -169,7 +169,8 @@ class Guard:
         return {**scope, "path": path, "headers": [(name, value) for name, value in headers if name not in dropped]}
 
     def _may_call(self, origin: str, host: str) -> bool:
-        return origin in self.options.origins or urlsplit(origin).netloc in (host, *self.options.hosts)
+        own = {host, urlsplit(self.options.root_path).netloc, *self.options.hosts} - {""}
+        return origin in self.options.origins or urlsplit(origin).netloc in own
 
     def _most_bytes(self, path: str) -> int:
         if path.rstrip("/") != "/gradio_api/upload":
