@@ -28,7 +28,7 @@ from mkpn.explain.regions import REGIONS, RULE, classify
 from mkpn.figures.table1 import table1_chart
 from mkpn.inference.denoiser import Denoiser, load
 from mkpn.metrics import MetricDefinition, psnr, ssim
-from mkpn.model.checkpoint import shipped_models, stamp_metrics, weights_hash
+from mkpn.model.checkpoint import shipped_models, stamp_metrics
 from mkpn.model.config import MODELS
 from mkpn.paper import ORACLE, SHARP, is_oracle, measured_on
 from mkpn.synthesis.burst import Burst
@@ -146,7 +146,7 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
         "against": compare(measurements, "mkpn") if "mkpn" in methods else [],
         "previous": compare_runs(measurements, earlier),
         **report,
-        "weights": {name: weights_hash(path) for name, path in paths.items()},
+        "weights": {name: network.metadata["sha256"] for name, network in networks.items()},
         "skipped": skipped,
         "left_out": left_out,
         "images": [vars(measurement) for measurement in measurements],

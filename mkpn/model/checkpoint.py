@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from mkpn.model.config import MODELS, ModelConfig
+from mkpn.model.config import MODELS, ModelConfig, model_config
 from mkpn.model.network import KernelPredictionNetwork
 
 FORMAT = "mkpn-checkpoint-1"
@@ -71,10 +71,13 @@ def _opened(path: Path) -> Generator[tuple[Any, dict[str, Any]]]:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
                 raise ValueError(f"{path}: expected a checkpoint of format {FORMAT}, got {header.get('format')!r}")
-            yield file, json.loads(header["json"])
+            metadata = json.loads(header["json"])
+            if not isinstance(metadata, dict):
+                raise ValueError(f"{path}: expected a JSON object as metadata, got {type(metadata).__name__}")
+            yield file, metadata
     except FileNotFoundError as error:
         raise ValueError(f"{path}: expected a checkpoint, but there is no such file") from error
-    except (SafetensorError, OSError, KeyError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, KeyError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"{path}: expected a safetensors checkpoint, but it is damaged or foreign ({error})"
         ) from error
@@ -106,46 +109,84 @@ def save_model(
         provenance: how it was trained (JSON values).
         metrics: figures, with the definition of the metrics (JSON values).
     """
-    half = {name: tensor.half() for name, tensor in weights.items()}
-    write_tensors(path, half, {"config": asdict(config), "training": provenance, "metrics": metrics or {}})
+    half = {name: tensor.detach().cpu().half() for name, tensor in weights.items()}
+    described = {"config": asdict(config), "training": provenance, "metrics": metrics or {}, "sha256": digest(half)}
+    write_tensors(path, half, described)
 
 
 def load_model(path: Path) -> tuple[KernelPredictionNetwork, dict[str, Any]]:
     """Loads a network (float32, on the CPU, in evaluation mode) and its metadata.
 
+    What the file declares is checked against its header before anything is allocated; then the weights are checked
+    against their SHA-256. Files that were written before there was one get it in the metadata that is returned.
+
     Raises:
-        ValueError: if the file is missing, damaged, foreign, or does not fit the configuration it declares.
+        ValueError: if the file is missing, damaged, foreign, changed since it was written, or does not fit the
+            configuration or the name that it declares.
     """
-    tensors, metadata = read_tensors(path)
+    with _opened(path) as (file, metadata):
+        config = _declared(path, metadata)
+        with torch.device("meta"):
+            network = KernelPredictionNetwork(config)
+        expected = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
+        headers = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        actual = {name: header.get_shape() for name, header in headers.items()}
+        wrong = [name for name in sorted({*expected, *actual}) if expected.get(name) != actual.get(name)]
+        if wrong:
+            raise ValueError(
+                f"{path}: the tensors do not fit the configuration, first {wrong[0]}: "
+                f"expected {expected.get(wrong[0])}, got {actual.get(wrong[0])}"
+            )
+        for name, header in headers.items():
+            if header.get_dtype() not in _TYPES:
+                raise ValueError(f"{path}: expected weights of {', '.join(_TYPES)}, got {header.get_dtype()} in {name}")
+        tensors = {name: file.get_tensor(name) for name in headers}
+    # Damage first: what is damaged may also be infinite.
+    found = digest(tensors)
+    if metadata.setdefault("sha256", found) != found:
+        raise ValueError(f"{path}: the weights are not those that were saved (their SHA-256 differs): damaged?")
+    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
+        raise ValueError(f"{path}: expected finite weights, found NaN or infinity")
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
+    return network.eval(), metadata
+
+
+_TYPES = ("F16", "BF16", "F32")
+"""What weights may be stored as, in safetensors' names."""
+
+
+def _declared(path: Path, metadata: Mapping[str, Any]) -> ModelConfig:
+    """The configuration in the metadata; one that is not what its name, or the file's name, says is refused."""
     try:
         declared: dict[str, Any] = dict(metadata["config"])
         lists: dict[str, Any] = {key: tuple(declared[key]) for key in ("sizes", "widths")}
         config = ModelConfig(**(declared | lists))
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: expected a model configuration in the metadata ({error})") from error
-    network = KernelPredictionNetwork(config)
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    actual = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if actual != expected:
-        wrong = sorted(set(expected.items()) ^ set(actual.items()))
-        raise ValueError(f"{path}: the tensors do not fit the configuration, first at {wrong[0][0]}")
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise ValueError(f"{path}: expected finite weights, found NaN or infinity")
-    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
-    return network.eval(), metadata
+    for name in (config.name, path.stem):
+        known = model_config(name) if name in MODELS else config
+        if (known.sizes, known.separable) != (config.sizes, config.separable):
+            kind = "separable" if config.separable else "full"
+            raise ValueError(f"{path}: named {name}, but its kernels are {kind}, of sides {config.sizes}")
+    return config
+
+
+def digest(tensors: Mapping[str, torch.Tensor]) -> str:
+    """Returns the SHA-256 of tensors with their names, shapes and types, 64 hexadecimal digits."""
+    sha = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        sha.update(f"{name} {list(tensor.shape)} {tensor.dtype};".encode())
+        sha.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.dim() else tensor.reshape(1).numpy().tobytes())
+    return sha.hexdigest()
 
 
 def weights_hash(path: Path) -> str:
-    """Returns the SHA-256 of a checkpoint's tensors, 64 hexadecimal digits; its metadata does not enter."""
-    tensors, _ = read_tensors(path)
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(f"{name} {list(tensors[name].shape)} {tensors[name].dtype};".encode())
-        digest.update(tensors[name].numpy().tobytes())
-    return digest.hexdigest()
+    """Returns the `digest` of a checkpoint's tensors; its metadata does not enter."""
+    return digest(read_tensors(path)[0])
 
 
 def stamp_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
     """Replaces the figures in a checkpoint's metadata; its weights stay as they are."""
     tensors, metadata = read_tensors(path)
-    write_tensors(path, tensors, {**metadata, "metrics": metrics})
+    write_tensors(path, tensors, {**metadata, "metrics": metrics, "sha256": digest(tensors)})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from mkpn.checks import choice, whole
+from mkpn.checks import choice, shown, whole
 
 MKPN_SIZES = (1, 3, 5, 7, 9, 11)
 """The set S of the paper's MKPN (section 3.3)."""
@@ -28,6 +28,9 @@ Preset = Literal["compact", "paper"]
 
 
 MAX_KERNEL = 31
+MAX_CHANNELS, MAX_FRAMES, MAX_COLORS = 4096, 64, 16
+"""Far more than any network here has; a file that declares more is no network."""
+
 DEPTH_MULTIPLE = 16
 """Four average poolings: the network's input sides are multiples of 16."""
 
@@ -55,14 +58,25 @@ class ModelConfig:
     colors: int = 3
 
     def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not isinstance(self.separable, bool):
+            raise ValueError(
+                f"name and separable: expected a text and a truth value, got {shown(self.name)} and "
+                f"{shown(self.separable)}"
+            )
+        for size in self.sizes:
+            whole("sizes", size, 1, MAX_KERNEL)
         if not self.sizes or len(set(self.sizes)) != len(self.sizes):
-            raise ValueError(f"sizes: expected at least one kernel side, each once, got {self.sizes}")
-        if any(size % 2 == 0 or not 1 <= size <= MAX_KERNEL for size in self.sizes):
-            raise ValueError(f"sizes: expected odd sides from 1 to {MAX_KERNEL}, got {self.sizes}")
-        if len(self.widths) != 5 or min(self.widths) < 1:
-            raise ValueError(f"widths: expected five positive channel counts, got {self.widths}")
-        whole("frames", self.frames, 1)
-        whole("colors", self.colors, 1)
+            raise ValueError(f"sizes: expected at least one kernel side, each once, got {shown(self.sizes)}")
+        if any(size % 2 == 0 for size in self.sizes):
+            raise ValueError(f"sizes: expected odd sides from 1 to {MAX_KERNEL}, got {shown(self.sizes)}")
+        if len(self.widths) != 5:
+            raise ValueError(f"widths: expected five channel counts, got {shown(self.widths)}")
+        for width in self.widths:
+            whole("widths", width, 1, MAX_CHANNELS)
+        if self.head_width is not None:
+            whole("head_width", self.head_width, 1, MAX_CHANNELS)
+        whole("frames", self.frames, 1, MAX_FRAMES)
+        whole("colors", self.colors, 1, MAX_COLORS)
 
     @property
     def kernel_channels(self) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from mkpn.model.checkpoint import (
     weights_hash,
     write_tensors,
 )
-from mkpn.model.config import MODELS, model_config
+from mkpn.model.config import MODELS, ModelConfig, model_config
 from mkpn.model.network import KernelPredictionNetwork
 
 
@@ -62,6 +64,83 @@ def test_flipped_exponent_bits_are_refused(tmp_path: Path, mkpn_network: KernelP
     save_model(path, mkpn_network.config, weights, {})
     with pytest.raises(ValueError, match="finite"):
         load_model(path)
+
+
+def test_one_flipped_bit_of_a_weight_is_noticed(saved: Path) -> None:
+    data = bytearray(saved.read_bytes())
+    data[-1001] ^= 1
+    saved.write_bytes(data)
+    with pytest.raises(ValueError, match="SHA-256 differs"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"frames": 8.0},
+        {"frames": True},
+        {"frames": 10**6},
+        {"colors": 10**9},
+        {"head_width": 10**9},
+        {"head_width": 4096},
+        {"widths": [4096] * 5},
+        {"widths": [16, 32, 64, 128, "128"]},
+        {"sizes": [1, 3, 5, 7, 9, True]},
+        {"sizes": 5},
+        {"separable": 1},
+        {"name": ["mkpn"]},
+        {"head_width": float("nan")},
+        {"extra": 1},
+    ],
+    ids=str,
+)
+def test_what_a_file_declares_is_checked_before_anything_is_allocated(
+    saved: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tensors, metadata = read_tensors(saved)
+    metadata["config"] |= changes
+    write_tensors(saved, tensors, metadata)
+
+    def allocated(*_: object, **__: object) -> None:
+        raise AssertionError("read a tensor, or made one")
+
+    monkeypatch.setattr("mkpn.model.checkpoint.digest", allocated)
+    monkeypatch.setattr("mkpn.model.checkpoint.KernelPredictionNetwork", on_meta_only)
+    with pytest.raises(ValueError, match=re.escape(str(saved))):
+        load_model(saved)
+
+
+def on_meta_only(config: ModelConfig) -> KernelPredictionNetwork:
+    assert torch.empty(0).device.type == "meta"
+    return KernelPredictionNetwork(config)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.int8, torch.bool, torch.complex64])
+def test_weights_of_other_types_are_refused(saved: Path, dtype: torch.dtype) -> None:
+    tensors, metadata = read_tensors(saved)
+    del metadata["sha256"]
+    tensors["last.bias"] = tensors["last.bias"].to(dtype)
+    write_tensors(saved, tensors, metadata)
+    with pytest.raises(ValueError, match=r"expected weights of F16, BF16, F32, got \w+ in last\.bias"):
+        load_model(saved)
+
+
+def test_a_network_under_another_ones_name_is_refused(tmp_path: Path) -> None:
+    network = KernelPredictionNetwork(model_config("kpn-l25"))
+    path = tmp_path / "kpn-l3.safetensors"
+    save_model(path, network.config, network.state_dict(), {})
+    with pytest.raises(ValueError, match=r"named kpn-l3, but its kernels are separable, of sides \(25,\)"):
+        load_model(path)
+    save_model(tmp_path / "mine.safetensors", replace(network.config, name="kpn"), network.state_dict(), {})
+    with pytest.raises(ValueError, match="named kpn, but"):
+        load_model(tmp_path / "mine.safetensors")
+
+
+def test_metadata_that_is_no_object_is_refused(saved: Path) -> None:
+    for metadata in ([], 3, None, "text"):
+        write_tensors(saved, {"a": torch.zeros(1)}, metadata)  # pyright: ignore[reportArgumentType]
+        with pytest.raises(ValueError, match="JSON object"):
+            load_model(saved)
 
 
 def test_foreign_files_are_refused(tmp_path: Path) -> None:
@@ -123,7 +202,7 @@ def test_figures_can_be_stamped_without_touching_the_weights(saved: Path) -> Non
     assert metadata["metrics"] == {"psnr": 31.0}
     assert metadata["training"] == {"steps_done": 3}
     assert all(tensor.dtype == torch.float16 for tensor in tensors.values())
-    assert weights_hash(saved) == before
+    assert weights_hash(saved) == metadata["sha256"] == before
     tensors["last.bias"][0] += 1
     write_tensors(saved, tensors, metadata)
     assert weights_hash(saved) != before
