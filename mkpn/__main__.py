@@ -1,17 +1,24 @@
-"""The command line: `python -m mkpn app | denoise | register | train | curves | evaluate | models | bench`."""
+"""The command line: `python -m mkpn app | denoise | register | train | curves | evaluate | models | bench | verify`.
+
+Results go to stdout, progress and warnings to stderr; exit codes are in `mkpn.console`.
+"""
 
 from __future__ import annotations
 
+import functools
+import inspect
 import io
 import logging
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
+from mkpn.console import DONE, EXIT_CODES, Failed, Output, exit_code, keeping
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.model.config import MODELS, model_config
 from mkpn.training.config import RegisterConfig, TrainConfig
@@ -20,18 +27,60 @@ from mkpn.ui.service.options import ServiceOptions
 # Everything heavy is imported inside the commands, so that --help answers at once.
 
 
+_ABOUT = "Burst denoising by kernel prediction: MKPN and nine KPN baselines."
+EXAMPLES = {
+    "denoise": (
+        "mkpn denoise photo.jpg --out out --gain 8",
+        "mkpn denoise photos/ --out out --models mkpn kpn-l11 --save-burst --format png16",
+        "mkpn denoise a.jpg b.jpg --each --out out",
+        "mkpn denoise a.dng b.dng c.dng --out out",
+    ),
+    "train": (
+        "mkpn train mkpn --images DIR --run runs/mkpn --init runs/start.safetensors --hold-registration",
+        "mkpn train kpn-l5 --images DIR --run runs/l5 --validate-images OTHER",
+    ),
+    "register": ("mkpn register --images DIR --out runs/start.safetensors",),
+    "evaluate": (
+        "mkpn evaluate --images DIR --out out",
+        "mkpn evaluate --images CBSD68 --downsample 2 --crop 128 --baselines aligned nlm --out out/table1",
+        "mkpn evaluate --images DIR --out out --models mkpn runs/mkpn/mkpn.safetensors --gains 4 8 --json",
+    ),
+    "curves": ("mkpn curves runs/mkpn runs/kpn-l5 --out curves.png",),
+    "models": ("mkpn models --json",),
+    "verify": (
+        "mkpn verify",
+        "mkpn verify --checkpoints DIR --json",
+    ),
+    "bench": (
+        "mkpn bench --out bench.json",
+        "mkpn bench --only models --models mkpn --sides 512",
+    ),
+    "app": (
+        "mkpn app --browser",
+        "mkpn app --host 0.0.0.0 --port 8000",
+    ),
+}
+"""What `--help` of a command shows below its description."""
+
+_Output = Annotated[Output, tyro.conf.arg(name=""), tyro.conf.FlagCreatePairsOff]
+
+
 @dataclass(frozen=True, kw_only=True)
 class DenoiseOptions:
-    """Denoise a synthetic burst of one image, or a real one, and save the pictures.
+    """Denoise synthetic bursts of images, or a real one, and save the pictures.
 
     Attributes:
         out: folder for `noisy.png` and one PNG per model; `clean.png` of one image, `residual-MODEL.png` of a real
-            burst.
+            burst. Several images get a folder each below it.
         models: networks to run; all shipped ones by default.
         gain: 1, 2, 4 or 8; of a synthetic burst.
         downsample: box-downsampling factor of the images.
         seed: of a synthetic burst.
         device: `auto`, `cpu`, `cuda` or `mps`.
+        each: several files are pictures by themselves, each with a synthetic burst, instead of one real burst.
+        strict: stop at a picture that cannot be used, instead of naming it and going on without it.
+        save_burst: write the frames, the truth and the parameters of synthetic bursts into `burst/`, too.
+        format: of the pictures: `png` (8 bits), `png16` (16 bits) or `tiff` (floating point, not clipped).
         burst: folder of 2 to 8 photographs of one scene, instead of naming them.
         sigma_r: of a real burst whose noise you know; without it, the file's NoiseProfile or an estimate is used.
         sigma_s: goes with `--sigma-r`.
@@ -44,6 +93,10 @@ class DenoiseOptions:
     downsample: int = 1
     seed: int = 0
     device: str = "auto"
+    each: bool = False
+    strict: bool = False
+    save_burst: bool = False
+    format: Literal["png", "png16", "tiff"] = "png"
     burst: Path | None = None
     sigma_r: float | None = None
     sigma_s: float | None = None
@@ -51,22 +104,30 @@ class DenoiseOptions:
 
 
 def denoise(
-    images: tyro.conf.Positional[tuple[Path, ...]], options: Annotated[DenoiseOptions, tyro.conf.arg(name="")]
+    images: tyro.conf.Positional[tuple[Path, ...]],
+    options: Annotated[DenoiseOptions, tyro.conf.arg(name="")],
+    output: _Output = Output(),  # noqa: B008 - frozen
 ) -> None:
-    """Denoise a synthetic burst of one image, or the real burst of 2 to 8 photographs or raw files of one scene."""
-    if len(images) > 1 or options.burst is not None:
-        _denoise_real(images, options)
-        return
-    if not images:
-        raise ValueError("images: expected an image, several photographs, or --burst DIR, got nothing")
-    _denoise_synthetic(images[0], options)
+    """Denoise synthetic bursts of images, or the real burst of 2 to 8 photographs or raw files of one scene."""
+    synthetic = options.each or len(images) == 1 or any(image.is_dir() for image in images)
+    if options.burst is None and not images:
+        raise ValueError("images: expected an image, several photographs, a folder, or --burst DIR, got nothing")
+    with output.results() as results, keeping(lambda: f"{options.out} keeps the pictures so far"):
+        if synthetic and options.burst is None:
+            results.value = _denoise_synthetic(images, options)
+        else:
+            results.value = _denoise_real(images, options)
 
 
-def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> None:
+def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> list[dict[str, Any]]:
     from mkpn.capture.burst import burst_files, read_burst
     from mkpn.evaluation.captured import denoise_captured, describe
+    from mkpn.synthesis.files import OWN_MEGAPIXELS
     from mkpn.synthesis.noise import Noise
+    from mkpn.synthesis.writing import icc_profile
 
+    if options.save_burst or options.format != "png":
+        raise ValueError("save_burst and format: expected an image with a synthetic burst, got a real burst")
     if options.burst is not None and images:
         raise ValueError("images: expected photographs or --burst DIR, got both")
     noise = "auto"
@@ -74,114 +135,188 @@ def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> None:
         noise = Noise(options.sigma_r, options.sigma_s)
     elif options.sigma_r is not None or options.sigma_s is not None:
         raise ValueError("sigma_r and sigma_s: expected both or none of them, got one")
+    files = images if options.burst is None else burst_files(options.burst)
     burst = read_burst(
-        images if options.burst is None else burst_files(options.burst),
+        files,
         noise=noise,
         light=options.light,
         downsample=options.downsample,
     )
     print("\n".join(describe(burst)))
     print("Residual: (frame 0 - result) / expected noise. Noise has mean 0 and neighbours 0.")
-    for done in denoise_captured(burst, options.models, options.out, options.device):
+    # What is developed from raw files has no profile of a file any more.
+    profile = icc_profile(Path(files[0]), OWN_MEGAPIXELS) if burst.light == "stored" else None
+    rows: list[dict[str, Any]] = []
+    for done in denoise_captured(burst, options.models, options.out, options.device, profile):
         report = done.report
         print(
             f"{done.model:8}  mean {report.mean:6.3f}  std {report.std:.3f} (noise: {report.expected:.3f})  "
             f"neighbours {report.neighbours:6.3f}  {done.seconds:.2f} s  {report.verdict()}"
         )
+        rows.append(
+            {"model": done.model, "mean": report.mean, "std": report.std, "expected": report.expected}
+            | {"neighbours": report.neighbours, "seconds": done.seconds, "verdict": report.verdict()}
+        )
+    return rows
 
 
-def _denoise_synthetic(image: Path, options: DenoiseOptions) -> None:
-    import torch
-    from PIL import Image
+def _denoise_synthetic(given: tuple[Path, ...], options: DenoiseOptions) -> list[dict[str, Any]]:
+    from statistics import fmean
 
     import mkpn
     from mkpn.checks import writable_folder
-    from mkpn.metrics import definition_for
-    from mkpn.synthesis.files import OWN_MEGAPIXELS
-    from mkpn.synthesis.images import to_uint8
-
-    def save(name: str, picture: torch.Tensor) -> None:
-        Image.fromarray(to_uint8(picture)).save(options.out / f"{name}.png")
+    from mkpn.evaluation.synthetic import Synthesis, denoise_picture, output_folders, usable_images
 
     # All that may be wrong first: a wrong name after nine networks would cost minutes.
-    denoisers = {name: mkpn.load(name, device=options.device) for name in options.models}
-    pixels = mkpn.load_image(image, max_megapixels=OWN_MEGAPIXELS)
-    burst = mkpn.synthesize(pixels, gain=options.gain, seed=options.seed, downsample=options.downsample)
+    denoisers = {Path(name).stem: mkpn.load(name, device=options.device) for name in options.models}
+    synthesis = Synthesis(
+        gain=options.gain,
+        downsample=options.downsample,
+        seed=options.seed,
+        file_format=options.format,
+        save_burst=options.save_burst,
+    )
+    images = usable_images(given, synthesis, options.strict)
     writable_folder(options.out, "out")
-    save("clean", burst.clean)
-    save("noisy", burst.frames[0])
-    definition = definition_for(*burst.clean.shape[-2:])
-    print(definition.describe())
-    pictures = {"noisy": burst.frames[0], "mean": burst.frames.mean(0)}
-    for name in (*pictures, *options.models):
-        seconds = ""
-        if name in pictures:
-            picture = pictures[name]
-        else:
-            result = denoisers[name](burst)
-            picture, seconds = result.image, f"  {result.seconds:.2f} s"
-            save(Path(name).stem, picture)
-        shown = picture.clamp(0, 1)
-        p, s = mkpn.psnr(shown, burst.clean, definition), mkpn.ssim(shown, burst.clean, definition)
-        print(f"{name:8}  {p:6.2f} dB  {s:.3f}{seconds}")
+    alone = len(given) == 1 and not given[0].is_dir()
+    rows: list[dict[str, Any]] = []
+    for image, folder in zip(images, [options.out] if alone else output_folders(images, options.out), strict=True):
+        for place, done in enumerate(denoise_picture(image, folder, synthesis, denoisers)):
+            if not place:
+                print(done.metric if alone else f"{image}: {done.metric}")
+            seconds = "" if done.seconds is None else f"  {done.seconds:.2f} s"
+            print(f"{done.model:8}  {done.psnr:6.2f} dB  {done.ssim:.3f}{seconds}", flush=True)
+            rows.append(asdict(done))
+    if len(images) > 1:
+        print(f"mean of {len(images)} pictures:")
+        for model in dict.fromkeys(row["model"] for row in rows):
+            own = [row for row in rows if row["model"] == model]
+            print(f"{model:8}  {fmean(row['psnr'] for row in own):6.2f} dB  {fmean(row['ssim'] for row in own):.3f}")
+    return rows
 
 
 def train(
     model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help=f"one of {', '.join(MODELS)}")],
     config: Annotated[TrainConfig, tyro.conf.arg(name="")],
+    output: _Output = Output(),  # noqa: B008 - frozen
 ) -> None:
-    """Train a network, or resume its run."""
-    from mkpn.training.train import train as run
+    """Train a network, or resume its run. One process at a time trains in a folder."""
+    with output.results() as results, keeping(lambda: _kept_of(config.run)):
+        from mkpn.training.train import train as run
 
-    print(f"exported {run(model, config)}")
+        exported = run(model, config)
+        print(f"exported {exported}")
+        results.value = {"exported": str(exported)}
 
 
-def register(config: Annotated[RegisterConfig, tyro.conf.arg(name="")]) -> None:
+def _kept_of(run: Path) -> str:
+    from mkpn.model.checkpoint import read_metadata
+
+    state = run / "state.safetensors"
+    if not state.exists():
+        return f"{run} holds no checkpoint yet, so a new run starts from the beginning"
+    return f"{run} keeps step {read_metadata(state)['step']}, and the same command goes on from there"
+
+
+def register(
+    config: Annotated[RegisterConfig, tyro.conf.arg(name="")],
+    output: _Output = Output(),  # noqa: B008 - frozen
+) -> None:
     """Write a network that measures hand motion and has learned nothing else, for `train --init` to start from."""
-    from mkpn.training.start.register import register as run
+    with output.results() as results, keeping(lambda: "nothing was written"):
+        from mkpn.training.start.register import register as run
 
-    figures = run(config)
-    print(f"wrote {config.out}: " + ", ".join(f"{name} {value:.3f}" for name, value in figures.items()))
+        results.value = run(config)
+        print(f"wrote {config.out}: " + ", ".join(f"{name} {value:.3f}" for name, value in results.value.items()))
 
 
-def evaluate(config: Annotated[EvaluateConfig, tyro.conf.arg(name="")]) -> None:
+def evaluate(
+    config: Annotated[EvaluateConfig, tyro.conf.arg(name="")],
+    output: _Output = Output(),  # noqa: B008 - frozen
+) -> None:
     """Measure PSNR and SSIM of models at gains on a folder of images."""
-    from mkpn.evaluation.evaluate import evaluate as run
+    with output.results() as results, keeping(lambda: "nothing was written; figures are written when all are there"):
+        from mkpn.evaluation.evaluate import evaluate as run
 
-    run(config)
-    if os.environ.get("RANK", "0") == "0":
-        print((config.out / "results.md").read_text(encoding="utf-8"))
+        results.value = run(config)
+        if os.environ.get("RANK", "0") == "0":
+            print((config.out / "results.md").read_text(encoding="utf-8"))
 
 
-def curves(runs: tuple[Path, ...], /, *, out: Path) -> None:
+def curves(
+    runs: tuple[Path, ...],
+    /,
+    *,
+    out: Path,
+    output: _Output = Output(),  # noqa: B008 - frozen
+) -> None:
     """Draw the learning curves of training runs as one PNG.
 
     Args:
         runs: folders of runs, each with its `stats.jsonl`.
         out: the file.
+        output: what is printed.
     """
-    from mkpn.checks import writable_folder
-    from mkpn.figures.learning_curves import learning_curves, read_curve
+    with output.results() as results:
+        from mkpn.checks import writable_folder
+        from mkpn.figures.learning_curves import learning_curves, read_curve
 
-    if out.is_dir():
-        raise ValueError(f"out: expected a file, got the folder {out}")
-    writable_folder(out.parent, "out")
-    figure = learning_curves([read_curve(run) for run in runs])
-    out.write_bytes(figure)
-    print(f"wrote {out}")
+        if out.is_dir():
+            raise ValueError(f"out: expected a file, got the folder {out}")
+        writable_folder(out.parent, "out")
+        figure = learning_curves([read_curve(run) for run in runs])
+        out.write_bytes(figure)
+        print(f"wrote {out}")
+        results.value = {"out": str(out)}
 
 
-def models() -> None:
+def models(output: _Output = Output()) -> None:  # noqa: B008 - frozen
     """Print the ten networks of both presets with their parameter counts."""
-    from mkpn.model.network import parameter_count
+    with output.results() as results:
+        from mkpn.model.network import parameter_count
 
-    print(f"{'model':9} {'kernel sides':20} {'kernels':10} {'compact':>10} {'paper':>12}")
-    for name in MODELS:
-        config = model_config(name)
-        sides = ",".join(map(str, config.sizes))
-        kind = "separable" if config.separable else "full"
-        compact, paper = parameter_count(config), parameter_count(model_config(name, "paper"))
-        print(f"{name:9} {sides:20} {kind:10} {compact:10,} {paper:12,}")
+        print(f"{'model':9} {'kernel sides':20} {'kernels':10} {'compact':>10} {'paper':>12}")
+        rows: list[dict[str, Any]] = []
+        for name in MODELS:
+            config = model_config(name)
+            sides = ",".join(map(str, config.sizes))
+            kind = "separable" if config.separable else "full"
+            compact, paper = parameter_count(config), parameter_count(model_config(name, "paper"))
+            print(f"{name:9} {sides:20} {kind:10} {compact:10,} {paper:12,}")
+            rows.append({"model": name, "sides": config.sizes, "kernels": kind, "compact": compact, "paper": paper})
+        results.value = rows
+
+
+def verify(
+    checkpoints: Path | None = None,
+    device: str = "auto",
+    store: bool = False,
+    output: _Output = Output(),  # noqa: B008 - frozen
+) -> None:
+    """Check weights, one burst at gain 8 per network, and back ends; exit code 1 if one is not as it should be.
+
+    Args:
+        checkpoints: folder of the networks and their `verify.json`; the shipped ones by default.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        store: measure the networks and write `verify.json` instead, after the weights have changed.
+        output: what is printed.
+    """
+    with output.results() as results:
+        from mkpn.evaluation import verify as verification
+
+        if store:
+            results.value = {"out": str(verification.store(checkpoints, device))}
+            print(f"wrote {results.value['out']}")
+            return
+        marks = {True: "ok", False: "WRONG", None: "-"}
+        checks: list[dict[str, Any]] = []
+        for check in verification.verify(checkpoints, device):
+            print(f"{marks[check.right]:6} {check.name:10} {check.found}", flush=True)
+            checks.append(asdict(check))
+        results.value = checks
+    wrong = [check["name"] for check in checks if check["right"] is False]
+    if wrong:
+        raise Failed(f"not as it should be: {', '.join(wrong)}")
 
 
 def bench(
@@ -193,6 +328,7 @@ def bench(
     sides: tuple[int, ...] = (128, 256, 512, 1024),
     clock: Literal["wall", "cpu"] = "wall",
     quick: bool = False,
+    output: _Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Measure time and memory of the local convolution, the networks, a training step and a 12-megapixel burst.
 
@@ -205,10 +341,15 @@ def bench(
         sides: of the square images that the networks denoise.
         clock: `cpu` counts processor time, for a machine with other work; with one thread only.
         quick: tiny sizes, to see that everything runs.
+        output: what is printed.
     """
-    from mkpn.evaluation.speed.bench import bench as run
+    kept = "nothing was kept; --out keeps what is measured" if out is None else f"{out} keeps what was measured"
+    with output.results() as results, keeping(lambda: kept):
+        from mkpn.evaluation.speed.bench import bench as run
 
-    run(out=out, only=only, threads=threads, device=device, models=models, sides=sides, clock=clock, quick=quick)
+        results.value = run(
+            out=out, only=only, threads=threads, device=device, models=models, sides=sides, clock=clock, quick=quick
+        )
 
 
 def app(
@@ -234,8 +375,18 @@ def app(
     launch(host=host, port=port, device=device, checkpoints=checkpoints, browser=browser, service=service)
 
 
+def _with_examples(command: Callable[..., None], examples: tuple[str, ...]) -> Callable[..., None]:
+    @functools.wraps(command)
+    def same(*arguments: Any, **options: Any) -> None:
+        command(*arguments, **options)
+
+    what, _, rest = inspect.cleandoc(command.__doc__ or "").partition("\n\n")
+    same.__doc__ = "\n\n".join((what, "For example:", "\n".join(f"  {line}" for line in examples), rest))
+    return same
+
+
 def main() -> None:
-    """Runs the command line; a bad argument ends with a message and exit code 2, not with a traceback."""
+    """Runs the command line; whatever goes wrong ends with a message and an exit code, not with a traceback."""
     # Results go to stdout; progress and what mkpn has to say to stderr. Other packages speak from warnings on.
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("mkpn").setLevel(logging.INFO)
@@ -243,13 +394,23 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A code page without some sign shows its number; the results are not lost.
             stream.reconfigure(errors="backslashreplace")
-    commands = {"app": app, "denoise": denoise, "train": train, "evaluate": evaluate, "models": models}
-    commands |= {"register": register, "curves": curves, "bench": bench}
-    try:
-        tyro.extras.subcommand_cli_from_dict(commands, prog="mkpn")
-    except (ValueError, FloatingPointError) as error:
-        print(f"mkpn: {error}", file=sys.stderr)
-        sys.exit(2)
+    commands: dict[str, Callable[..., None]] = {
+        "app": app,
+        "denoise": denoise,
+        "train": train,
+        "evaluate": evaluate,
+        "models": models,
+    }
+    commands |= {"register": register, "curves": curves, "bench": bench, "verify": verify}
+    # Only where they are asked for: the list of all commands stays short.
+    asked = sys.argv[1] if len(sys.argv) > 1 else ""
+    if asked in commands:
+        commands[asked] = _with_examples(commands[asked], EXAMPLES[asked])
+    code = exit_code(
+        lambda: tyro.extras.subcommand_cli_from_dict(commands, prog="mkpn", description=f"{_ABOUT}\n\n{EXIT_CODES}")
+    )
+    if code != DONE:
+        sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,9 @@ import numpy as np
 
 _SHOWN = 60  # characters of a wrong value that a message repeats
 
+MOST_THREADS = 1024
+"""CPU threads that may be asked for; no processor of today has more."""
+
 Choice = TypeVar("Choice")
 
 LEAST_FREE = 2**24
@@ -41,6 +44,15 @@ def number(field: str, value: Any, low: float, high: float) -> float:
     if (_is_whole(value) or isinstance(value, float | np.floating)) and low <= value <= high:
         return float(value)
     raise ValueError(f"{field}: expected a number from {low:g} to {high:g}, got {shown(value)}")
+
+
+def thread_count(value: Any) -> int:
+    """Returns a number of CPU threads, 0 for PyTorch's choice.
+
+    Raises:
+        ValueError: if it is not a whole number from 0 to `MOST_THREADS`.
+    """
+    return whole("threads", value, 0, MOST_THREADS)
 
 
 def choice(field: str, value: Any, choices: Sequence[Choice]) -> Choice:

@@ -174,6 +174,19 @@ def parse(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[str]], object]:
     return run
 
 
+def test_every_example_of_help_parses(parse: Callable[[list[str]], object], capsys: pytest.CaptureFixture[str]) -> None:
+    listing = re.search(r"`python -m mkpn (.*?)`", command_line.__doc__ or "")
+    assert listing
+    assert set(command_line.EXAMPLES) == set(listing[1].split(" | "))
+    for command, examples in command_line.EXAMPLES.items():
+        for example in examples:
+            assert parse(shlex.split(example)[1:]) == command
+        with pytest.raises(SystemExit):
+            parse([command, "--help"])
+        printed = capsys.readouterr().out
+        assert all(example in printed for example in examples)
+
+
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if any(commands(read(name)))])
 def test_every_command_parses(document: str, parse: Callable[[list[str]], object]) -> None:
     for arguments in commands(read(document)):
@@ -191,7 +204,7 @@ def test_a_command_that_does_not_parse_is_found(parse: Callable[[list[str]], obj
 
 def test_readme_names_every_command() -> None:
     named = {arguments[0] for arguments in commands(read("README.md"))}
-    listing = re.search(r"`python -m mkpn (.*)`", command_line.__doc__ or "")
+    listing = re.search(r"`python -m mkpn (.*?)`", command_line.__doc__ or "")
     assert listing
     assert named == set(listing[1].split(" | "))
 

@@ -18,6 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checks": set(),
     "metrics": {"checks", "synthesis"},
     "device": set(),
+    "console": set(),
     "model": {"checks"},
     "synthesis": {"checks"},
     "capture": {"checks", "synthesis"},

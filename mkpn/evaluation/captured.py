@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from PIL import Image
 
 from mkpn.capture.burst import CapturedBurst
 from mkpn.capture.residual import Residual, residual
 from mkpn.figures.residual import residual_figure
 from mkpn.inference.denoiser import load
-from mkpn.synthesis.images import to_uint8
+from mkpn.synthesis.writing import write_picture
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +49,7 @@ def describe(burst: CapturedBurst) -> list[str]:
 
 
 def denoise_captured(
-    burst: CapturedBurst, models: Sequence[str], out: Path, device: str = "auto"
+    burst: CapturedBurst, models: Sequence[str], out: Path, device: str = "auto", profile: bytes | None = None
 ) -> Iterator[Denoised]:
     """Runs networks on a burst; writes `noisy.png`, and `MODEL.png` and `residual-MODEL.png` of each.
 
@@ -59,17 +58,14 @@ def denoise_captured(
         models: names, or paths of checkpoints.
         out: folder, made if it does not exist.
         device: `auto`, `cpu`, `cuda` or `mps`.
+        profile: ICC profile of the photographs, kept in the pictures.
     """
     out.mkdir(parents=True, exist_ok=True)
-    _save(burst, burst.frames[0], out / "noisy.png")
+    write_picture(out, "noisy", burst.displayed(burst.frames[0]), profile=profile)
     for model in models:
         name = Path(model).stem
         result = load(model, device=device)(burst)
         report = residual(burst, result.image)
-        _save(burst, result.image, out / f"{name}.png")
+        write_picture(out, name, burst.displayed(result.image), profile=profile)
         (out / f"residual-{name}.png").write_bytes(residual_figure(report, name))
         yield Denoised(model=name, image=result.image, seconds=result.seconds, report=report)
-
-
-def _save(burst: CapturedBurst, picture: torch.Tensor, path: Path) -> None:
-    Image.fromarray(to_uint8(burst.displayed(picture))).save(path)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mkpn.checks import thread_count
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateConfig:
@@ -72,7 +74,8 @@ class EvaluateConfig:
             raise ValueError("far: expected no motion or far motion, got both")
         if not self.gains or len(set(self.gains)) != len(self.gains):
             raise ValueError(f"gains: expected at least one, each once, got {self.gains}")
-        for field in ("crop", "limit", "border", "threads"):
+        thread_count(self.threads)
+        for field in ("crop", "limit", "border"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
         if not 1 <= self.frames <= 8:

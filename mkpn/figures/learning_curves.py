@@ -82,7 +82,12 @@ def learning_curves(curves: Sequence[Curve]) -> bytes:
 
     Returns:
         A PNG file.
+
+    Raises:
+        ValueError: if there are none.
     """
+    if not curves:
+        raise ValueError("runs: expected at least one folder of a training run, got none")
     models = [curve.model for curve in curves]
     names = [label(curve.model) if curve.model and models.count(curve.model) == 1 else curve.name for curve in curves]
     validated = [(curve, name) for curve, name in zip(curves, names, strict=True) if len(curve.validated)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from mkpn.checks import thread_count, whole
 from mkpn.model.config import DEPTH_MULTIPLE, Preset
 
 
@@ -95,6 +97,15 @@ class TrainConfig:
         for field in positive:
             if getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected a positive number, got {getattr(self, field)}")
+        thread_count(self.threads)
+        for field in ("sample_every", "warmup", "seed"):
+            whole(field, getattr(self, field), 0)
+        for field in ("lr", "clip"):
+            if not 0 < getattr(self, field) < math.inf:
+                raise ValueError(f"{field}: expected a positive number, got {getattr(self, field)}")
+        for field in ("lr_end", "lr_last", "beta", "weight_decay"):
+            if not 0 <= getattr(self, field) < math.inf:
+                raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
         if self.patch < DEPTH_MULTIPLE or self.patch % DEPTH_MULTIPLE:
             raise ValueError(f"patch: expected a positive multiple of {DEPTH_MULTIPLE}, got {self.patch}")
         if not 0 <= self.ema < 1:
@@ -147,6 +158,10 @@ class RegisterConfig:
         for field in ("bursts", "steps", "batch", "downsample", "large_downsample"):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{field}: expected a positive number, got {getattr(self, field)}")
+        if not 0 < self.lr < math.inf:
+            raise ValueError(f"lr: expected a positive number, got {self.lr}")
+        thread_count(self.threads)
+        whole("seed", self.seed, 0)
         if not self.images:
             raise ValueError("images: expected at least one folder")
         if not self.patches or any(patch < DEPTH_MULTIPLE or patch % DEPTH_MULTIPLE for patch in self.patches):

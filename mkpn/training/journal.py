@@ -29,10 +29,17 @@ _VALIDATION_CROP = 64
 class Statistics:
     """Appends lines to `stats.jsonl`: every `log_every` steps the mean loss, learning rate and seconds per step."""
 
-    def __init__(self, config: TrainConfig, step: int) -> None:
+    def __init__(self, config: TrainConfig, step: int, losses: list[float]) -> None:
+        """Takes up a run.
+
+        Args:
+            config: the run.
+            step: from which it goes on.
+            losses: of the steps since the last line; kept up to date, so that they can be saved with the weights.
+        """
         self.path = config.run / "stats.jsonl"
         self.every = config.log_every
-        self.losses: list[float] = []
+        self.losses = losses
         self.since = time.monotonic()
         self.writer = _tensorboard(config.run)
         if self.path.exists():
@@ -54,7 +61,8 @@ class Statistics:
         if self.writer:
             for key in ("loss", "lr", "seconds_per_step"):
                 self.writer.add_scalar(key, record[key], step)
-        self.losses, self.since = [], now
+        self.losses.clear()
+        self.since = now
 
     def validated(self, step: int, psnr: Mapping[int, float]) -> None:
         """Takes the mean PSNR in dB by gain; the time it took is not the next steps'."""

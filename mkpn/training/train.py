@@ -7,6 +7,7 @@ import logging
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from mkpn.synthesis.motion import BurstConfig
 from mkpn.training.config import TrainConfig
 from mkpn.training.distributed import local_device, process_group
 from mkpn.training.journal import Statistics, Validation, write_sample
+from mkpn.training.lock import locked
 from mkpn.training.losses import annealing_weight, total_loss
 from mkpn.training.optimizer import make_optimizer
 from mkpn.training.start.transplant import transplant_taps
@@ -56,13 +58,14 @@ def train(model: str, config: TrainConfig) -> Path:
         The exported checkpoint, `<run>/<model>.safetensors`: the moving average of the weights in half precision.
 
     Raises:
-        ValueError: if the run folder holds a run with other settings, or there is nothing to train on.
+        ValueError: if the run folder holds a run with other settings or one that goes on, or there is nothing to train
+            on.
         FloatingPointError: if the loss is not finite; the message names the step and the seed.
     """
     keep_large_blocks()
     if config.threads:
         torch.set_num_threads(config.threads)
-    with process_group() as (rank, world):
+    with process_group() as (rank, world), locked(config.run) if rank == 0 else nullcontext():
         return _train(model, config, rank, world)
 
 
@@ -88,7 +91,7 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
         network = torch.compile(network)  # pyright: ignore[reportAssignmentType] - a module stays a module
     if world > 1:
         network = DistributedDataParallel(network)
-    statistics = Statistics(config, state.step) if rank == 0 else None
+    statistics = Statistics(config, state.step, state.losses) if rank == 0 else None
     validation = Validation(config) if rank == 0 and config.validate_images else None
 
     # The next batch is drawn while the current one is computed.
@@ -131,7 +134,10 @@ def _step(network: torch.nn.Module, state: TrainingState, config: TrainConfig, b
     loss = total_loss(image, estimates, batch.clean, weight, config.intensity_weight)
     value = loss.item()
     if not math.isfinite(value):
-        raise FloatingPointError(f"the loss is {value} at step {state.step} of seed {config.seed}; lower --lr?")
+        raise FloatingPointError(
+            f"lr: the loss is {value} at step {state.step} of seed {config.seed}; expected a rate that keeps "
+            f"it finite, got {config.lr:g}"
+        )
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
@@ -150,7 +156,12 @@ def _learning_rate(step: int, config: TrainConfig) -> float:
 
 
 class TrainingState:
-    """Everything a run needs to go on: weights, their moving average, the optimiser, the step."""
+    """Everything a run needs to go on: weights, their moving average, the optimiser, the step.
+
+    Attributes:
+        step: optimiser steps that are done.
+        losses: of the steps since the last line of the statistics.
+    """
 
     def __init__(
         self, architecture: ModelConfig, config: TrainConfig, device: torch.device, stream: TrainingStream
@@ -174,6 +185,7 @@ class TrainingState:
         held = hold(self.network) if config.hold_registration else []
         self.optimizer = make_optimizer(self.network, config, held)
         self.step = 0
+        self.losses: list[float] = []
         self.seconds = 0.0
         self._clock = time.monotonic()
 
@@ -210,7 +222,8 @@ class TrainingState:
         tensors |= {f"averaged/{name}": tensor for name, tensor in self.averaged.items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{slot}": tensor for slot, tensor in slots.items()}
-        write_tensors(path, tensors, {"step": self.step, "seconds": self._elapsed(), "ancestry": self.ancestry})
+        metadata = {"step": self.step, "losses": self.losses, "seconds": self._elapsed(), "ancestry": self.ancestry}
+        write_tensors(path, tensors, metadata)
 
     def resume(self, path: Path) -> None:
         """Reads what `save` wrote, if there is something."""
@@ -236,6 +249,8 @@ class TrainingState:
         self.optimizer.load_state_dict({"state": slots, "param_groups": groups_only})
         self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
         self.ancestry = metadata["ancestry"]
+        # A run of an earlier version kept none.
+        self.losses = list(metadata.get("losses", []))
         log.info("resumed %s at step %d", path.parent, self.step)
 
     def export(self, path: Path, photographs: int) -> None:
@@ -264,18 +279,34 @@ class TrainingState:
 
 
 def _write_or_check_config(run: Path, model: str, config: TrainConfig, world: int, rank: int) -> None:
+    """Keeps the settings of a new run; those of a run that has a checkpoint must be the same."""
     settings = {"model": model, "processes": world, **_jsonable(config)}
     path = run / "config.json"
-    if path.exists():
+    if (run / "state.safetensors").exists():
         defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
-        before = {**defaults, **_BEFORE, **json.loads(path.read_text(encoding="utf-8"))}
+        before = {**defaults, **_BEFORE, **_settings_of(path)}
         changed = [key for key in settings if key not in _FREE_FIELDS and before.get(key) != settings[key]]
         if changed:
             differences = ", ".join(f"{key} was {before.get(key)!r}, is {settings[key]!r}" for key in changed)
             raise ValueError(f"run: {run} holds a run with other settings ({differences}); expected the same command")
     elif rank == 0:
-        run.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        # Without a checkpoint there is nothing to go on from: a run that failed at once does not block its folder.
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+
+def _settings_of(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(settings, dict):
+            return settings
+    except (OSError, ValueError):
+        pass
+    raise ValueError(
+        f"run: expected the settings of the run in {path}, got a file that is missing or damaged; "
+        "put it back, or take another --run"
+    )
 
 
 def _jsonable(config: TrainConfig) -> dict[str, Any]:

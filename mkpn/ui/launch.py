@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from mkpn.checks import whole
 from mkpn.ui.service.options import ServiceOptions
 
 MAX_WAITING = 16
@@ -39,6 +40,8 @@ def launch(
     Raises:
         ValueError: if the device or the port is not available, or an option cannot be met.
     """
+    if port is not None:
+        whole("port", port, 1, 2**16 - 1)
     # Before gradio is imported: it asks the network for its newest version otherwise.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     from gradio.themes import Default

@@ -24,6 +24,7 @@ from mkpn.ops import local_conv
 from mkpn.synthesis.datasets import TrainingStream
 from mkpn.training.config import TrainConfig
 from mkpn.training.journal import Validation
+from mkpn.training.lock import locked
 from mkpn.training.losses import basic_loss
 from mkpn.training.train import _learning_rate, train
 
@@ -93,7 +94,8 @@ def test_a_killed_run_resumes_bit_for_bit(config: TrainConfig) -> None:
 
 @pytest.mark.parametrize("rotate", [False, True], ids=["plain", "rotated"])
 def test_ten_steps_and_ten_more_are_twenty(config: TrainConfig, rotate: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(config, rotate=rotate)
+    # A line of the statistics is due between two checkpoints, so that its first losses must be kept with the weights.
+    config = replace(config, rotate=rotate, log_every=4)
     straight = replace(config, run=config.run / "straight")
     interrupted = replace(config, run=config.run / "interrupted")
     train("mkpn", straight)
@@ -114,6 +116,9 @@ def test_ten_steps_and_ten_more_are_twenty(config: TrainConfig, rotate: bool, mo
     monkeypatch.setattr(module, "_step", real_step)
     train("mkpn", interrupted)
     assert same_state(straight.run, interrupted.run)
+    lines = [(run.run / "stats.jsonl").read_text(encoding="utf-8").splitlines() for run in (straight, interrupted)]
+    one, two = ([{**json.loads(line), "seconds_per_step": 0} for line in own] for own in lines)
+    assert one == two
 
 
 def test_training_learns_and_exports(config: TrainConfig) -> None:
@@ -186,6 +191,44 @@ def test_other_settings_are_refused(config: TrainConfig) -> None:
         train("kpn-l1", replace(short, lr=0.1))
     with pytest.raises(ValueError, match=r"model was 'kpn-l1'"):
         train("kpn-l3", short)
+
+
+def test_one_process_trains_in_a_folder(config: TrainConfig) -> None:
+    with locked(config.run), pytest.raises(ValueError, match="run: another process trains in"):
+        train("kpn-l1", config)
+    assert not (config.run / "config.json").exists()
+    (config.run.parent / "file").touch()
+    with pytest.raises(ValueError, match="run: expected a folder, got the file"):
+        train("kpn-l1", replace(config, run=config.run.parent / "file"))
+
+
+def test_a_run_that_failed_at_once_does_not_block_its_folder(config: TrainConfig) -> None:
+    short = replace(config, steps=5, warmup=0, sample_every=0)
+    with pytest.raises(FloatingPointError, match=r"lr: the loss is .* got 1e\+09"):
+        train("kpn-l1", replace(short, lr=1e9))
+    train("kpn-l1", short)
+    assert json.loads((config.run / "config.json").read_text(encoding="utf-8"))["lr"] == 1e-3
+
+
+@pytest.mark.parametrize("text", ["", "[1]", None], ids=["empty", "list", "missing"])
+def test_damaged_settings_of_a_run_are_named(config: TrainConfig, text: str | None) -> None:
+    short = replace(config, steps=5, sample_every=0)
+    train("kpn-l1", short)
+    settings = config.run / "config.json"
+    settings.unlink()
+    if text is not None:
+        settings.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"run: expected the settings of the run in .*config\.json"):
+        train("kpn-l1", short)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("threads", -3), ("threads", 10**6), ("lr", 0.0), ("lr", float("nan")), ("beta", -1.0), ("seed", -1)],
+)
+def test_odd_numbers_are_refused(config: TrainConfig, field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^{field}: expected .*, got "):
+        replace(config, **{field: value})
 
 
 def test_a_trunk_starts_another_network(config: TrainConfig) -> None:

@@ -20,10 +20,12 @@ from typing import Literal
 
 import torch
 
+from mkpn.checks import thread_count, whole
 from mkpn.device import describe_device, keep_large_blocks, select_device
 from mkpn.evaluation.speed.local_conv import bench_ops
 from mkpn.evaluation.speed.measure import Clock, Row, timed_by
 from mkpn.evaluation.speed.networks import bench_large, bench_models, bench_training
+from mkpn.model.config import model_config
 
 Part = Literal["ops", "models", "large"]
 
@@ -68,10 +70,16 @@ def bench(
         quick: tiny sizes, to see that everything runs.
 
     Raises:
-        ValueError: if the folder of `out`, the device or a model does not exist, or the clock cannot be used.
+        ValueError: if the folder of `out`, the device or a model does not exist, or threads, sides or clock cannot be
+            used.
     """
     if out is not None and not out.parent.is_dir():
         raise ValueError(f"out: expected a file in an existing folder, got {out}")
+    thread_count(threads)
+    for model in models:
+        model_config(model)
+    for side in sides:
+        whole("sides", side, 1)
     keep_large_blocks()
     if threads:
         torch.set_num_threads(threads)

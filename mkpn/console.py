@@ -1,0 +1,118 @@
+"""How the commands speak: results on stdout, all else on stderr, and one sentence and an exit code for what fails."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
+
+EXIT_CODES = """Exit codes:
+  0    done
+  1    it ran and failed: the loss is not finite, the disk is full, `verify` found a difference
+  2    refused: an argument or a file cannot be used; the message says which
+  130  stopped by Ctrl+C; the message says what is kept"""
+
+
+class Failed(Exception):
+    """A command ran, and what it was asked for is not so; its message is for people."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl+C, with a sentence about what is kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """What is printed.
+
+    Attributes:
+        json: print the results as one JSON value instead of a table.
+        quiet: no progress and no warnings on stderr, errors only.
+    """
+
+    json: bool = False
+    quiet: bool = False
+
+    @contextmanager
+    def results(self) -> Generator[Results]:
+        """Yields where the results are left; with `json` they are printed at the end, and tables go to stderr."""
+        results = Results()
+        with _silence() if self.quiet else nullcontext(), open(os.devnull, "w", encoding="utf-8") as nothing:
+            if not self.json:
+                yield results
+                return
+            with redirect_stdout(nothing if self.quiet else sys.stderr):
+                yield results
+        print(json.dumps(results.value, indent=1))
+
+
+@contextmanager
+def _silence() -> Generator[None]:
+    logger = logging.getLogger("mkpn")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    # Read when tqdm is imported, which the commands do only now.
+    os.environ["TQDM_DISABLE"] = "1"
+    try:
+        yield
+    finally:
+        os.environ.pop("TQDM_DISABLE")
+        logger.setLevel(level)
+
+
+@dataclass
+class Results:
+    """What a command found, as `--json` prints it.
+
+    Attributes:
+        value: of JSON types.
+    """
+
+    value: Any = None
+
+
+@contextmanager
+def keeping(kept: Callable[[], str]) -> Generator[None]:
+    """Makes Ctrl+C say what is kept.
+
+    Args:
+        kept: asked when it happens; a phrase such as `out/ holds the pictures so far`.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(kept()) from error
+
+
+def exit_code(command: Callable[[], object]) -> int:
+    """Runs a command and returns its exit code; whatever a user may have caused ends in one sentence on stderr."""
+    try:
+        command()
+    except ValueError as error:
+        return _say(str(error), REFUSED)
+    except (Failed, FloatingPointError) as error:
+        return _say(str(error), FAILED)
+    except KeyboardInterrupt as error:
+        kept = f"; {error}" if isinstance(error, Interrupted) else ""
+        return _say(f"stopped{kept}", STOPPED)
+    except BrokenPipeError:
+        # Who reads the results has gone, e.g. `head`. Python would try to write the rest once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        return _say(f"{error.filename or 'a file'}: {error.strerror or error}", FAILED)
+    return DONE
+
+
+def _say(sentence: str, code: int) -> int:
+    # Progress bars end without a new line.
+    before = "\n" if code == STOPPED else ""
+    print(f"{before}mkpn: {sentence}", file=sys.stderr)
+    return code

@@ -1,0 +1,157 @@
+"""Denoises synthetic bursts of pictures, with their ground truth: files, PSNR and SSIM."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mkpn.checks import whole
+from mkpn.inference.denoiser import Denoiser
+from mkpn.metrics import definition_for, psnr, ssim
+from mkpn.synthesis.burst import Burst, synthesize
+from mkpn.synthesis.datasets import image_files
+from mkpn.synthesis.files import OWN_MEGAPIXELS
+from mkpn.synthesis.images import load_image
+from mkpn.synthesis.noise import noise_for_gain
+from mkpn.synthesis.writing import FileFormat, icc_profile, write_burst, write_picture
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """A picture of a burst against its ground truth.
+
+    Attributes:
+        image: the file that the burst was made of.
+        model: `noisy`, `mean`, or the network's name.
+        psnr: in dB.
+        ssim: 0 to 1, hardly ever below.
+        seconds: of the network and the local convolution; None for `noisy` and `mean`.
+        metric: the definition in a sentence.
+    """
+
+    image: str
+    model: str
+    psnr: float
+    ssim: float
+    seconds: float | None
+    metric: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthesis:
+    """How pictures become bursts, and what is written of them.
+
+    Attributes:
+        gain: 1, 2, 4 or 8.
+        downsample: box-downsampling factor.
+        seed: of every burst.
+        file_format: of all pictures.
+        save_burst: write every burst with its truth and parameters, too.
+    """
+
+    gain: int
+    downsample: int
+    seed: int
+    file_format: FileFormat
+    save_burst: bool
+
+    def __post_init__(self) -> None:
+        noise_for_gain(self.gain)
+        whole("downsample", self.downsample, 1)
+        whole("seed", self.seed, 0)
+
+    def burst(self, path: Path) -> Burst:
+        """Makes the burst of a picture.
+
+        Raises:
+            ValueError: if the picture cannot be used.
+        """
+        pixels = load_image(path, max_megapixels=OWN_MEGAPIXELS)
+        return synthesize(pixels, gain=self.gain, seed=self.seed, downsample=self.downsample)
+
+
+def usable_images(given: Sequence[Path], synthesis: Synthesis, strict: bool) -> list[Path]:
+    """Returns the pictures of which a burst can be made, each once: the files given, and those in the folders given.
+
+    Args:
+        given: files and folders.
+        synthesis: tried on every picture, so that a bad one is found before any work.
+        strict: whether a bad picture stops everything, instead of being named in the log and left out.
+
+    Raises:
+        ValueError: if no picture is left, or, with `strict`, one of them cannot be used.
+    """
+    files = [file for path in given for file in (image_files([path]) if path.is_dir() else [path])]
+    usable: list[Path] = []
+    for path in {path.resolve(): path for path in files}.values():
+        try:
+            synthesis.burst(path)
+        except ValueError as error:
+            if strict or len(files) == 1:
+                raise
+            log.warning("left out %s: %s", path, error)
+        else:
+            usable.append(path)
+    if not usable:
+        raise ValueError(f"images: expected pictures, got {len(files)} files of which none can be used")
+    return usable
+
+
+def output_folders(images: Sequence[Path], out: Path) -> list[Path]:
+    """Returns a folder below `out` for each picture, named after it; of one name the second is `NAME-2`."""
+    folders: list[Path] = []
+    for image in images:
+        folder, number = out / image.stem, 2
+        while folder in folders:
+            folder, number = out / f"{image.stem}-{number}", number + 1
+        folders.append(folder)
+    return folders
+
+
+def denoise_picture(
+    image: Path, folder: Path, synthesis: Synthesis, denoisers: Mapping[str, Denoiser]
+) -> Iterator[Measured]:
+    """Makes a picture's burst, denoises it, writes and measures everything.
+
+    Args:
+        image: the picture.
+        folder: for `clean`, `noisy`, one picture per network, and `burst/` where that is asked for; made if needed.
+        synthesis: see there.
+        denoisers: networks by name.
+
+    Yields:
+        `noisy`, `mean` and every network, as soon as it is done.
+    """
+    burst, profile = synthesis.burst(image), icc_profile(image, OWN_MEGAPIXELS)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_picture(folder, "clean", burst.clean, synthesis.file_format, profile)
+    write_picture(folder, "noisy", burst.frames[0], synthesis.file_format, profile)
+    if synthesis.save_burst:
+        parameters = {"image": image.name, "gain": synthesis.gain, "seed": synthesis.seed}
+        parameters["downsample"] = synthesis.downsample
+        write_burst(folder / "burst", burst, parameters, synthesis.file_format, profile)
+    definition = definition_for(*burst.clean.shape[-2:])
+
+    def measured(model: str, picture: torch.Tensor, seconds: float | None = None) -> Measured:
+        shown = picture.clamp(0, 1)
+        return Measured(
+            image=image.name,
+            model=model,
+            psnr=psnr(shown, burst.clean, definition),
+            ssim=ssim(shown, burst.clean, definition),
+            seconds=seconds,
+            metric=definition.describe(),
+        )
+
+    yield measured("noisy", burst.frames[0])
+    yield measured("mean", burst.frames.mean(0))
+    for name, denoiser in denoisers.items():
+        result = denoiser(burst)
+        write_picture(folder, name, result.image, synthesis.file_format, profile)
+        yield measured(name, result.image, result.seconds)

@@ -1,0 +1,309 @@
+"""The command line: one sentence and an exit code for what fails, JSON, quiet, what Ctrl+C keeps."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageCms
+
+import mkpn
+from mkpn import __main__ as command_line
+from mkpn.console import Failed, Interrupted, Output, exit_code
+from mkpn.evaluation import synthetic
+from mkpn.evaluation import verify as verification
+from mkpn.model.checkpoint import load_model, save_model, shipped_models, weights_hash
+from mkpn.model.config import MODELS
+from mkpn.synthesis.writing import icc_profile, write_picture
+
+Mkpn = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def mkpn_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Mkpn:
+    """Runs a command; returns exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["mkpn", *map(str, arguments)])
+        code = 0
+        try:
+            command_line.main()
+        except SystemExit as error:
+            code = int(error.code or 0)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [
+        (["app", "--port", "80000"], "port"),
+        (["app", "--port", "-1"], "port"),
+        (["bench", "--quick", "--threads", "-3"], "threads"),
+        (["bench", "--quick", "--models", "mkpn", "nonsense"], "model"),
+        (["bench", "--quick", "--sides", "0"], "sides"),
+        (["train", "mkpn", "--images", "PHOTOS", "--run", "OUT", "--threads", "-3"], "threads"),
+        (["train", "mkpn", "--images", "PHOTOS", "--run", "OUT", "--lr", "inf"], "lr"),
+        (["register", "--images", "PHOTOS", "--out", "OUT/a.safetensors", "--threads", "-3"], "threads"),
+        (["evaluate", "--images", "PHOTOS", "--out", "OUT", "--threads", "-3"], "threads"),
+        (["curves", "--out", "OUT/a.png"], "runs"),
+        (["curves", "PHOTOS", "--out", "OUT/a.png"], "runs"),
+        (["denoise", "--out", "OUT"], "images"),
+        (["denoise", "PHOTOS", "--out", "OUT", "--models", "nonsense"], "model"),
+        (["denoise", "PHOTOS", "--out", "OUT", "--gain", "3"], "gain"),
+        (["verify", "--checkpoints", "PHOTOS"], "checkpoints"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_input_ends_in_one_sentence(
+    mkpn_command: Mkpn, photo_folder: Path, tmp_path: Path, arguments: list[str], field: str
+) -> None:
+    folders = {"PHOTOS": str(photo_folder), "OUT": str(tmp_path)}
+    given = [
+        argument.replace("OUT", folders["OUT"]) if argument != "PHOTOS" else folders[argument] for argument in arguments
+    ]
+    code, out, err = mkpn_command(*given)
+    assert (code, out) == (2, ""), err
+    assert field in err
+    assert "Traceback" not in err
+    assert err.startswith("mkpn: ")
+    assert len(err.splitlines()) == 1
+
+
+def fails(error: BaseException) -> Callable[[], object]:
+    def command() -> object:
+        raise error
+
+    return command
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (ValueError("gain: wrong"), 2, "mkpn: gain: wrong\n"),
+        (FloatingPointError("lr: too large"), 1, "mkpn: lr: too large\n"),
+        (Failed("not as it should be"), 1, "mkpn: not as it should be\n"),
+        (OSError(28, "No space left on device", "out/a.png"), 1, "mkpn: out/a.png: No space left on device\n"),
+        (KeyboardInterrupt(), 130, "\nmkpn: stopped\n"),
+        (Interrupted("out keeps the pictures"), 130, "\nmkpn: stopped; out keeps the pictures\n"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_exit_codes(error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(fails(error)) == code
+    assert capsys.readouterr().err == said
+
+
+def test_ctrl_c_says_what_is_kept(
+    mkpn_command: Mkpn, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mkpn.training import train as module
+
+    run = ("train", "kpn-l1", "--images", photo_folder, "--run", tmp_path, "--downsample", 1, "--batch", 1)
+    run += ("--patch", 16, "--device", "cpu", "--checkpoint-every", 2, "--sample-every", 0, "--quiet")
+    real_step = module._step
+
+    def interrupted_at(step: int) -> None:
+        def step_or_stop(network: object, state: module.TrainingState, *others: object) -> float:
+            if state.step == step:
+                raise KeyboardInterrupt
+            return real_step(network, state, *others)  # pyright: ignore[reportArgumentType]
+
+        monkeypatch.setattr(module, "_step", step_or_stop)
+
+    interrupted_at(1)
+    code, _, err = mkpn_command(*run)
+    assert code == 130
+    assert err.endswith(f"mkpn: stopped; {tmp_path} holds no checkpoint yet, so a new run starts from the beginning\n")
+    interrupted_at(3)
+    code, _, err = mkpn_command(*run)
+    assert code == 130
+    assert err.endswith(f"mkpn: stopped; {tmp_path} keeps step 2, and the same command goes on from there\n")
+
+
+def test_json_and_quiet(mkpn_command: Mkpn) -> None:
+    code, out, err = mkpn_command("models", "--json", "--quiet")
+    assert (code, err) == (0, "")
+    rows = json.loads(out)
+    assert [row["model"] for row in rows] == list(MODELS)
+    _, table, _ = mkpn_command("models")
+    assert f"{rows[-1]['paper']:,}" in table
+    _, again, err = mkpn_command("models", "--json")
+    assert (again, err) == (out, table)
+
+
+def test_quiet_keeps_errors(caplog: pytest.LogCaptureFixture) -> None:
+    with Output(quiet=True).results():
+        assert os.environ["TQDM_DISABLE"] == "1"
+        synthetic.log.warning("left out")
+        synthetic.log.error("lost")
+    synthetic.log.warning("said again")
+    assert "TQDM_DISABLE" not in os.environ
+    assert [record.message for record in caplog.records] == ["lost", "said again"]
+
+
+# verify
+
+
+def test_stored_figures_are_those_of_the_shipped_weights() -> None:
+    """After new weights: `python -m mkpn verify --store`."""
+    stored = verification._stored(Path(__file__).parent.parent / "checkpoints" / verification.EXPECTED)
+    assert {name: row["weights"] for name, row in stored.items()} == {
+        name: weights_hash(path) for name, path in shipped_models().items()
+    }
+
+
+def test_verify_finds_what_is_wrong(mkpn_command: Mkpn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("kpn-l1", "kpn-l3", "kpn-l5")
+    monkeypatch.setattr(verification, "MODELS", names)
+    for name in names[:2]:
+        (tmp_path / f"{name}.safetensors").write_bytes(shipped_models()[name].read_bytes())
+    code, out, _ = mkpn_command("verify", "--checkpoints", tmp_path, "--device", "cpu", "--store")
+    assert code == 0
+    assert json.loads((tmp_path / "verify.json").read_text(encoding="utf-8"))["networks"].keys() == set(names[:2])
+    # One network that is a little different, one that is damaged, one that is not there.
+    path = tmp_path / "kpn-l1.safetensors"
+    network, metadata = load_model(path)
+    with torch.no_grad():
+        network.last.bias += 0.01  # pyright: ignore[reportOperatorIssue]
+    save_model(path, network.config, network.state_dict(), metadata["training"], metadata["metrics"])
+    other = tmp_path / "kpn-l3.safetensors"
+    other.write_bytes(other.read_bytes()[:-100])
+    code, out, err = mkpn_command("verify", "--checkpoints", tmp_path, "--device", "cpu", "--json", "--quiet")
+    assert code == 1
+    assert err == "mkpn: not as it should be: kpn-l1, kpn-l3, kpn-l5\n"
+    checks = {check["name"]: check for check in json.loads(out)}
+    assert [checks[name]["right"] for name in names] == [False, False, False]
+    assert "other weights than the shipped ones; gain 8: " in checks["kpn-l1"]["found"]
+    assert "damaged" in checks["kpn-l3"]["found"]
+    assert "no such file" in checks["kpn-l5"]["found"]
+
+
+def test_verify_finds_a_wrong_back_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    (right,) = [check for check in verification.check_backends(torch.device("cpu")) if check.name == "cpu"]
+    assert right.right in (True, None), right.found
+    real = verification.local_conv
+
+    def wrong(*tensors: object, backend: str) -> torch.Tensor:
+        image = real(*tensors, backend="reference")  # pyright: ignore
+        return image * (1.001 if backend == "cpu" else 1)
+
+    monkeypatch.setattr(verification, "local_conv", wrong)
+    monkeypatch.setattr(verification, "backends", lambda: {"reference": None, "cpu": None, "triton": "no GPU"})
+    found = {check.name: check.right for check in verification.check_backends(torch.device("cpu"))}
+    assert found == {"cpu": False, "triton": None}
+
+
+# denoise: several pictures, whole bursts, file formats, colour profiles
+
+
+@pytest.fixture(scope="module")
+def srgb() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def test_a_folder_gives_a_folder_per_picture(
+    mkpn_command: Mkpn, photo: NDArray[np.uint8], tmp_path: Path, srgb: bytes
+) -> None:
+    photos = tmp_path / "photos"
+    (photos / "more").mkdir(parents=True)
+    for name, start in (("a.png", 0), ("more/a.tif", 80)):
+        Image.fromarray(photo[start : start + 96, :96]).save(photos / name, icc_profile=srgb)
+    (photos / "bad.jpg").write_bytes(b"no picture")
+    given = (photos, "--models", "kpn-l1", "--device", "cpu", "--save-burst", "--format", "tiff")
+    code, out, err = mkpn_command("denoise", *given, "--out", tmp_path / "out")
+    assert code == 0, err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a", "a-2"}
+    assert {path.name for path in (tmp_path / "out" / "a").iterdir()} == {
+        *("clean.tiff", "noisy.tiff", "kpn-l1.tiff", "burst")
+    }
+    assert "mean of 2 pictures:" in out
+    # The burst on disk is the burst.
+    burst = mkpn.synthesize(photos / "a.png", gain=4, seed=0)
+    import tifffile
+
+    folder = tmp_path / "out" / "a" / "burst"
+    for index, frame in enumerate(burst.frames):
+        np.testing.assert_array_equal(tifffile.imread(folder / f"frame-{index}.tiff").transpose(2, 0, 1), frame.numpy())
+    facts = json.loads((folder / "burst.json").read_text(encoding="utf-8"))
+    assert facts["offsets"] == burst.offsets.tolist()
+    assert (facts["image"], facts["gain"], facts["seed"]) == ("a.png", 4, 0)
+    assert facts["sigma_s"] == burst.noise.sigma_s
+    code, out, err = mkpn_command("denoise", *given, "--out", tmp_path / "strict", "--strict")
+    assert (code, out) == (2, "")
+    assert "bad.jpg" in err
+    assert not (tmp_path / "strict").exists()
+
+
+def test_bad_pictures_are_named(photo_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    synthesis = synthetic.Synthesis(gain=4, downsample=1, seed=0, file_format="png", save_burst=False)
+    good = sorted(photo_folder.iterdir())[0]
+    bad = tmp_path / "small.png"
+    Image.new("RGB", (8, 8)).save(bad)
+    assert synthetic.usable_images([good, bad, good, good.parent / "." / good.name], synthesis, False) == [good]
+    assert [record.message for record in caplog.records if "small.png" in record.message]
+    with pytest.raises(ValueError, match=r"small\.png: expected an image of at least"):
+        synthetic.usable_images([bad], synthesis, False)
+    with pytest.raises(ValueError, match="got 2 files of which none can be used"):
+        synthetic.usable_images([bad, tmp_path / "none.png"], synthesis, False)
+
+
+def test_a_single_picture_keeps_its_profile(
+    mkpn_command: Mkpn, photo: NDArray[np.uint8], tmp_path: Path, srgb: bytes
+) -> None:
+    Image.fromarray(photo[:96, :96]).save(tmp_path / "a.jpg", icc_profile=srgb)
+    given = ("--models", "kpn-l1", "--device", "cpu", "--out", tmp_path / "out")
+    code, out, _ = mkpn_command("denoise", tmp_path / "a.jpg", *given, "--json", "--quiet")
+    assert code == 0
+    assert [row["model"] for row in json.loads(out)] == ["noisy", "mean", "kpn-l1"]
+    for name in ("clean", "noisy", "kpn-l1"):
+        assert Image.open(tmp_path / "out" / f"{name}.png").info["icc_profile"] == srgb
+
+
+def test_real_bursts_keep_the_profile(
+    mkpn_command: Mkpn, photo: NDArray[np.uint8], tmp_path: Path, srgb: bytes
+) -> None:
+    burst = mkpn.synthesize(photo[:150, :150], gain=4, seed=0, config=mkpn.BurstConfig(rate=0))
+    for index, frame in enumerate(burst.frames[:2]):
+        write_picture(tmp_path, f"{index}", frame, "png", srgb)
+    given = ("--models", "kpn-l1", "--device", "cpu", "--out", tmp_path / "out")
+    code, _, err = mkpn_command("denoise", tmp_path / "0.png", tmp_path / "1.png", *given)
+    assert code == 0, err
+    assert Image.open(tmp_path / "out" / "kpn-l1.png").info["icc_profile"] == srgb
+    code, _, err = mkpn_command("denoise", tmp_path / "0.png", tmp_path / "1.png", *given, "--save-burst")
+    assert code == 2
+    assert err.startswith("mkpn: save_burst and format: ")
+
+
+def test_a_profile_of_another_colour_space_is_left_out(tmp_path: Path, srgb: bytes) -> None:
+    for space, expected in ((b"RGB ", True), (b"CMYK", False), (b"GRAY", False)):
+        profile = srgb[:16] + space + srgb[20:]
+        Image.new("RGB", (64, 64)).save(tmp_path / "a.png", icc_profile=profile)
+        assert icc_profile(tmp_path / "a.png", 1) == (profile if expected else None)
+    Image.new("RGB", (64, 64)).save(tmp_path / "b.png")
+    assert icc_profile(tmp_path / "b.png", 1) is None
+
+
+def test_sixteen_bits_are_all_there(tmp_path: Path, srgb: bytes) -> None:
+    picture = torch.rand(3, 17, 23, generator=torch.Generator().manual_seed(0)) * 1.2 - 0.1
+    path = write_picture(tmp_path, "a", picture, "png16", srgb)
+    expected = np.rint(picture.clamp(0, 1).numpy() * 65535).astype(np.uint16).transpose(1, 2, 0)
+    opened = Image.open(io.BytesIO(path.read_bytes()))
+    opened.load()
+    assert opened.info["icc_profile"] == srgb
+    # Pillow, which checks the sums, reads the upper eight bits.
+    assert np.abs(np.asarray(opened).astype(int) - expected / 257).max() <= 1
+    start = path.read_bytes().index(b"IDAT")
+    rows = np.frombuffer(zlib.decompressobj().decompress(path.read_bytes()[start + 4 :]), np.uint8).reshape(17, -1)
+    assert set(rows[:, 0]) == {2}, "every row is the difference to the row above"
+    levels = np.cumsum(rows[:, 1:], axis=0, dtype=np.uint8).reshape(17, 23, 3, 2) @ np.array([256, 1])
+    np.testing.assert_array_equal(levels, expected)
