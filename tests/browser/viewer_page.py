@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 97, 83
 MODELS = ("kpn-l1", "kpn-l3", "kpn-l5", "kpn-l7", "kpn-l9", "kpn-l11", "kpn-l13", "kpn-l25", "kpn", "mkpn")
 PANES = ("noisy", *MODELS, "truth")
-REGION_SSIM = {"noisy": 0.25, "mkpn": 0.875}
 
 
 def image_of(pane: str, gain: int = 1) -> NDArray[np.uint8]:
@@ -33,11 +32,6 @@ def image_of(pane: str, gain: int = 1) -> NDArray[np.uint8]:
     spread = 60 - 4 * PANES.index(pane)
     noise = np.random.default_rng(seed).integers(-spread, spread + 1, truth.shape)
     return np.clip(truth + noise, 0, 255).astype(np.uint8)
-
-
-def ssim_map_of(pane: str) -> NDArray[np.float64]:
-    """Any map in [0,1]; the viewer only has to show it."""
-    return np.random.default_rng([9, PANES.index(pane)]).random((HEIGHT, WIDTH))
 
 
 def value_of(gain: int = 1, finished: int = len(PANES), **fields: Any) -> viewer.ViewerValue:
@@ -52,10 +46,7 @@ def value_of(gain: int = 1, finished: int = len(PANES), **fields: Any) -> viewer
             continue
         scores = {} if name == "truth" else {"psnr": 20 + index + 0.25, "ssim": 0.5 + index / 40, "seconds": 0.5}
         url = viewer.data_uri(image_of(name, gain))
-        ssim_map = None if name == "truth" else viewer.data_uri(viewer.ssim_levels(ssim_map_of(name)))
-        panes.append(
-            viewer.make_pane(name, name.upper(), group, url=url, size=(WIDTH, HEIGHT), ssim_map=ssim_map, **scores)
-        )
+        panes.append(viewer.make_pane(name, name.upper(), group, url=url, size=(WIDTH, HEIGHT), **scores))
     return viewer.viewer_value(panes, dataset_id="noise", reference="truth", **fields)
 
 
@@ -164,7 +155,7 @@ def served_viewer(chromium: Browser, **context: Any) -> Iterator[Handle]:
         def measured(event: gradio.EventData) -> tuple[viewer.ViewerValue, str]:
             box = viewer.parse_event("crop", event._data)
             crop = viewer.Rect(x=box["x"], y=box["y"], w=box["w"], h=box["h"]) if box["w"] else None
-            return value_of(1, crop=crop, region_ssim=REGION_SSIM), str(event._data)
+            return value_of(1, crop=crop), str(event._data)
 
         measured.__annotations__["event"] = gradio.EventData
         component.crop(measured, None, [component, said], trigger_mode="always_last", api_visibility="private")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
+from math import isinf
 
 from mkpn.explain import PixelKernels
 from mkpn.figures import drawings
@@ -158,7 +159,7 @@ def _noise_text(run: Run) -> str:
 def _numbers(pane: Pane) -> str:
     if pane.psnr is None or pane.ssim is None:
         return ""
-    return f" · {pane.psnr:.2f} dB, SSIM {pane.ssim:.4f}"
+    return f" · {_figure(pane.psnr, 2)} dB, SSIM {pane.ssim:.4f}"
 
 
 def _crop_style(run: Run) -> str:
@@ -185,8 +186,8 @@ def _crop_figure(run: Run, pane: Pane) -> str:
     lines = ""
     numbers = crop_metrics(run, pane)
     if numbers and pane.psnr is not None and pane.ssim is not None:
-        lines += f"<span>{pane.psnr:.2f} dB · {pane.ssim:.4f}</span>"
-        lines += f'<span class="square">square {numbers[0]:.2f} · {numbers[1]:.4f}</span>'
+        lines += f"<span>{_figure(pane.psnr, 2)} dB · {pane.ssim:.4f}</span>"
+        lines += f'<span class="square">square {_figure(numbers[0], 2)} · {numbers[1]:.4f}</span>'
     elif pane.group == "truth":
         lines += "<span>reference of all figures</span>"
     seconds = f"<small>{pane.seconds:.2f} s</small>" if pane.seconds is not None else ""
@@ -196,10 +197,14 @@ def _crop_figure(run: Run, pane: Pane) -> str:
     )
 
 
+def _figure(value: float, digits: int) -> str:
+    return "∞" if isinf(value) else f"{value:.{digits}f}"
+
+
 def _cell(value: float | None, digits: int, best: float | None) -> str:
     if value is None:
         return "<td>–</td>"
-    text = f"{value:.{digits}f}"
+    text = _figure(value, digits)
     if best is not None and round(value, digits) >= best:
         return f'<td class="best">{text}<span class="star" title="best"> ★</span></td>'
     return f"<td>{text}</td>"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from mkpn.figures.comparison import Area
 from mkpn.inference.denoiser import Result, Stopped
-from mkpn.metrics import MetricDefinition, definition_for, psnr, ssim, ssim_map
+from mkpn.metrics import MetricDefinition, definition_for, psnr, ssim
 from mkpn.model.config import MODELS, model_config
 from mkpn.synthesis.burst import Burst, burst_of, rng_for
 from mkpn.ui.run.models import ModelStore
@@ -38,14 +38,12 @@ class Pane:
         kernel: kernel sides for people, e.g. `5×5`; empty where there is no kernel.
         image: `[C,H,W]` intensities as the model made them, not clipped.
         path: exact PNG of the whole image.
-        ssim_path: PNG of the local 1 - SSIM, for the viewer's error map.
         psnr: of the whole image in dB.
         ssim: of the whole image.
         seconds: time of the network and the local convolution.
         message: what went wrong, for people.
         result: what the kernels can be read from.
         measured: PSNR and SSIM of a square, and which square that was.
-        region_ssim: SSIM of the viewer's region, and which region that was.
     """
 
     id: str
@@ -55,14 +53,12 @@ class Pane:
     kernel: str = ""
     image: torch.Tensor | None = None
     path: Path | None = None
-    ssim_path: Path | None = None
     psnr: float | None = None
     ssim: float | None = None
     seconds: float | None = None
     message: str = ""
     result: Result | None = None
     measured: tuple[Crop, float, float] | None = None
-    region_ssim: tuple[Area, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -256,6 +252,4 @@ def _finish(run: Run, pane: Pane, image: torch.Tensor) -> None:
         shown = image.clamp(0, 1)
         pane.psnr = psnr(shown, run.burst.clean, run.definition)
         pane.ssim = ssim(shown, run.burst.clean, run.definition)
-        dissimilarity = 1 - ssim_map(shown, run.burst.clean).clip(0, 1)
-        pane.ssim_path = run.folder.save(f"{pane.id}-ssim", np.repeat(dissimilarity[None], 3, axis=0))
     pane.status = "done"

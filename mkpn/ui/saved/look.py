@@ -13,7 +13,7 @@ PANES = ("noisy", "mean", *MODELS, "truth")
 """Every picture that a run may show, in display order."""
 
 MODES = ("grid", "single", "blink", "split")
-ERRORS = ("absolute", "squared", "signed", "ssim")
+ERRORS = ("absolute", "squared", "signed", "relative", "relative-squared", "ssim")
 PARTNERS = ("reference", "all")
 
 _FARTHEST = 10_000  # pixels; larger than any picture, so that a centre outside of one is only limited

@@ -78,15 +78,17 @@ function addActions(app) {
       app.announce(on ? `${label} error, colours up to ${shortText(app.top())}` : "Images");
       changed();
     },
+    mapOf: (kind) => (ERROR_KINDS[kind].signed ? "diverging" : "magma"),
     top: () => state.tops[state.errorKind] ?? ERROR_KINDS[state.errorKind].top,
     setTop(top) {
       state.tops[state.errorKind] = Math.min(1, Math.max(ERROR_KINDS[state.errorKind].low, top));
       changed();
     },
     autoTop() {
-      const pairs = app
-        .shownPanes()
-        .filter((pane) => app.imageOf(pane.id) && pane.group !== "noisy" && pane.id !== state.reference)
+      // What is not on the screen, and the rim that no figure counts, must not set the scale.
+      const onScreen = state.mode === "grid" ? app.shownPanes() : app.soloIds().map(app.pane);
+      const pairs = onScreen
+        .filter((pane) => pane && app.imageOf(pane.id) && pane.group !== "noisy" && pane.id !== state.reference)
         .map((pane) => app.surfaces.errorPair(pane, state.errorKind))
         .filter((pair) => !pair.note);
       if (pairs.length) app.setTop(commonTop(state.errorKind, pairs, 0.995));
@@ -114,7 +116,29 @@ function addActions(app) {
     },
     setTable(table) {
       state.table = table;
-      app.refresh({ region: table === "region" });
+      app.refresh({ region: true });
+    },
+    /** Sorts the table by a column, best first; once more turns the order round; no key is the order of the panes. */
+    sortBy(key) {
+      const column = COLUMNS.find((candidate) => candidate.key === key);
+      const first = column ? column.better >= 0 : true;
+      state.sort = { key: column ? key : null, descending: state.sort.key === key ? !state.sort.descending : first };
+      app.announce(column ? `Sorted by ${column.name}, ${state.sort.descending ? "descending" : "ascending"}` : "Order of the panes");
+      app.refresh({ region: true });
+    },
+    /** Chooses the pane from which the table's figures are differences; null for the figures themselves. */
+    setBaseline(id) {
+      state.baseline = app.pane(id) ? id : null;
+      app.announce(state.baseline ? `Differences to ${app.pane(id).label}` : "Figures");
+      app.refresh({ region: true });
+    },
+    /** Brings a pixel into the middle of every pane, large enough to be seen, and pins it. */
+    lookAt(pixel) {
+      if (view.state.fit || view.zoomOf(app.panes.first()) < 4) view.zoomTo(8, app.panes.first());
+      view.centerOn(pixel.x + 0.5, pixel.y + 0.5);
+      app.setPick(pixel, false);
+      app.announce(`Pixel ${pixel.x}, ${pixel.y}`);
+      app.viewChanged();
     },
     setPick(pixel, byUser) {
       state.pick = pixel;

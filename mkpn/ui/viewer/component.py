@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import gradio as gr
 
 Group = Literal["noisy", "mean", "classical", "baseline", "mkpn", "truth"]
-Status = Literal["waiting", "running", "done", "failed"]
+Status = Literal["waiting", "running", "done", "failed", "stopped"]
 EVENTS = ("pick", "crop", "reference", "view")
 STYLES = ("theme", "controls", "stage", "side", "responsive")  # where two rules weigh the same, the later one wins
 _ASSETS = Path(__file__).parent
@@ -67,7 +67,6 @@ class Pane(TypedDict):
     ssim: float | None
     seconds: float | None
     status: Status
-    ssim_map: str | ServedFile | None
     key: NotRequired[str | None]
 
 
@@ -79,7 +78,6 @@ class ViewerValue(TypedDict):
     dataset_id: str
     crop: Rect | None
     pick: Pixel | None
-    region_ssim: dict[str, float]
     view: dict[str, Any] | None
     note: str
 
@@ -128,7 +126,6 @@ def make_pane(
     ssim: float | None = None,
     seconds: float | None = None,
     status: Status | None = None,
-    ssim_map: str | ServedFile | None = None,
     key: str | None = None,
 ) -> Pane:
     """Describes one picture.
@@ -143,7 +140,6 @@ def make_pane(
         ssim: over the whole image.
         seconds: run time of the model.
         status: default `done` with a picture, `waiting` without.
-        ssim_map: the PNG of `ssim_levels`, for the view 1 - SSIM.
         key: the digit that shows this pane, if not the automatic one.
     """
     return {
@@ -158,7 +154,6 @@ def make_pane(
         "ssim": _finite(ssim),
         "seconds": _finite(seconds),
         "status": status or ("done" if url else "waiting"),
-        "ssim_map": ssim_map,
         "key": key,
     }
 
@@ -170,7 +165,6 @@ def viewer_value(
     reference: str | None = None,
     crop: Rect | None = None,
     pick: Pixel | None = None,
-    region_ssim: Mapping[str, float] | None = None,
     view: dict[str, Any] | None = None,
     note: str = "",
 ) -> ViewerValue:
@@ -185,7 +179,6 @@ def viewer_value(
         reference: the pane compared against; default the `truth` pane.
         crop: the selected region.
         pick: the pinned pixel.
-        region_ssim: SSIM per pane id inside `crop`; shown only while that region is selected.
         view: a record from a `view` event, to restore it.
         note: the metric's definition, shown under the pictures.
 
@@ -201,7 +194,6 @@ def viewer_value(
         "dataset_id": dataset_id,
         "crop": crop,
         "pick": pick,
-        "region_ssim": {name: float(value) for name, value in (region_ssim or {}).items() if math.isfinite(value)},
         "view": view,
         "note": note,
     }
@@ -227,11 +219,6 @@ def to_levels(image: NDArray[Any]) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array
     return np.rint(np.clip(array.astype(np.float64), 0, 1) * 255).astype(np.uint8)
-
-
-def ssim_levels(similarity: NDArray[Any]) -> NDArray[np.uint8]:
-    """Codes a map of local SSIM `[H,W]` as grey levels of 1 - SSIM; what is below 0 counts as 0."""
-    return to_levels(1 - np.clip(np.asarray(similarity, dtype=np.float64), 0, 1))
 
 
 def png_bytes(image: NDArray[Any]) -> bytes:

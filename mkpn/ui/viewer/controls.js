@@ -133,9 +133,9 @@ function createControls(app, signal) {
 
   function syncColorbar() {
     const top = app.top();
-    const { map, label, low } = ERROR_KINDS[state.errorKind];
+    const { label, low, signed } = ERROR_KINDS[state.errorKind];
+    const map = app.mapOf(state.errorKind);
     const canvas = ui("colorbar");
-    const signed = state.errorKind === "signed";
     const pixels = new ImageData(256, 1);
     const words = new Uint32Array(pixels.data.buffer);
     for (let i = 0; i < 256; i += 1) words[i] = packRgb(colorAt(map, i / 255));
@@ -169,6 +169,7 @@ function createControls(app, signal) {
     setAttribute(root, "data-holding", state.holding ? "true" : null);
     ui("error-kind").value = errorOn ? state.errorKind : "";
     fillSelect(ui("reference"), state.panes, state.reference ?? "");
+    fillSelect(ui("baseline"), [{ id: "", label: "none: the figures" }, ...state.panes], state.baseline ?? "");
     fillSelect(ui("first"), state.panes, state.active ?? "");
     fillSelect(ui("second"), state.panes.filter((pane) => pane.id !== state.active), app.solo.partner() ?? "");
     fillMenu();
@@ -194,7 +195,7 @@ function createControls(app, signal) {
     ui("tone-chip").hidden = !toned;
     setText(ui("tone-chip"), `Exposure ${signedText(ev, 2)} EV, contrast ${contrast.toFixed(1)}\u00d7: not the stored pixels`);
     setText(ui("shown-text"), errorOn ? `${ERROR_KINDS[state.errorKind].label} error` : toned ? "image, tone changed" : "image");
-    setText(ui("metric-note"), state.note);
+    setText(ui("metric-note"), state.note && `Captions: ${state.note} Before rounding to 8 bits.`);
     ui("side").hidden = !state.side;
     press(ui("side-toggle"), state.side);
     ui("keys").checked = state.keys;

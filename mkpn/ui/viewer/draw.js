@@ -63,12 +63,11 @@ function valueWriter(app, pane, image) {
   const { errorOn, errorKind, reference, ev, contrast } = app.state;
   if (errorOn && pane.id !== reference) {
     const pair = app.surfaces.errorPair(pane, errorKind);
-    const { unit, map } = ERROR_KINDS[errorKind];
+    const map = app.mapOf(errorKind);
     return (at) => {
-      const value = errorLevel(errorKind, pair.data, pair.reference, at) / unit;
-      const t = errorKind === "signed" ? (value / app.top() + 1) / 2 : value / app.top();
-      const digits = errorKind === "squared" ? 4 : 3;
-      return { lines: [value.toFixed(digits).replace("0.", ".").replace("-", "\u2212")], dark: isDark(colorAt(map, t)) };
+      const value = errorAt(pair, at);
+      const text = value.toFixed(ERROR_KINDS[errorKind].digits).replace(/^(-?)0\./, "$1.").replace("-", "\u2212");
+      return { lines: [text], dark: isDark(colorAt(map, scalePlace(errorKind, value, app.top()))) };
     };
   }
   const tone = toneTable(ev, contrast);

@@ -1,7 +1,7 @@
 // How numbers and names are written, the same in captions, tables and announcements.
 
 function figureText(value, digits, missing = "\u2013") {
-  if (value === Infinity || value === "inf") return "\u221e";
+  if (value === Infinity) return "\u221e";
   return typeof value === "number" && Number.isFinite(value) ? value.toFixed(digits) : missing;
 }
 
@@ -21,7 +21,7 @@ function shortText(value) {
   return String(Number(value.toPrecision(2))).replace("-", "\u2212");
 }
 
-const STATUS_TEXT = { waiting: "waiting", running: "running \u2026", failed: "failed" };
+const STATUS_TEXT = { waiting: "waiting", running: "running \u2026", failed: "failed", stopped: "stopped" };
 
 /** "31.25 dB / 0.912" as two parts, or what the pane is doing instead. */
 function paneFigures(pane) {

@@ -39,11 +39,21 @@ function createGestures(app, signal) {
     return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, distance: Math.hypot(a.x - b.x, a.y - b.y) };
   }
 
+  let hintTimer = 0;
+  function hintWheel() {
+    const hint = app.ui("wheel-hint");
+    hint.hidden = false;
+    clearTimeout(hintTimer);
+    hintTimer = setTimeout(() => (hint.hidden = true), 1500);
+  }
+
   stage.addEventListener(
     "wheel",
     (event) => {
       const target = app.panes.slotAt(event.target);
       if (!target) return;
+      // A page that is scrolled past must not stop at the pictures: the wheel is theirs after a press, or with Ctrl.
+      if (!event.ctrlKey && !app.root.contains(document.activeElement)) return hintWheel();
       event.preventDefault();
       const { x, y } = local(event, target);
       // Browsers report a pinch on a touchpad as a wheel with Ctrl: it is continuous, a wheel has notches.

@@ -18,7 +18,8 @@ const KEY_HELP = [
 ];
 
 const POINTER_HELP = [
-  ["Wheel, pinch", "zoom at the cursor"],
+  ["Wheel", "zoom at the cursor, once the viewer has been clicked; Ctrl + wheel always"],
+  ["Pinch", "zoom"],
   ["Drag", "move all pictures together"],
   ["Shift + drag", "select a region (or use the Region tool)"],
   ["Click", "pin a pixel in the inspector"],

@@ -126,7 +126,9 @@ function createPanes(app) {
     return true;
   }
 
-  function fillCaption(slot, pane) {
+  /** Writes what a slot shows; `owner` is the pane it belongs to, which differs while the reference is held. */
+  function fillCaption(slot, owner) {
+    const pane = (state.holding && app.pane(state.reference)) || owner;
     const { psnr, ssim } = paneFigures(pane);
     const best = app.best();
     setText(slot.key, app.keyOf(pane.id) ?? "");
@@ -136,11 +138,11 @@ function createPanes(app) {
     setText(slot.ssim, ssim);
     slot.psnr.classList.toggle("best", best.psnr.has(pane.id));
     slot.ssim.classList.toggle("best", best.ssim.has(pane.id));
-    slot.element.classList.toggle("active", state.active === pane.id && state.mode === "grid");
+    slot.element.classList.toggle("active", state.active === owner.id && state.mode === "grid");
     setAttribute(slot.element, "data-group", pane.group);
-    setAttribute(slot.element, "data-pane", pane.id);
-    setAttribute(slot.element, "data-status", pane.status);
-    setAttribute(slot.element, "data-ready", app.imageOf(pane.id) && app.imageOf(pane.id).url === pane.url);
+    setAttribute(slot.element, "data-pane", owner.id);
+    setAttribute(slot.element, "data-status", owner.status);
+    setAttribute(slot.element, "data-ready", app.imageOf(owner.id) && app.imageOf(owner.id).url === owner.url);
     setAttribute(slot.name, "aria-label", `${pane.label}: ${state.mode === "grid" ? "show alone" : "back to the grid"}`);
     const seconds = pane.seconds === null ? "" : `, ${pane.seconds.toFixed(2)} s`;
     setAttribute(slot.element, "title", null);

@@ -1,105 +1,113 @@
-// The table of region statistics: one row per pane, the best PSNR and SSIM marked.
-
-function drawHistogram(canvas, histogram, color) {
-  const ratio = Math.max(1, Math.round(window.devicePixelRatio || 1));
-  canvas.width = 2 * BINS * ratio;
-  canvas.height = 18 * ratio;
-  const context = canvas.getContext("2d");
-  const highest = Math.max(1, ...histogram);
-  context.fillStyle = color;
-  histogram.forEach((count, i) => {
-    const height = count ? Math.max(ratio, Math.round((count / highest) * canvas.height)) : 0;
-    context.fillRect(2 * i * ratio, canvas.height - height, 2 * ratio, height);
-  });
-}
-
-const REMEASURE_MS = 1200;
-const REMEASURE_TIMES = 3;
+// The region and the table of its figures: one row per pane; without a region, of the whole image.
 
 function createRegion(app, signal) {
   const { state, view } = app;
   const body = app.ui("region-rows");
+  const head = app.ui("region-head");
   const fields = { x: app.ui("region-x"), y: app.ui("region-y"), w: app.ui("region-w"), h: app.ui("region-h") };
+  const measured = new WeakMap();
   let shown = null;
-  let timer = 0;
-  const asked = new Map();
 
-  /** Collects the numbers; `region_ssim` counts only for the very rectangle that Python measured. */
+  const order = make("button", { type: "button", "data-sort": "", title: "The order of the panes" }, "Pane");
+  head.append(
+    make("th", { scope: "col" }, order),
+    ...COLUMNS.map(({ key, name, title }) =>
+      make("th", { scope: "col", "data-column": key }, make("button", { type: "button", "data-sort": key, title }, name)),
+    ),
+  );
+
+  /** The rectangle that is measured. */
+  function area() {
+    return state.region ?? { x: 0, y: 0, w: view.state.width, h: view.state.height };
+  }
+
+  /** Measures once: sorting, and a pane that is shown again, cost nothing. */
+  function once(image, other, rect, measure) {
+    if (!measured.has(image)) measured.set(image, new WeakMap());
+    const known = measured.get(image);
+    const key = `${rect.x} ${rect.y} ${rect.w} ${rect.h}`;
+    if (known.get(other)?.key !== key) known.set(other, { key, value: measure() });
+    return known.get(other).value;
+  }
+
   function measure() {
     const reference = app.imageOf(state.reference);
-    const ssim = sameRect(state.region, state.crop) ? state.regionSsim : {};
+    const rect = area();
     return app
       .shownPanes()
-      .filter((pane) => app.imageOf(pane.id))
-      .map((pane) => {
-        const same = pane.id === state.reference;
-        const statistics = regionStatistics(app.imageOf(pane.id), same ? null : reference, state.region);
-        return { pane, ...statistics, ssim: same ? null : ssim[pane.id] ?? null };
+      .map((pane) => ({ pane, image: app.imageOf(pane.id) }))
+      .filter(({ image }) => image)
+      .map(({ pane, image }) => {
+        const row = { pane, ...once(image, image, rect, () => levelStatistics(image, rect)) };
+        const comparable = reference && reference.width === image.width && reference.height === image.height;
+        if (pane.id === state.reference || !comparable) return row;
+        const { worst, ...errors } = once(image, reference, rect, () => errorStatistics(image, reference, rect));
+        const map = app.similarity.map(image, reference);
+        const ssim = map.values ? meanSimilarity(map.values, image.width, rect) : null;
+        return { ...row, ...errors, ssim, worst: worst.value, place: worst };
       });
+  }
+
+  function base(rows) {
+    return rows.find(({ pane }) => pane.id === state.baseline) ?? null;
+  }
+
+  function rowElement(row, compared, best) {
+    const { id, label, group } = row.pane;
+    const cells = COLUMNS.map((column) => {
+      const text = cellText(row, column, compared);
+      const value = row[column.key] ?? null;
+      const good = !compared && value !== null && value === best[column.key];
+      const cell = make("td", { class: good ? "number best" : "number", "data-column": column.key });
+      if (column.key !== "worst" || !row.place) cell.append(text);
+      else {
+        const { x, y } = row.place;
+        const name = `Go to the largest error of ${label}, at ${x}, ${y}`;
+        cell.append(make("button", { type: "button", class: "jump", "data-x": x, "data-y": y, "aria-label": `${text}. ${name}`, title: name }, text));
+      }
+      return cell;
+    });
+    const compareMark = id === state.baseline ? { "data-baseline": true } : {};
+    const name = make("th", { scope: "row", title: label }, make("span", {}, label));
+    return make("tr", { "data-pane": id, "data-group": group, ...compareMark }, name, ...cells);
   }
 
   function render() {
     const { region } = state;
-    app.ui("region-empty").hidden = Boolean(region);
-    app.ui("region-table").hidden = !region;
-    app.ui("region-clear").disabled = !region;
     for (const [name, input] of Object.entries(fields)) {
       if (document.activeElement !== input) input.value = region ? region[name] : "";
     }
-    if (!region) {
-      body.replaceChildren();
+    app.ui("region-clear").disabled = !region;
+    app.ui("region-empty").hidden = Boolean(region);
+    // Twelve whole pictures are not measured for a table that nobody sees.
+    if (!view.state.width || !app.ui("region-table").offsetParent) {
       shown = null;
       return;
     }
     const rows = measure();
-    shown = rows;
-    const reference = app.pane(state.reference);
-    setText(app.ui("region-note"), `PSNR against ${reference ? reference.label : "\u2013"}, RGB, from the 8-bit pixels, no border removed.`);
-    const best = (key) => {
-      const values = rows.map((row) => row[key]).filter((value) => typeof value === "number" && Number.isFinite(value));
-      return values.length > 1 ? Math.max(...values) : null;
-    };
-    const [bestPsnr, bestSsim] = [best("psnr"), best("ssim")];
-    const color = getComputedStyle(body).getPropertyValue("--ink-soft").trim() || "#666";
-    body.replaceChildren(
-      ...rows.map((row) => {
-        const canvas = make("canvas", { class: "histogram", role: "img", "aria-label": `Histogram of ${row.pane.label}` });
-        drawHistogram(canvas, row.histogram, color);
-        const cell = (text, good) => make("td", { class: good ? "number best" : "number" }, text);
-        const name = make("th", { scope: "row" }, make("span", {}, row.pane.label));
-        return make(
-          "tr",
-          { "data-pane": row.pane.id, "data-group": row.pane.group },
-          name,
-          cell(row.psnr === null ? "" : figureText(row.psnr, 2), row.psnr !== null && row.psnr === bestPsnr),
-          cell(row.ssim === null ? "" : figureText(row.ssim, 3), row.ssim !== null && row.ssim === bestSsim),
-          cell(row.mean.toFixed(3)),
-          cell(row.sd.toFixed(3)),
-          make("td", {}, canvas),
-        );
-      }),
+    const compared = base(rows);
+    shown = sortedRows(rows, state.sort, compared);
+    const best = Object.fromEntries(COLUMNS.map((column) => [column.key, bestFigure(rows, column)]));
+    body.replaceChildren(...shown.map((row) => rowElement(row, compared, best)));
+    for (const cell of head.children) {
+      const { key, descending } = state.sort;
+      setAttribute(cell, "aria-sort", key && cell.dataset.column === key ? (descending ? "descending" : "ascending") : null);
+    }
+    const { x, y, w, h } = area();
+    setText(app.ui("region-title"), region ? "Region" : "Whole image");
+    const against = app.pane(state.reference)?.label ?? "\u2013";
+    setText(
+      app.ui("region-note"),
+      `${w} \u00d7 ${h} at ${x}, ${y}, against ${against}: of the shown 8-bit pixels, RGB, no border removed. ` +
+        "Figures outside this table are of the picture before it was rounded to 8 bits.",
     );
   }
 
-  /**
-   * Asks Python again for the SSIM of the region when what it last sent belongs to another one or to other pictures:
-   * after a new run, and because Gradio may answer two quick events with the first one's rectangle.
-   */
-  function remeasure() {
-    clearTimeout(timer);
-    // Pictures that arrive one after the other are measured once, after the last.
-    timer = setTimeout(() => {
-      const { region, crop, panes } = state;
-      if (!region || sameRect(region, crop) || !app.root.isConnected) return;
-      const key = JSON.stringify([region, panes.map((pane) => pane.url)]);
-      const times = asked.get(key) ?? 0;
-      if (times >= REMEASURE_TIMES || !panes.some((pane) => pane.url)) return;
-      asked.clear();
-      asked.set(key, times + 1);
-      app.emit("crop", region);
-      // Should this be lost too, an answer that changes nothing would wake nobody.
-      remeasure();
-    }, REMEASURE_MS);
+  async function copy(format) {
+    const done = await copyText(tableText(shown ?? [], base(shown ?? []), format));
+    const what = format === "csv" ? "CSV" : "Markdown";
+    setText(app.ui("copy-note"), done ? `Copied as ${what}` : "The browser did not allow copying");
+    app.announce(app.ui("copy-note").textContent);
   }
 
   for (const input of Object.values(fields)) {
@@ -121,10 +129,25 @@ function createRegion(app, signal) {
   }
   app.ui("region-clear").addEventListener("click", () => app.setRegion(null, true), { signal });
   app.ui("region-visible").addEventListener("click", () => app.setRegion(app.visibleRect(), true), { signal });
+  app.ui("copy-csv").addEventListener("click", () => copy("csv"), { signal });
+  app.ui("copy-markdown").addEventListener("click", () => copy("markdown"), { signal });
+  app.ui("baseline").addEventListener("change", (event) => app.setBaseline(event.target.value || null), { signal });
+  head.addEventListener(
+    "click",
+    (event) => {
+      const key = event.target.closest("[data-sort]")?.dataset.sort;
+      if (key !== undefined) app.sortBy(key);
+    },
+    { signal },
+  );
+  body.addEventListener(
+    "click",
+    (event) => {
+      const jump = event.target.closest(".jump");
+      if (jump) app.lookAt({ x: Number(jump.dataset.x), y: Number(jump.dataset.y) });
+    },
+    { signal },
+  );
 
-  return { render, remeasure, statistics: () => shown };
-}
-
-function sameRect(a, b) {
-  return Boolean(a && b) && ["x", "y", "w", "h"].every((key) => a[key] === b[key]);
+  return { render, copy, rows: () => shown };
 }

@@ -72,7 +72,8 @@ function createSolo(app, signal) {
     solo.paneId = first;
     const splitting = state.mode === "split" && other !== undefined;
     divider.hidden = !splitting;
-    second.hidden = !splitting;
+    // While the reference is held there is one picture, and one caption.
+    second.hidden = !splitting || state.holding;
     solo.element.classList.toggle("splitting", splitting);
     if (!splitting) return;
     const [left, right] = [app.pane(first), app.pane(other)];

@@ -127,8 +127,9 @@ function createViewer(root) {
   app.store = createImageStore(() => {
     settleSize();
     prune();
-    app.refresh({ region: Boolean(state.region) });
+    app.refresh({ region: true });
   });
+  app.similarity = createSimilarity(app);
   app.surfaces = createSurfaces(app);
   app.panes = createPanes(app);
   app.solo = createSolo(app, signal);
@@ -161,8 +162,8 @@ function createViewer(root) {
 
   function prune() {
     const keep = new Set();
-    for (const { id, url, ssimMap } of state.panes) {
-      keep.add(url).add(ssimMap);
+    for (const { id, url } of state.panes) {
+      keep.add(url);
       if (!app.store.image(url)) keep.add(shownUrl.get(id));
     }
     app.store.keepOnly(keep);
@@ -193,10 +194,7 @@ function createViewer(root) {
     for (const pane of state.panes) byId.set(pane.id, pane);
     keys = assignKeys(state.panes);
     best = { psnr: bestPanes(state.panes, "psnr"), ssim: bestPanes(state.panes, "ssim") };
-    for (const pane of state.panes) {
-      app.store.request(pane.url);
-      app.store.request(pane.ssimMap);
-    }
+    for (const pane of state.panes) app.store.request(pane.url);
     settleSize();
     prune();
     app.surfaces.forgetAllBut(new Set(byId.keys()));
@@ -206,14 +204,12 @@ function createViewer(root) {
     }
     state.reference ??= state.panes.find((pane) => pane.group === "truth")?.id ?? state.panes.at(-1)?.id ?? null;
     if (!byId.has(state.active)) state.active = (state.panes.find((pane) => pane.group === "mkpn") ?? state.panes[0])?.id ?? null;
-    state.crop = rectFrom(value.crop, width, height);
+    const crop = rectFrom(value.crop, width, height);
     // No rectangle means that Python has none to give: the one on the screen outlives a new run.
-    if (fresh(value, "crop") && state.crop && !isEcho("crop", state.crop)) state.region = state.crop;
+    if (fresh(value, "crop") && crop && !isEcho("crop", crop)) state.region = crop;
     if (fresh(value, "pick") && !isEcho("pick", value.pick)) state.pick = value.pick ?? null;
-    state.regionSsim = value.region_ssim ?? {};
     if (fresh(value, "view") && value.view) restore(value.view);
     app.solo.blink();
-    app.region.remeasure();
     app.refresh({ layout: true, region: true });
   }
 
@@ -266,7 +262,13 @@ function createHandle(app, restore) {
     },
     /** The decoded pixels, before zoom, tone and error maps. */
     imagePixels: (id) => app.imageOf(id),
-    regionStatistics: () => app.region.statistics(),
+    /** The rows of the table of figures, as shown. */
+    figures: () => app.region.rows()?.map(({ pane, ...figures }) => ({ id: pane.id, ...figures })) ?? null,
+    /** The error of every pixel of a pane against the reference, or null while it is being made. */
+    errorValues(id, kind) {
+      const pair = app.surfaces.errorPair(app.pane(id), kind);
+      return pair.note ? null : Array.from({ length: pair.image.words.length }, (_, i) => errorAt(pair, 4 * i));
+    },
     restore,
     panBy(dx, dy) {
       app.view.pan(dx, dy, app.panes.first());

@@ -1,0 +1,99 @@
+"""Faults of the comparison viewer that users met, one test each."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from viewer_page import PANES, Handle, expect, image_of
+
+from mkpn.metrics import MetricDefinition, ssim, ssim_map
+
+CALL = "document.querySelector('.mkpn-viewer').mkpnViewer"
+
+
+def planes(name: str) -> np.ndarray:
+    return np.moveaxis(image_of(name) / 255, 2, 0)
+
+
+@pytest.mark.parametrize("width", [1280, 800])
+def test_full_screen_gives_the_stage_what_is_left_of_the_screen(shown: Handle, width: int) -> None:
+    shown.page.set_viewport_size({"width": width, "height": 900})
+    try:
+        shown.ui("fullscreen").click()
+        shown.page.wait_for_function("document.fullscreenElement !== null")
+        for mode in ("grid", "single"):
+            shown.page.locator(f'[data-mode-to="{mode}"]').click()
+            shown.drawn()
+            box, pane = shown.stage.bounding_box(), shown.page.locator(".stage .pane").last.bounding_box()
+            assert box is not None
+            assert pane is not None
+            assert box["height"] > (700 if width == 1280 else 380), mode
+            assert pane["y"] + pane["height"] > box["y"] + 0.8 * box["height"], mode
+    finally:
+        shown.page.evaluate("document.exitFullscreen()")
+        shown.page.wait_for_function("document.fullscreenElement === null")
+        shown.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+@pytest.mark.parametrize("reference", ["truth", "mkpn"])
+def test_ssim_maps_are_those_against_the_reference(shown: Handle, reference: str) -> None:
+    shown.call("v.restore(a)", {"reference": reference, "error": "ssim"})
+    for name in ("noisy", "kpn-l5"):
+        shown.page.wait_for_function(f"n => {CALL}.errorValues(n, 'ssim')", arg=name)
+        values = np.array(shown.call("v.errorValues(a, 'ssim')", name)).reshape(image_of(name).shape[:2])
+        expected = 1 - ssim_map(planes(name), planes(reference)).clip(0, 1)
+        np.testing.assert_allclose(values, expected, atol=1e-5)
+    shown.page.locator('[data-table-to="region"]').click()
+    shown.page.wait_for_function(f"{CALL}.figures()?.every((r) => r.ssim !== null)")
+    for row in shown.call("v.figures()"):
+        if row["id"] != reference:
+            expected = ssim(planes(row["id"]), planes(reference), MetricDefinition(border=0))
+            assert row["ssim"] == pytest.approx(expected, abs=1e-6)
+    shown.page.locator('[data-table-to="pixel"]').click()
+
+
+def test_a_held_reference_has_its_own_caption(shown: Handle) -> None:
+    for keys in ([], ["3"]):
+        shown.press(*keys)
+        shown.page.keyboard.down(" ")
+        expect(shown.page.locator(".stage .pane-label").first).to_have_text("TRUTH")
+        assert set(shown.page.locator(".stage .pane-label").all_text_contents()) == {"TRUTH"}
+        assert set(shown.page.locator(".stage .pane-psnr").all_text_contents()) == {""}
+        shown.page.keyboard.up(" ")
+        expect(shown.page.locator(".stage .pane-label").first).not_to_have_text("TRUTH")
+
+
+def test_hidden_panes_and_the_rim_do_not_set_the_error_scale(shown: Handle) -> None:
+    def inner(name: str) -> float:
+        error = np.abs(image_of(name).astype(int) - image_of("truth")).sum(2)[8:-8, 8:-8] / 765
+        return float(np.quantile(error, 0.995))
+
+    shown.ui("error-kind").select_option("absolute")
+    shown.ui("error-auto").click()
+    assert shown.state()["top"] == pytest.approx(max(map(inner, PANES[1:-1])), rel=0.03)
+    # Alone on the screen is the pane with the smallest errors.
+    shown.press("0")
+    shown.ui("error-auto").click()
+    assert shown.state()["top"] == pytest.approx(inner("mkpn"), rel=0.03)
+    assert inner("mkpn") < 0.8 * inner("kpn-l1")
+
+
+def test_the_table_says_which_pixels_it_measures(shown: Handle) -> None:
+    shown.page.locator('[data-table-to="region"]').click()
+    expect(shown.ui("region-note")).to_contain_text("8-bit")
+    expect(shown.ui("region-note")).to_contain_text("before it was rounded")
+    shown.page.locator('[data-table-to="pixel"]').click()
+
+
+def test_the_wheel_passes_until_the_viewer_is_clicked(shown: Handle) -> None:
+    shown.call("v.restore(a)", {"zoom": 4, "fit": False})
+    shown.page.evaluate("document.activeElement.blur()")
+    x, y = shown.center("mkpn")
+    shown.page.mouse.move(x, y)
+    shown.page.mouse.wheel(0, -120)
+    expect(shown.ui("wheel-hint")).to_be_visible()
+    assert shown.state()["zoom"] == 4
+    shown.page.mouse.click(x, y)
+    shown.page.mouse.wheel(0, -120)
+    expect(shown.root).to_have_attribute("data-zoom", "6")
+    expect(shown.ui("wheel-hint")).to_be_hidden()
