@@ -20,6 +20,7 @@ from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
 from mkpn.training.config import RegisterConfig, TrainConfig
 from mkpn.training.start.reader import INDICATORS, Reader, probabilities, true_probabilities, within_reach
+from mkpn.training.start.register import _train as train_reader
 from mkpn.training.start.register import register
 from mkpn.training.start.transplant import transplant_taps
 from mkpn.training.start.wiring import evidence_of, held_rows, wire_evidence, wire_reader
@@ -124,6 +125,26 @@ def test_a_small_registration_beats_chance_and_repeats(photo_folder: Path, tmp_p
     (one, meta), (two, _) = load_model(config.out), load_model(tmp_path / "b.safetensors")
     assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
     assert meta["training"]["registration"]["accuracy_x"] == figures["accuracy_x"]
+
+
+def test_indicators_that_are_zero_at_first_learn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A rectified number below zero has no gradient; the leak gives it one, and is gone at the end."""
+
+    class Silent(Reader):
+        def __init__(self) -> None:
+            super().__init__()
+            torch.nn.init.constant_(self.own[-1].bias, -5.0)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr("mkpn.training.start.register.Reader", Silent)
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    evidence, scene = torch.rand(100, 7, 8, generator=generator), torch.rand(100, 6, generator=generator)
+    offsets = torch.randint(-2, 3, (100, 7, 2), generator=generator)
+    config = RegisterConfig(images=(tmp_path,), out=tmp_path / "a.safetensors", steps=30, batch=16)
+    reader = train_reader(config, evidence, scene, offsets)
+    # The optimiser's decay alone takes 8e-6.
+    assert (reader.own[-1].bias + 5).abs().min() > 1e-4  # pyright: ignore[reportOperatorIssue]
+    assert reader.leak == 0
 
 
 def test_a_network_that_cannot_be_wired_says_so() -> None:
@@ -282,6 +303,32 @@ def test_transplanted_factors_are_the_donors_centres(
             frames = torch.rand(2, 8, 3, 12, 12)
             expected = local_conv(frames, theirs, (11,), backend="reference")
             torch.testing.assert_close(local_conv(frames, ours, (size,), backend="reference"), expected)
+
+
+@pytest.mark.parametrize(
+    ("vertical", "horizontal", "beyond", "scale"),
+    [
+        (0.5, 0.5, 0.5, 2),  # a quarter of the weight is kept, and grows back
+        (0.01, 0.01, 1.0, 10**0.5),
+        (-0.01, 0.01, 1.0, 10**0.5),
+        (1.0, 1.0, -0.9, 10**-0.5),
+    ],
+    ids=["moderate", "hardly any", "negative", "far too much"],
+)
+def test_a_centre_is_scaled_by_no_more_than_ten(
+    vertical: float, horizontal: float, beyond: float, scale: float
+) -> None:
+    """A kernel's weight is the product of its factors, of which each gets the root of the scale."""
+    source, network = KernelPredictionNetwork(model_config("kpn-l11")), KernelPredictionNetwork(model_config("kpn-l1"))
+    kernel = torch.zeros(2, 11)
+    kernel[:, 5] = torch.tensor([vertical, horizontal])
+    kernel[:, 8] = beyond
+    with torch.no_grad():
+        source.last.weight.zero_()
+        source.last.bias.copy_(kernel.repeat(8, 1).flatten())  # pyright: ignore[reportOptionalMemberAccess]
+    transplant_taps(network, source, torch.zeros(1, 64, 8, 8))
+    expected = scale * torch.tensor([vertical, horizontal]).repeat(8)
+    torch.testing.assert_close(network.last.bias, expected, check_stride=False, rtol=1e-5, atol=0)
 
 
 def test_sizes_that_cannot_hold_the_donors_kernels_start_from_nothing() -> None:
