@@ -177,10 +177,8 @@ def test_a_click_moves_the_square_and_picks_the_pixel(ran) -> None:
     window = ran.locator("#crops figure[data-pane='truth'] .window")
     place = window.locator("img").evaluate("i => [i.offsetLeft, i.offsetTop]")
     assert place == [-6 * left, -6 * top]
-    ran.get_by_role("tab", name="Kernels", exact=True).click()
-    expect(ran.locator("#kernel-text")).to_contain_text(f"MKPN at pixel x {x}, y {y}")
-    expect(ran.locator("#kernel-grid img")).to_be_visible()
-    expect(ran.locator("#kernel-numbers img")).to_be_visible()
+    ran.get_by_role("tab", name="Explore", exact=True).click()
+    expect(ran.locator(".mkpn-explorer")).to_have_attribute("data-probed", f"mkpn {x} {y}")
     ran.get_by_role("tab", name="Crops").click()
 
 
@@ -200,9 +198,10 @@ def test_another_whole_picture_is_shown(ran) -> None:
     np.testing.assert_array_equal(pixels(ran, "#overview img"), to_uint8(burst().clean))
 
 
-def test_psnr_against_kernel_size_is_plotted(ran) -> None:
-    ran.get_by_role("tab", name="Kernel size").click()
-    expect(ran.locator("#size-plot img")).to_be_visible()
+def test_psnr_against_kernel_size_is_told(ran) -> None:
+    ran.get_by_role("tab", name="Explore", exact=True).click()
+    ran.locator('[data-view-to="sizes"]').click()
+    expect(ran.locator('[data-ui="sizes-table"]')).to_contain_text("MKPN")
     ran.get_by_role("tab", name="Crops").click()
 
 
@@ -237,7 +236,7 @@ def test_an_upload_is_taken(ran, tmp_path: Path, photo: NDArray[np.uint8]) -> No
 
 
 def test_a_phone_sees_everything_without_scrolling_sideways(ran) -> None:
-    for tab in ("Kernels", "Kernel size", "Burst", "Crops"):
+    for tab in ("Explore", "Burst", "Crops"):
         ran.get_by_role("tab", name=tab, exact=True).click()
         ran.set_viewport_size({"width": 390, "height": 844})
         ran.wait_for_function("document.querySelector('#views').getBoundingClientRect().width < 390")

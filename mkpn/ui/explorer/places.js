@@ -27,6 +27,7 @@ function createPlaces(app) {
   }
 
   async function show() {
+    if (!answer) setText(ui("places-note"), "Looking for places \u2026");
     if (!(await load())) return;
     ui("places-list").replaceChildren(...answer.places.map((place, index) => {
       const numbers = Object.entries(place.psnr).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, value]) => `${app.label(name)} ${value.toFixed(1)}`).join(", ");

@@ -15,6 +15,7 @@ function createWinners(app) {
     const key = JSON.stringify([question, state.value.token, app.models().length]);
     if (key === asked) return;
     asked = key;
+    if (!answer) setText(ui("winners-words"), "Measuring the patches \u2026");
     const found = await app.ask(question);
     if (key !== asked) return;
     if (!found) {

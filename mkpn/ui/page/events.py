@@ -46,8 +46,8 @@ def build(store: ModelStore, root: Path) -> gr.Blocks:
                 right = layout.results(store, handlers.service)
         uploaded = _wire_controls(handlers, left, dark, page)
         rebuilding, recorder = _wire_share(handlers, left, right, dark, uploaded)
-        _wire_run(handlers, left, right, dark, rebuilding, recorder)
-        _wire_views(handlers, right, dark, recorder, page)
+        _wire_run(handlers, left, right, rebuilding, recorder)
+        _wire_views(handlers, right, recorder, page)
     return page
 
 
@@ -87,9 +87,7 @@ def _page(right: Results) -> list[Any]:
     return [right.run, right.status, right.overview, right.crops, right.table, right.viewer, right.frames]
 
 
-def _wire_run(
-    handlers: Handlers, left: Controls, right: Results, dark: gr.Checkbox, rebuilding: Any, recorder: Recorder
-) -> None:
+def _wire_run(handlers: Handlers, left: Controls, right: Results, rebuilding: Any, recorder: Recorder) -> None:
     settings = [
         left.source,
         left.downsample,
@@ -120,11 +118,9 @@ def _wire_run(
     )
     for finished in (running, rebuilding, stopping):
         recorder.finish(finished)
-        plotted = finished.then(handlers.size_plot, [right.run, dark], right.sizes, **_QUICK)
-        plotted.then(handlers.kernels, *_kernel_io(right, dark), **_QUICK)
 
 
-def _wire_views(handlers: Handlers, right: Results, dark: gr.Checkbox, recorder: Recorder, page: gr.Blocks) -> None:
+def _wire_views(handlers: Handlers, right: Results, recorder: Recorder, page: gr.Blocks) -> None:
     compared = [right.run, right.overview, right.crops, right.table, right.frames]
     right.shown.input(handlers.show, [right.run, right.shown], right.overview, **_LATEST)
     resized = right.side.input(handlers.resize_crop, [right.run, right.shown, right.side], compared, **_LATEST)
@@ -134,13 +130,6 @@ def _wire_views(handlers: Handlers, right: Results, dark: gr.Checkbox, recorder:
     right.table.change(handlers.service.value, right.run, right.explorer, **_LATEST)
     for pick in (right.overview.pick, right.viewer.pick, right.explorer.pick):
         moved = pick(handlers.move_crop, [right.run, right.shown], compared, **_EACH)
-        moved.then(handlers.kernels, *_kernel_io(right, dark), **_LATEST)
         recorder.follow(moved)
     selected = right.viewer.crop(handlers.measure_region, right.run, right.viewer, **_EACH)
     recorder.follow(selected)
-    gr.on([right.kernel_model.input, right.kernel_frame.input], handlers.kernels, *_kernel_io(right, dark), **_LATEST)
-
-
-def _kernel_io(right: Results, dark: gr.Checkbox) -> tuple[list[Any], list[Any]]:
-    inputs = [right.run, right.kernel_model, right.kernel_frame, dark]
-    return inputs, [right.kernel_grid, right.kernel_numbers, right.kernel_text]

@@ -17,7 +17,6 @@ from gradio.utils import get_upload_folder, is_in_or_equal
 from PIL import Image
 
 from mkpn.checks import choice
-from mkpn.explain import probe
 from mkpn.figures import drawings
 from mkpn.figures.comparison import Area
 from mkpn.synthesis.motion import BurstConfig
@@ -154,25 +153,6 @@ class Handlers:
     def resize_crop(self, run: Run | None, shown: str, side: int) -> tuple[Any, ...]:
         """Changes the side of the compared square."""
         return self._recrop(run, shown, None, side) if run is not None else tuple(gr.skip() for _ in range(5))
-
-    def kernels(self, run: Run | None, model: str | None, frame: int, dark: bool) -> tuple[Any, Any, str]:
-        """Draws the kernels that made the clicked pixel."""
-        if run is None:
-            return None, None, views.placeholder("The kernels of the clicked pixel appear here after a run.")
-        pane = run.panes.get(model or "")
-        if pane is None or pane.result is None:
-            return None, None, views.placeholder(f"{model or 'This model'} has not run on this burst.")
-        x, y = run.crop.pixel
-        kernels = probe(pane.result, x, y)
-        theme = _theme(dark)
-        offsets = [(int(x), int(y)) for x, y in run.burst.offsets.tolist()]
-        grid = _picture(drawings.kernel_grid(kernels.by_size, kernels.fused, theme, offsets))
-        numbers = _picture(drawings.kernel_numbers(kernels.fused[frame], theme=theme))
-        return grid, numbers, views.kernel_caption(run, pane, kernels, frame)
-
-    def size_plot(self, run: Run | None, dark: bool) -> Image.Image | None:
-        """Draws PSNR against kernel size for the models that are done."""
-        return None if run is None else _picture(views.size_plot(run, _theme(dark)))
 
     def measure_region(self, run: Run | None, event: EventData) -> ViewerValue | Update:
         """Measures the SSIM of a rectangle that was selected in the viewer."""

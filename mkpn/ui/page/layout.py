@@ -71,12 +71,6 @@ class Results:
     crops: gr.HTML
     viewer: gr.HTML
     explorer: gr.HTML
-    kernel_model: gr.Dropdown
-    kernel_frame: gr.Radio
-    kernel_text: gr.HTML
-    kernel_grid: gr.Image
-    kernel_numbers: gr.Image
-    sizes: gr.Image
     frames: gr.HTML
     share: Share
 
@@ -186,26 +180,6 @@ def results(store: ModelStore, service: Service) -> Results:
             crops = gr.HTML(views.placeholder("The same square of every picture."), elem_id="crops")
         with gr.Tab(TAB, id="explore"):
             explored = explorer(service.answer)
-        with gr.Tab("Kernels", id="kernels"):
-            with gr.Row():
-                kernel_model = gr.Dropdown(
-                    _model_choices(store),
-                    value=store.names[-1] if store.names else None,
-                    label="Model",
-                    filterable=False,
-                    scale=1,
-                    elem_id="kernel-model",
-                )
-                kernel_frame = gr.Radio(
-                    list(range(8)), value=0, label="Frame shown with all weights", scale=2, elem_id="kernel-frame"
-                )
-            kernel_text = gr.HTML(
-                views.placeholder("The kernels of the clicked pixel appear here after a run."), elem_id="kernel-text"
-            )
-            kernel_grid = _figure("All kernels of the pixel", "kernel-grid")
-            kernel_numbers = _figure("Fused kernel, all weights", "kernel-numbers")
-        with gr.Tab("Kernel size", id="sizes"):
-            sizes = _figure("PSNR against kernel size", "size-plot")
         with gr.Tab("Table 1", id="table1"):
             gr.HTML(table1(store.paths), elem_id="table1")
         with gr.Tab("Burst", id="burst"):
@@ -222,12 +196,6 @@ def results(store: ModelStore, service: Service) -> Results:
         crops=crops,
         viewer=viewer,
         explorer=explored,
-        kernel_model=kernel_model,
-        kernel_frame=kernel_frame,
-        kernel_text=kernel_text,
-        kernel_grid=kernel_grid,
-        kernel_numbers=kernel_numbers,
-        sizes=sizes,
         frames=frames,
         share=share(link, notice, figure),
     )

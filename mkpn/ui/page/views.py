@@ -6,10 +6,6 @@ from collections.abc import Callable
 from html import escape
 from math import isinf
 
-from mkpn.explain import PixelKernels
-from mkpn.figures import drawings
-from mkpn.figures.drawings import Theme
-from mkpn.model.config import MODELS, model_config
 from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.session import CROP_DEFINITION, Pane, Run, crop_metrics
 
@@ -208,40 +204,3 @@ def _cell(value: float | None, digits: int, best: float | None) -> str:
     if best is not None and round(value, digits) >= best:
         return f'<td class="best">{text}<span class="star" title="best"> ★</span></td>'
     return f"<td>{text}</td>"
-
-
-def kernel_caption(run: Run, pane: Pane, kernels: PixelKernels, frame: int) -> str:
-    """Returns what the kernel figures show, with each frame's share of the result."""
-    shares = kernels.frame_weights
-    strongest = int(shares.argmax())
-    cells = "".join(
-        f"<td{' class=best' if index == strongest else ''}>{_signed(share, 3)}</td>"
-        for index, share in enumerate(shares.tolist())
-    )
-    heads = "".join(f'<th scope="col">{index or "0 (ref.)"}</th>' for index in range(len(shares)))
-    x, y = run.crop.pixel
-    which = "the reference frame" if frame == 0 else f"frame {frame}"
-    return (
-        f'<p class="caption"><b>{pane.label}</b> at pixel x {x}, y {y}. One colour scale, symmetric about zero, for '
-        "all kernels of the upper figure; Σ is the sum of a kernel's weights. A frame marks the weight of the true "
-        "place, where a moved frame shows this very pixel, if the kernel reaches it. Below: the fused kernel of "
-        f"{which} with all weights.</p>"
-        '<div class="scroll" tabindex="0" role="region" aria-label="Share of every frame">'
-        '<table class="results weights">'
-        f'<thead><tr><th scope="row">Frame</th>{heads}<th scope="col">Sum</th></tr></thead>'
-        f'<tbody><tr><th scope="row">Share of the result</th>{cells}<td>{_signed(shares.sum(), 3)}</td></tr></tbody>'
-        "</table></div>"
-    )
-
-
-def size_plot(run: Run, theme: Theme) -> bytes:
-    """Returns the PNG of PSNR against kernel size for the models that are done."""
-    done = {pane.id: pane.psnr for pane in run.panes.values() if pane.status == "done" and pane.psnr is not None}
-    baselines = [(model_config(name), done[name]) for name in MODELS if name in done and name != "mkpn"]
-    return drawings.size_plot(
-        [(config.sizes[0], value) for config, value in baselines if config.separable],
-        [(config.sizes[0], value) for config, value in baselines if not config.separable],
-        mkpn=done.get("mkpn"),
-        mean=done.get("mean"),
-        theme=theme,
-    )
