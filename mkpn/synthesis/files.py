@@ -147,6 +147,8 @@ def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO
             raise Refused(f"expected a file of at most {MAX_FILE_BYTES // 2**20} MB, got {size // 2**20} MB")
         if head[8:10] == b"CR" or head[:15] == b"FUJIFILMCCD-RAW" or head[:4] in (b"IIRO", b"IIRS", b"IIU\0"):
             raise _raw_file()
+        if kind := _other_picture(head):
+            raise Refused(f"expected PNG, JPEG, WebP, TIFF, GIF or BMP, got {kind}; save it as one of these first")
         if re.match(rb"P[1-7fF]\s", head) and len(re.sub(rb"#[^\r\n]*", b"", head).split(None, 3)) < 3:
             raise Refused(f"expected a PPM that names its size within {_HEADER} bytes, got a longer comment")
         # Pillow makes room for a WebP as soon as it opens it.
@@ -156,6 +158,19 @@ def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO
         file.close()
         raise
     return file, size
+
+
+def _other_picture(head: bytes) -> str | None:
+    """Names a kind of picture that is not read, by its first bytes; None for all others.
+
+    ISO/IEC 14496-12 (`ftyp`), AV1 Image File Format 6.2, ISO/IEC 23008-12 10 and ISO/IEC 18181-2 9.
+    """
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in (b"avif", b"avis"):
+            return "AVIF"
+        return "HEIC" if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1") else None
+    return "JPEG XL" if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")) else None
 
 
 def _webp_size(head: bytes) -> tuple[int, int] | None:
