@@ -55,6 +55,8 @@ def mkpn_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         (["train", "mkpn", "--images", "PHOTOS", "--run", "OUT", "--lr", "inf"], "lr"),
         (["register", "--images", "PHOTOS", "--out", "OUT/a.safetensors", "--threads", "-3"], "threads"),
         (["evaluate", "--images", "PHOTOS", "--out", "OUT", "--threads", "-3"], "threads"),
+        (["register", "--images", "PHOTOS", "--out", "/proc/none/a.safetensors"], "out"),
+        (["bench", "--quick", "--out", "OUT"], "out"),
         (["curves", "--out", "OUT/a.png"], "runs"),
         (["curves", "PHOTOS", "--out", "OUT/a.png"], "runs"),
         (["denoise", "--out", "OUT"], "images"),

@@ -20,7 +20,7 @@ from typing import Literal
 
 import torch
 
-from mkpn.checks import thread_count, whole
+from mkpn.checks import thread_count, whole, writable_folder
 from mkpn.device import describe_device, keep_large_blocks, select_device
 from mkpn.evaluation.speed.local_conv import bench_ops
 from mkpn.evaluation.speed.measure import Clock, Row, timed_by
@@ -75,6 +75,10 @@ def bench(
     """
     if out is not None and not out.parent.is_dir():
         raise ValueError(f"out: expected a file in an existing folder, got {out}")
+    if out is not None:
+        writable_folder(out.parent, "out")
+        if out.is_dir():
+            raise ValueError(f"out: expected a file, got the folder {out}")
     thread_count(threads)
     for model in models:
         model_config(model)

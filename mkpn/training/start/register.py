@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from mkpn.checks import writable_folder
 from mkpn.device import keep_large_blocks
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
@@ -42,8 +43,9 @@ def register(config: RegisterConfig) -> dict[str, float]:
         frames within reach and beyond it.
 
     Raises:
-        ValueError: if the network is too narrow, or there is nothing to train on.
+        ValueError: if the network is too narrow, there is nothing to train on, or `out` cannot be written to.
     """
+    writable_folder(config.out.parent, "out")
     keep_large_blocks()
     if config.threads:
         torch.set_num_threads(config.threads)
