@@ -353,26 +353,36 @@ def bench(
 
 
 def app(
-    host: str = "127.0.0.1",
+    host: str | None = None,
     port: int | None = None,
     device: str = "auto",
     checkpoints: Path | None = None,
+    folder: Path | None = None,
     browser: bool = False,
     service: Annotated[ServiceOptions, tyro.conf.arg(name="")] = ServiceOptions(),  # noqa: B008 - frozen
 ) -> None:
     """Start the comparison app.
 
     Args:
-        host: address to listen on; 0.0.0.0 lets other machines in.
-        port: port; by default the first free one from 7860.
+        host: address to listen on, by default GRADIO_SERVER_NAME or 127.0.0.1; 0.0.0.0 lets other machines in.
+        port: port; by default GRADIO_SERVER_PORT, else the first free one from 7860.
         device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
         checkpoints: folder of the networks; the shipped ones by default.
+        folder: what the app writes goes below this folder and is removed at the end; by default a temporary one.
         browser: open the page in a browser.
         service: logins, limits, who may call and frame the app.
     """
     from mkpn.ui.launch import launch
 
-    launch(host=host, port=port, device=device, checkpoints=checkpoints, browser=browser, service=service)
+    launch(
+        host=host,
+        port=port,
+        device=device,
+        checkpoints=checkpoints,
+        folder=folder,
+        browser=browser,
+        service=service,
+    )
 
 
 def _with_examples(command: Callable[..., None], examples: tuple[str, ...]) -> Callable[..., None]:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
-from mkpn.checks import whole
+from mkpn.checks import shown
+from mkpn.ui.run.going import Going
 from mkpn.ui.service.options import ServiceOptions
+
+_LEAVE_SECONDS = 3.0  # for runs to notice that they are stopped; they ask between two blocks of a picture
 
 MAX_WAITING = 16
 """Runs that may wait for their turn; the next one is told that the queue is full."""
@@ -15,10 +27,11 @@ MAX_WAITING = 16
 
 def launch(
     *,
-    host: str = "127.0.0.1",
+    host: str | None = None,
     port: int | None = None,
     device: str = "auto",
     checkpoints: Path | None = None,
+    folder: Path | None = None,
     browser: bool = False,
     service: ServiceOptions | None = None,
     block: bool = True,
@@ -26,13 +39,16 @@ def launch(
     """Builds the page, starts the server, and loads the networks in the background.
 
     Args:
-        host: address to listen on; `0.0.0.0` lets other machines in.
-        port: port; by default the first free one from 7860.
+        host: address to listen on; `0.0.0.0` lets other machines in. By default `GRADIO_SERVER_NAME`, else 127.0.0.1.
+        port: port; by default `GRADIO_SERVER_PORT`, else the first free one from 7860.
         device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
         checkpoints: folder with `<model>.safetensors`; by default the shipped ones.
+        folder: all that the app writes goes into a folder of its own below this one, which is removed at the end; by
+            default below the folder for temporary files.
         browser: open the page in a browser.
-        service: logins, limits, who may call and frame the app; safe defaults.
-        block: do not return before the server is stopped.
+        service: logins, limits, who may call and frame the app; safe defaults. Without a root path,
+            `GRADIO_ROOT_PATH` counts.
+        block: serve until SIGTERM or Ctrl+C, then end the process.
 
     Returns:
         The `gr.Blocks` and the page's address.
@@ -40,8 +56,14 @@ def launch(
     Raises:
         ValueError: if the device or the port is not available, or an option cannot be met.
     """
-    if port is not None:
-        whole("port", port, 1, 2**16 - 1)
+    service = _with_root_path(service or ServiceOptions())
+    host, port = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1", _port(port)
+    from mkpn.ui.run.pictures import make_root
+
+    root = make_root(folder)
+    going = Going()
+    if block:
+        leave_on_signals(root, going)
     # Before gradio is imported: it asks the network for its newest version otherwise.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     from gradio.themes import Default
@@ -51,18 +73,24 @@ def launch(
     from mkpn.ui.page.events import build
     from mkpn.ui.page.layout import HERE
     from mkpn.ui.run.models import ModelStore
-    from mkpn.ui.run.pictures import make_root
     from mkpn.ui.service import logs
     from mkpn.ui.service.guard import around
     from mkpn.ui.service.health import health_of
     from mkpn.ui.service.logins import login_check
+    from mkpn.ui.service.queue import MOST_EVENTS, limit_runs, stopping_unheard
 
-    service = service or ServiceOptions()
     login = login_check(service.auth_file)
     logs.configure(service.log)
-    store = ModelStore(checkpoints, device)
-    root = make_root()
-    page = build(store, root).queue(max_size=MAX_WAITING)
+    store = ModelStore(checkpoints, device, going)
+    page = build(store, root).queue(max_size=MOST_EVENTS)
+    limit_runs(page, RUNS, MAX_WAITING)
+    guarded = around(service, root, lambda: health_of(page, store, RUNS, MAX_WAITING))
+
+    @asynccontextmanager
+    async def life(app: Any) -> AsyncGenerator[None]:
+        async with guarded(app), stopping_unheard(page, going, RUNS):
+            yield
+
     try:
         _, address, _ = page.launch(
             server_name=host,
@@ -71,13 +99,13 @@ def launch(
             prevent_thread_lock=True,
             allowed_paths=[str(root)],
             max_file_size=service.max_upload_mb * 2**20,
-            root_path=service.root_path or None,
+            root_path=service.root_path,
             auth=login,
             # Said here, because Gradio's own variables could switch them on unasked.
             share=service.share,
             mcp_server=service.mcp,
             enable_monitoring=False,
-            app_kwargs={"lifespan": around(service, root, lambda: health_of(page, store, RUNS, MAX_WAITING))},
+            app_kwargs={"lifespan": life},
             theme=Default(
                 primary_hue="teal",
                 secondary_hue="teal",
@@ -108,5 +136,46 @@ def launch(
     store.preload()
     if block:
         print(f"MKPN Studio is at {address} ({store.device_name}); Ctrl+C ends it.", flush=True)
-        page.block_thread()
+        threading.Event().wait()  # until a signal ends the process
     return page, address
+
+
+def leave_on_signals(root: Path, going: Going) -> None:
+    """Makes SIGTERM and Ctrl+C end the process at any time: runs are stopped, and the app's folder is removed.
+
+    Args:
+        root: the app's folder.
+        going: the runs.
+    """
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        # A second signal does not wait.
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, signal.SIG_DFL)
+        going.cancel_all(_LEAVE_SECONDS)
+        shutil.rmtree(root, ignore_errors=True)
+        logging.shutdown()
+        sys.stdout.flush()
+        # Not by an exception: threads that are inside of C++ code then take the process down with "terminate called".
+        os._exit(0)
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, leave)
+
+
+def _port(port: int | None) -> int | None:
+    name, value = ("port", port) if port is not None else ("GRADIO_SERVER_PORT", os.environ.get("GRADIO_SERVER_PORT"))
+    if value in (None, ""):
+        return None
+    if not str(value).isdecimal() or not 0 < int(value) < 2**16:
+        raise ValueError(f"{name}: expected a port, 1 to 65535, got {shown(value)}")
+    return int(value)
+
+
+def _with_root_path(service: ServiceOptions) -> ServiceOptions:
+    if service.root_path:
+        return service
+    try:
+        return replace(service, root_path=os.environ.get("GRADIO_ROOT_PATH", ""))
+    except ValueError as error:
+        raise ValueError(f"GRADIO_ROOT_PATH: {str(error).removeprefix('root_path: ')}") from error

@@ -23,7 +23,7 @@ from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.images import to_uint8
 from mkpn.ui.page.handlers import Handlers, close_run
-from mkpn.ui.page.sharing import CONTROLS, Pending, Sharing, close_sheet, sheet_html
+from mkpn.ui.page.sharing import Pending, Sharing, close_sheet, sheet_html
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run
 from mkpn.ui.run.sources import Source, example_source, upload_source
@@ -92,7 +92,7 @@ def event(**data: Any) -> Any:
 
 def opened(answer: tuple[Any, ...]) -> tuple[list[Any], Any, Any, Any]:
     """What an opening handler changes: controls, what is pending, the message, the address."""
-    controls, (pending, notice, link) = answer[:CONTROLS], answer[CONTROLS:]
+    controls, (pending, notice, link) = answer[:-3], answer[-3:]
     return [part for part in controls if not skipped(part)], pending, notice, link
 
 

@@ -14,6 +14,7 @@ from mkpn.checks import shown
 from mkpn.explain import probe
 from mkpn.synthesis.images import EXAMPLES, example_image, load_image
 from mkpn.synthesis.noise import noise_for_gain
+from mkpn.ui.page.handlers import owner_of
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, run_models, start_run
 from mkpn.ui.run.settings import Settings
@@ -25,17 +26,24 @@ RUNS = "models"
 def register(store: ModelStore, root: Path) -> None:
     """Adds the endpoints `/denoise`, `/kernels` and `/models` to the page that is being built."""
 
-    def begin(image: dict[str, Any] | str, gain: int, seed: int, downsample: int, models: list[str]) -> Run:
+    def begin(image: dict[str, Any] | str, gain: int, seed: int, downsample: int, models: list[str], owner: str) -> Run:
         try:
             names = _names(models) or store.names
             settings = Settings(noise=noise_for_gain(gain), downsample=downsample, seed=seed, models=names)
             title, source = _open(image)
-            return start_run(load_image(source), title, settings, store, root)
+            run = start_run(load_image(source), title, settings, store, root)
         except ValueError as error:
             raise gr.Error(str(error)) from error
+        run.owner = owner
+        return run
 
     def denoise(
-        image: dict[str, Any] | str, gain: int = 4, seed: int = 0, downsample: int = 1, models: list[str] | None = None
+        image: dict[str, Any] | str,
+        gain: int = 4,
+        seed: int = 0,
+        downsample: int = 1,
+        models: list[str] | None = None,
+        request: gr.Request | None = None,
     ) -> Iterator[list[dict[str, Any]]]:
         """Denoises a synthetic burst; the table grows model by model.
 
@@ -46,20 +54,26 @@ def register(store: ModelStore, root: Path) -> None:
             downsample: 1, 2 or 4.
             models: names of the models, empty for all.
         """
-        run = begin(image, gain, seed, downsample, models or [])
+        run = begin(image, gain, seed, downsample, models or [], owner_of(request))
         try:
             yield table_rows(run)
             for _ in run_models(run, store):
                 yield table_rows(run)
         finally:
-            run.cancel()
-            run.folder.remove()
+            run.close()
 
     def kernels(
-        image: dict[str, Any] | str, model: str, x: int, y: int, gain: int = 4, seed: int = 0, downsample: int = 1
+        image: dict[str, Any] | str,
+        model: str,
+        x: int,
+        y: int,
+        gain: int = 4,
+        seed: int = 0,
+        downsample: int = 1,
+        request: gr.Request | None = None,
     ) -> dict[str, Any]:
         """Returns the kernels that made one pixel: by size, fused, and each frame's share of the result."""
-        run = begin(image, gain, seed, downsample, [model])
+        run = begin(image, gain, seed, downsample, [model], owner_of(request))
         try:
             pane = next(run_models(run, store))
             if pane.result is None:
@@ -68,7 +82,7 @@ def register(store: ModelStore, root: Path) -> None:
         except ValueError as error:
             raise gr.Error(str(error)) from error
         finally:
-            run.folder.remove()
+            run.close()
         return {
             "by_size": {str(size): kernel.tolist() for size, kernel in found.by_size.items()},
             "fused": found.fused.tolist(),

@@ -23,16 +23,17 @@ from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS, Noise
 from mkpn.ui.explorer.service import Service
 from mkpn.ui.page import views
+from mkpn.ui.page.answers import KEEP, Chosen, Moved, Shown, Stopped, warn
 from mkpn.ui.page.compare import compare
 from mkpn.ui.run.models import ModelStore
-from mkpn.ui.run.session import Crop, Run, run_models, start_run, stay_in_place
+from mkpn.ui.run.session import Crop, Run, mark_next, run_models, start_run, stay_in_place
 from mkpn.ui.run.settings import MAX_SIDE, Settings
 from mkpn.ui.run.sources import Source, example_source, forget_source, upload_source
 from mkpn.ui.saved.fields import Fields
 from mkpn.ui.viewer.component import ViewerValue, parse_event
 
 CUSTOM = "custom"
-FORGOTTEN = "This run is no longer kept (30 minutes). Press Run again."
+FORGOTTEN = "This run is no longer kept: it is half an hour old, or others needed its place. Press Run again."
 
 Update = dict[str, Any]
 
@@ -45,36 +46,39 @@ class Handlers:
         self.root = root
         self.service = Service(store)
 
-    def pick_example(self, event: gr.EventData) -> tuple[Source | Update, str | Update]:
+    def pick_example(self, event: gr.EventData) -> Chosen:
         """Takes a bundled example."""
         try:
             source = example_source(sent(event).text("name"), self.root)
         except ValueError as error:
-            return refuse(str(error), 2)
-        return source, source.html()
+            warn(str(error))
+            return Chosen()
+        return Chosen(source, source.html())
 
-    def take_upload(self, previous: Source | None, event: gr.EventData) -> tuple[Source | Update, str | Update]:
+    def take_upload(self, previous: Source | None, event: gr.EventData) -> Chosen:
         """Takes a file that the browser has sent, if it is an image that can be used."""
         data = sent(event)
         path, name = Path(data.text("path", 4096)), data.text("name", 4096)
         # The browser names the file: without this check it could name any file of the server.
         if not is_in_or_equal(path, get_upload_folder()):
-            return refuse("That file was not uploaded to this page.", 2)
+            warn("That file was not uploaded to this page.")
+            return Chosen()
         try:
             source = upload_source(path, name, self.root)
         except ValueError as error:
-            return refuse(str(error), 2)
+            warn(str(error))
+            return Chosen()
         forget_source(previous)
-        return source, source.html()
+        return Chosen(source, source.html())
 
     def refuse_upload(self, event: gr.EventData) -> None:
         """Tells why the browser did not send a file."""
-        gr.Warning(sent(event).text("reason", 4096))
+        warn(sent(event).text("reason", 4096))
 
     def choose_gain(self, gain: str) -> tuple[Any, Any]:
         """Shows the parameters of one of the four gains; custom keeps what is there."""
         if gain == CUSTOM:
-            return gr.skip(), gr.skip()
+            return KEEP, KEEP
         noise = _gain(gain)
         return round(noise.sigma_r, 5), round(noise.sigma_s, 5)
 
@@ -83,7 +87,7 @@ class Handlers:
         try:
             noise = _noise(gain, sigma_r, sigma_s)
         except ValueError:
-            return gr.skip()
+            return KEEP
         return _picture(drawings.noise_curve(noise, _theme(dark)))
 
     def roll_seed(self) -> int:
@@ -106,7 +110,8 @@ class Handlers:
         shown: str,
         side: int,
         previous: Run | None,
-    ) -> Iterator[tuple[Any, ...]]:
+        request: gr.Request | None = None,
+    ) -> Iterator[Shown]:
         """Makes the burst, then runs model after model; yields the page after each of them."""
         try:
             if source is None:
@@ -121,66 +126,85 @@ class Handlers:
             )
             run = start_run(source.pixels(), source.title, settings, self.store, self.root, side)
         except ValueError as error:
-            yield refuse(str(error), 7)
+            warn(str(error))
+            yield Shown()
             return
-        run.image = source.ref
+        run.image, run.owner = source.ref, owner_of(request)
         stay_in_place(run, previous)
         yield from self.stream(run, shown, previous)
 
-    def stream(self, run: Run, shown: str, previous: Run | None) -> Iterator[tuple[Any, ...]]:
+    def stream(self, run: Run, shown: str, previous: Run | None) -> Iterator[Shown]:
         """Yields the page of a run that has been started, after each of its models; the run before it is closed."""
-        yield run, *self._page(run, shown), views.burst_frames(run)
-        if previous is not None:
-            close_run(previous)
+        mark_next(run)
+        self.store.going.keep(run)
+        yield self._page(run, shown)._replace(run=run, frames=views.burst_frames(run))
+        close_run(previous)
         for _ in run_models(run, self.store):
-            yield gr.skip(), *self._page(run, shown), gr.skip()
+            yield self._page(run, shown)
 
-    def stop(self, run: Run | None) -> tuple[Any, ...]:
+    def stop(self, run: Run | None) -> Stopped:
         """Keeps what is finished; the running model's result is dropped."""
-        if run is None:
-            return refuse("Nothing is running.", 4)
+        if (run := kept(run)) is None:
+            warn("Nothing is running.")
+            return Stopped()
         run.cancel()
-        return views.status_line(run), views.crops(run), views.table(run), compare(run)
+        return Stopped(views.status_line(run), views.crops(run), views.table(run), compare(run))
 
     def show(self, run: Run | None, shown: str) -> str | Update:
         """Shows another whole picture."""
-        return gr.skip() if run is None else views.overview(run, shown)
+        return KEEP if (run := kept(run)) is None else views.overview(run, shown)
 
-    def move_crop(self, run: Run | None, shown: str, event: gr.EventData) -> tuple[Any, ...]:
+    def move_crop(self, run: Run | None, shown: str, event: gr.EventData) -> Moved:
         """Moves the compared square to a pixel that was clicked."""
         return self._recrop(run, shown, _pixel(event), None)
 
-    def resize_crop(self, run: Run | None, shown: str, side: int) -> tuple[Any, ...]:
+    def resize_crop(self, run: Run | None, shown: str, side: int) -> Moved:
         """Changes the side of the compared square."""
-        return self._recrop(run, shown, None, side) if run is not None else tuple(gr.skip() for _ in range(5))
+        return self._recrop(run, shown, None, side) if run is not None else Moved()
 
     def measure_region(self, run: Run | None, event: EventData) -> ViewerValue | Update:
         """Measures the SSIM of a rectangle that was selected in the viewer."""
         record = parse_event("crop", event._data)  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
-        if run is None:
-            return gr.skip()
+        if (run := kept(run)) is None:
+            return KEEP
         width, height = run.size
         x, y = min(record["x"], width), min(record["y"], height)
         region = Area(x, y, min(record["w"], width - x), min(record["h"], height - y))
         run.region = region if region.w and region.h else None
         return compare(run)
 
-    def _page(self, run: Run, shown: str) -> tuple[str, str, str, str, ViewerValue]:
-        return views.status_line(run), views.overview(run, shown), views.crops(run), views.table(run), compare(run)
+    def _page(self, run: Run, shown: str) -> Shown:
+        return Shown(
+            status=views.status_line(run),
+            overview=views.overview(run, shown),
+            crops=views.crops(run),
+            table=views.table(run),
+            viewer=compare(run),
+        )
 
-    def _recrop(self, run: Run | None, shown: str, pixel: tuple[int, int] | None, side: int | None) -> tuple[Any, ...]:
-        if run is None:
-            return refuse(FORGOTTEN, 5)
+    def _recrop(self, run: Run | None, shown: str, pixel: tuple[int, int] | None, side: int | None) -> Moved:
+        if (run := kept(run)) is None:
+            warn(FORGOTTEN)
+            return Moved()
         run.crop = Crop.around(*(pixel or run.crop.pixel), side or run.crop.side, *run.size)
         # Handing the run back keeps it for another half hour.
-        return run, views.overview(run, shown), views.crops(run), views.table(run), views.burst_frames(run)
+        return Moved(run, views.overview(run, shown), views.crops(run), views.table(run), views.burst_frames(run))
 
 
 def close_run(run: Run | None) -> None:
     """Ends a run and deletes its pictures; also what `gr.State` calls for a session that is gone."""
     if run is not None:
-        run.cancel()
-        run.folder.remove()
+        run.close()
+
+
+def kept(run: Run | None) -> Run | None:
+    """Returns a session's run, or nothing where its results are not kept any more."""
+    return None if run is None or run.closed else run
+
+
+def owner_of(request: gr.Request | None) -> str:
+    """Returns whose call this is: the session's random name."""
+    return str(request.session_hash or "") if request is not None else ""
 
 
 def _noise(gain: str, sigma_r: float | None, sigma_s: float | None) -> Noise:
@@ -208,9 +232,3 @@ def _picture(data: bytes) -> Image.Image:
 
 def _theme(dark: bool) -> drawings.Theme:
     return "dark" if dark else "light"
-
-
-def refuse(message: str, outputs: int) -> tuple[Any, ...]:
-    """Warns and leaves all outputs as they are."""
-    gr.Warning(message)
-    return tuple(gr.skip() for _ in range(outputs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Literal
 
@@ -222,9 +223,10 @@ def _model_choices(store: ModelStore) -> list[str | int | float | tuple[str, str
 
 
 def _hint(store: ModelStore) -> str:
+    odd = "".join(f'<p class="failure">Left out: {escape(sentence)}.</p>' for sentence in store.left_out)
     if store.names:
-        return '<p class="notes">Choose an image and a gain, then press <b>Run</b>.</p>'
+        return f'<p class="notes">Choose an image and a gain, then press <b>Run</b>.</p>{odd}'
     return (
         '<p class="failure">No checkpoints were found: only the noisy frame and the burst mean can be shown. '
-        "Train some with <code>python -m mkpn train</code>.</p>"
+        f"Train some with <code>python -m mkpn train</code>.</p>{odd}"
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from mkpn.metrics import MetricDefinition
 from mkpn.model.checkpoint import read_metadata
@@ -50,11 +52,47 @@ def table1(paths: Mapping[str, Path]) -> str:
     return f'<div class="table1">{ours}{paper}{_differences(rows)}</div>'
 
 
+class _Row(BaseModel, strict=True, extra="allow"):
+    model: str
+    gain: int
+    psnr: float
+    ssim: float
+    images: int
+
+
+class _Tie(BaseModel, strict=True, extra="allow"):
+    model: str
+    gain: int
+    tie: bool
+
+
+class _Metric(BaseModel, strict=True, extra="allow"):
+    border: int
+    channels: Literal["rgb", "luma"]
+
+
+class _Stamp(BaseModel, strict=True, extra="allow"):
+    """What `evaluate --stamp` writes, as far as it is shown: anybody may have written a checkpoint."""
+
+    metric: _Metric
+    settings: dict[str, Any]
+    rows: list[_Row]
+    references: list[_Row] = []
+    against: list[_Tie] = []
+
+
 def _stamp(path: Path) -> dict[str, Any]:
+    """Returns a checkpoint's figures; nothing where it has none, or some that this page cannot show."""
     try:
-        return read_metadata(path).get("metrics", {})
-    except ValueError:
-        return {}  # a run that asks for this file reports it
+        figures = read_metadata(path).get("metrics") or {}
+        checked = _Stamp.model_validate(figures)
+        if not checked.rows:
+            return {}
+        measured_on(checked.settings, 1)
+        return figures
+    # A sentence, a number or a list may stand where the caption looks for something else.
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _part(title: str, where: str, table: str) -> str:

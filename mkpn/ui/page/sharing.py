@@ -11,7 +11,8 @@ from typing import Any
 import gradio as gr
 from gradio import EventData
 
-from mkpn.ui.page.handlers import CUSTOM, Handlers, Update, refuse, sent
+from mkpn.ui.page.answers import KEEP, Drawn, Opened, Shown, warn
+from mkpn.ui.page.handlers import CUSTOM, Handlers, Update, kept, owner_of, sent
 from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.session import Run, start_run
 from mkpn.ui.run.sources import Source, example_source
@@ -20,9 +21,6 @@ from mkpn.ui.saved.look import PANES, Look
 from mkpn.ui.saved.permalink import from_query, to_query
 from mkpn.ui.saved.recording import Sheet
 from mkpn.ui.saved.state import FIGURE_PANES, MOST_CHARACTERS, State, from_json
-
-CONTROLS = 16
-"""Controls that a state sets, in the order of `Sharing._controls`."""
 
 _tokens = itertools.count(1)
 
@@ -50,50 +48,55 @@ class Sharing:
         self.store = handlers.store
         self.root = handlers.root
 
-    def open_link(self, source: Source | None, event: EventData) -> tuple[Any, ...]:
+    def open_link(self, source: Source | None, event: EventData) -> Opened:
         """Takes the query of the address that the page was opened with."""
         state, problems = from_query(sent(event).text("query", 100_000, shortest=0))
         if state is None:
-            return self._nothing(_failure("This link cannot be opened.", problems) if problems else gr.skip())
+            return Opened(notice=_failure("This link cannot be opened.", problems) if problems else KEEP)
         return self._open(Pending(state, "the link", tuple(problems)), source)
 
-    def open_file(self, source: Source | None, event: EventData) -> tuple[Any, ...]:
+    def open_file(self, source: Source | None, event: EventData) -> Opened:
         """Takes the text of a figure's file; one that cannot be read changes nothing but the message."""
         name = sent(event).text("name", 4096)
         try:
             state = from_json(sent(event).text("text", 10 * MOST_CHARACTERS, shortest=0))
         except ValueError as error:
-            return self._nothing(_failure(f"{name} was not opened and nothing was changed.", [str(error)]))
+            return Opened(notice=_failure(f"{name} was not opened and nothing was changed.", [str(error)]))
         return self._open(Pending(state, name), source)
 
     def refuse_file(self, event: EventData) -> str:
         """Tells why the browser did not send a file."""
         return _failure("Nothing was opened.", [sent(event).text("reason", 4096)])
 
-    def resume(self, pending: Pending | None, source: Source | None) -> tuple[Any, ...]:
+    def resume(self, pending: Pending | None, source: Source | None) -> Opened:
         """Looks whether a picture that was just uploaded is the one that a state waits for."""
         if pending is None or source is None or pending.state.image.bundled is not None:
-            return self._nothing(gr.skip())
+            return Opened()
         if source.sha256 == pending.state.image.sha256:
             return self._open(pending, source)
         problem = f"{source.title} is another file: its SHA-256 is {source.sha256[:16]}…. {_asks_for(pending)}"
-        return self._nothing(_failure(f"{pending.origin} is still waiting for its picture.", [problem]))
+        return Opened(notice=_failure(f"{pending.origin} is still waiting for its picture.", [problem]))
 
     def rebuild(
-        self, pending: Pending | None, source: Source | None, previous: Run | None
+        self,
+        pending: Pending | None,
+        source: Source | None,
+        previous: Run | None,
+        request: gr.Request | None = None,
     ) -> Iterator[tuple[Any, ...]]:
-        """Runs what a state says, and puts the page as it says; yields the page after each model."""
+        """Runs what a state says, and puts the page as it says; yields the page after each model, and no state."""
         if pending is None or source is None:
-            yield tuple(gr.skip() for _ in range(8))
+            yield *Shown(), KEEP
             return
         state = pending.state
         side = state.square[2] if state.square else 64
         try:
             run = start_run(source.pixels(), source.title, state.settings, self.store, self.root, side)
         except ValueError as error:
-            yield *refuse(str(error), 7), None
+            warn(str(error))
+            yield *Shown(), None
             return
-        run.image = source.ref
+        run.image, run.owner = source.ref, owner_of(request)
         run.caveats = list(pending.caveats)
         recording.restore_place(run, state)
         for page in self.handlers.stream(run, state.shown, previous):
@@ -129,32 +132,32 @@ class Sharing:
         try:
             look = Look.from_event(event._data or {})  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
         except ValueError:
-            return gr.skip(), gr.skip()
+            return KEEP, KEEP
         return look, self.link(run, look, panes, shown)
 
     def link(self, run: Run | None, look: Look, panes: list[str], shown: str) -> dict[str, Any] | Update:
         """Returns the address of what is on the page."""
-        if run is None:
-            return gr.skip()
+        if (run := kept(run)) is None:
+            return KEEP
         state = recording.state_of(run, look, _ordered(panes), shown, self.store)
         if run.recorded is not None and run.recorded.figures:
             # The address goes on saying what was recorded first, or a reload would forget that it has changed.
             state = replace(state, recorded=run.recorded)
         return {"query": to_query(state), "go": None}
 
-    def figure(
-        self, run: Run | None, look: Look, panes: list[str], shown: str, previous: Sheet | None
-    ) -> tuple[Any, Any]:
+    def figure(self, run: Run | None, look: Look, panes: list[str], shown: str, previous: Sheet | None) -> Drawn:
         """Makes the paper's figure of what is on the page."""
-        if run is None:
-            return refuse("Press Run first: the figure is made of its pictures.", 2)
+        if (run := kept(run)) is None:
+            warn("Press Run first: the figure is made of its pictures.")
+            return Drawn()
         try:
             state = recording.state_of(run, look, _ordered(panes), shown, self.store)
             sheet = recording.make_sheet(run, state, self.root)
         except ValueError as error:
-            return refuse(str(error), 2)
+            warn(str(error))
+            return Drawn()
         close_sheet(previous)
-        return sheet, sheet_html(sheet)
+        return Drawn(sheet, sheet_html(sheet))
 
     def as_paper(self) -> list[str]:
         """Returns the columns of the paper's figures, as far as they are there."""
@@ -165,7 +168,7 @@ class Sharing:
         visible = look.visible()
         return self._available(visible if run is None else tuple(pane for pane in visible if pane in run.panes))
 
-    def _open(self, pending: Pending, source: Source | None) -> tuple[Any, ...]:
+    def _open(self, pending: Pending, source: Source | None) -> Opened:
         image = pending.state.image
         caveats = pending.caveats
         if image.bundled is not None:
@@ -176,42 +179,39 @@ class Sharing:
             found = source
         else:
             asks = f'<p class="notes" role="status" data-state="waiting"><b>{_asks_for(pending)}</b></p>'
-            return (*self._unchanged(), pending, asks, gr.skip())
+            return Opened(pending=pending, notice=asks)
         pending = Pending(pending.state, pending.origin, caveats)
         notice = f'<p class="notes" role="status" data-state="busy">Restoring {escape(pending.origin)} …</p>'
         # The page answers a new number with the event `go`, which starts the run in the queue of the models.
-        return (*self._controls(pending.state, found), pending, notice, {"query": None, "go": next(_tokens)})
+        return self._controls(pending.state, found)._replace(
+            pending=pending, notice=notice, link={"query": None, "go": next(_tokens)}
+        )
 
-    def _controls(self, state: State, source: Source) -> tuple[Any, ...]:
+    def _controls(self, state: State, source: Source) -> Opened:
         settings = state.settings
         motion, noise = settings.motion, settings.noise
-        return (
-            source,
-            source.html(),
-            settings.downsample,
-            settings.fit,
-            CUSTOM if state.gain is None else str(state.gain),
-            *((round(value, 5) if state.gain else value) for value in (noise.sigma_r, noise.sigma_s)),
-            motion.rate,
-            motion.small,
-            motion.large,
-            settings.seed,
-            [name for name in settings.models if name in self.store.names],
-            state.square[2] if state.square else gr.skip(),
-            state.shown if state.shown in self._available(PANES) else "noisy",
-            self._available(state.panes),
-            state.look,
+        return Opened(
+            source=source,
+            preview=source.html(),
+            downsample=settings.downsample,
+            fit=settings.fit,
+            gain=CUSTOM if state.gain is None else str(state.gain),
+            sigma_r=round(noise.sigma_r, 5) if state.gain else noise.sigma_r,
+            sigma_s=round(noise.sigma_s, 5) if state.gain else noise.sigma_s,
+            rate=motion.rate,
+            small=motion.small,
+            large=motion.large,
+            seed=settings.seed,
+            models=[name for name in settings.models if name in self.store.names],
+            side=state.square[2] if state.square else KEEP,
+            shown=state.shown if state.shown in self._available(PANES) else "noisy",
+            panes=self._available(state.panes),
+            look=state.look,
         )
 
     def _available(self, panes: tuple[str, ...]) -> list[str]:
         there = ("noisy", "mean", "truth", *self.store.names)
         return [pane for pane in panes if pane in there]
-
-    def _unchanged(self) -> tuple[Any, ...]:
-        return tuple(gr.skip() for _ in range(CONTROLS))
-
-    def _nothing(self, notice: Any) -> tuple[Any, ...]:
-        return (*self._unchanged(), gr.skip(), notice, gr.skip())
 
 
 def close_sheet(sheet: Sheet | None) -> None:

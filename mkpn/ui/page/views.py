@@ -24,7 +24,7 @@ def status_line(run: Run) -> str:
     if run.stop.is_set() and len(finished) < len(panes):
         text = f"Stopped: {len(finished)} of {len(panes)} models are kept."
     elif len(finished) < len(panes):
-        text = f"{len(finished)} of {len(panes)} models · {running or 'starting'} …"
+        text = f"{len(finished)} of {len(panes)} models · {running or 'no model'} …"
     else:
         text = f"Done: {len(panes)} models in {seconds:.1f} s." if panes else "Done: no model was chosen."
     failed = "".join(

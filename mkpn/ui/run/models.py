@@ -7,10 +7,13 @@ from pathlib import Path
 
 import torch
 
+from mkpn.checks import shown
 from mkpn.device import describe_device, select_device
 from mkpn.inference.denoiser import Denoiser, load
-from mkpn.model.checkpoint import shipped_models, weights_hash
+from mkpn.model.checkpoint import read_metadata, shipped_models, weights_hash
+from mkpn.model.config import model_config
 from mkpn.ops import warm_up
+from mkpn.ui.run.going import Going
 
 
 class ModelStore:
@@ -18,21 +21,27 @@ class ModelStore:
 
     Attributes:
         paths: checkpoint files by model name, in the order of `mkpn.MODELS`.
+        left_out: a sentence for each file that is no checkpoint of the model that its name says.
         device: where the networks run.
+        going: the runs that use them.
     """
 
-    def __init__(self, folder: Path | None = None, device: str = "auto") -> None:
+    def __init__(self, folder: Path | None = None, device: str = "auto", going: Going | None = None) -> None:
         """Finds the checkpoints; reads none of them yet.
 
         Args:
             folder: where `<model>.safetensors` lie; None takes the shipped ones.
             device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
+            going: where runs are counted.
 
         Raises:
             ValueError: if the device is not available.
         """
-        self.paths = shipped_models(folder)
+        found = {path: (name, _flaw(name, path)) for name, path in shipped_models(folder).items()}
+        self.paths = {name: path for path, (name, flaw) in found.items() if not flaw}
+        self.left_out = [f"{path.name}: {flaw}" for path, (_, flaw) in found.items() if flaw]
         self.device: torch.device = select_device(device)
+        self.going = Going() if going is None else going
         self._loaded: dict[str, Denoiser] = {}
         self._hashes: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -95,3 +104,16 @@ class ModelStore:
                 self.get(name)
             except ValueError:
                 continue  # the run that asks for it reports the damaged file
+
+
+def _flaw(name: str, path: Path) -> str:
+    """Says what is wrong with a checkpoint, as far as its header tells; nothing where it can be used."""
+    try:
+        declared = read_metadata(path)["config"]
+        config = model_config(name)
+        if (tuple(declared["sizes"]), declared["separable"]) != (config.sizes, config.separable):
+            return f"expected the kernels of {config.label}, got sizes {shown(declared['sizes'])}"
+    # Whatever somebody has put there must not keep the app from starting with the others.
+    except Exception as error:
+        return f"expected a checkpoint of this program ({type(error).__name__})"
+    return ""

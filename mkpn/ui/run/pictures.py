@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,6 +19,7 @@ PICTURES = "gradio_api/file=pictures/"
 """What addresses of files below the folder of `make_root` begin with; the server puts the folder in (`ui.service`)."""
 
 _ROOT = "mkpn-studio-"
+_uploads: list[Path] = []  # at most one: Gradio knows one such folder a process
 
 
 def picture_url(path: Path) -> str:
@@ -49,8 +51,27 @@ class PictureFolder:
         shutil.rmtree(self.path, ignore_errors=True)
 
 
-def make_root() -> Path:
-    """Creates the folder below which all runs of this process keep their pictures; it is removed at exit."""
-    root = Path(tempfile.mkdtemp(prefix=_ROOT)).resolve()
+def make_root(parent: Path | None = None) -> Path:
+    """Creates the folder below which this process keeps all that it writes; it is removed at exit.
+
+    The first one of a process is also where Gradio puts uploads and figures: by itself it would take a folder that
+    all users of a machine share.
+
+    Args:
+        parent: where to create it; by default the folder for temporary files.
+
+    Raises:
+        ValueError: if nothing can be written there.
+    """
+    try:
+        if parent is not None:
+            parent.mkdir(parents=True, exist_ok=True)
+        root = Path(tempfile.mkdtemp(prefix=_ROOT, dir=parent)).resolve()
+    except OSError as error:
+        raise ValueError(f"folder: expected one that can be written to, got {parent} ({error.strerror})") from error
     atexit.register(shutil.rmtree, root, ignore_errors=True)
+    if not _uploads:
+        _uploads.append(root / "uploads")
+        _uploads[0].mkdir()
+        os.environ["GRADIO_TEMP_DIR"] = str(_uploads[0])
     return root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections.abc import Iterator
@@ -101,6 +102,8 @@ class Run:
         scene: `[h,w,3]`, the picture that the burst was cut from, with its margin.
         token: names the run to its own page and to nobody else.
         caveats: what of that file or address could not be kept, one sentence each.
+        owner: whose run it is: the session of the page or the call.
+        closed: its results are not kept any more.
     """
 
     title: str
@@ -119,6 +122,8 @@ class Run:
     view: dict[str, Any] | None = None
     recorded: Recorded | None = None
     caveats: list[str] = field(default_factory=lambda: list[str]())
+    owner: str = ""
+    closed: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     frames: list[Path] = field(default_factory=lambda: list[Path]())
 
@@ -142,6 +147,14 @@ class Run:
         for pane in self.model_panes:
             if pane.status in ("waiting", "running"):
                 pane.status = "stopped"
+
+    def close(self) -> None:
+        """Gives up what is not finished, and deletes the results and their pictures."""
+        self.cancel()
+        self.closed = True
+        for pane in self.panes.values():
+            pane.image, pane.result = None, None
+        self.folder.remove()
 
 
 def start_run(
@@ -187,25 +200,44 @@ def run_models(run: Run, store: ModelStore) -> Iterator[Pane]:
     """Runs the models in display order; a model that fails leaves its message and the others go on.
 
     Yields:
-        The pane that has just been finished; nothing more once `run.stop` is set.
+        The pane that has just been finished, while the next one is called running; nothing more once `run.stop` is set,
+        which ends the model that runs, too.
     """
-    for pane in run.model_panes:
-        if run.stop.is_set():
-            return
-        pane.status = "running"
-        try:
-            result = store.get(pane.id)(run.burst, stop=run.stop.is_set)
+    with store.going.computing(run):
+        for pane in run.model_panes:
             if run.stop.is_set():
                 return
-            _finish(run, pane, result.image)
-            pane.result, pane.seconds = result, result.seconds
-        except Stopped:
-            pane.status = "stopped"
+            pane.status = "running"
+            try:
+                result = store.get(pane.id)(run.burst, stop=run.stop.is_set)
+                if run.stop.is_set():
+                    return
+                _finish(run, pane, result.image)
+                pane.result, pane.seconds = result, result.seconds
+            except Stopped:
+                pane.status = "stopped"
+                return
+            # One model that fails in any way must not lose the others' results.
+            except Exception as error:
+                pane.status, pane.message = "failed", _reason(error, store.paths[pane.id].parent)
+            mark_next(run)
+            yield pane
+
+
+def mark_next(run: Run) -> None:
+    """Calls the first model that waits running, so that the page names the model that it waits for."""
+    for pane in run.model_panes:
+        if pane.status == "running":
             return
-        # One model that fails in any way must not lose the others' results.
-        except Exception as error:
-            pane.status, pane.message = "failed", f"{type(error).__name__}: {error}"
-        yield pane
+        if pane.status == "waiting":
+            pane.status = "running"
+            return
+
+
+def _reason(error: Exception, folder: Path) -> str:
+    """What went wrong, for people: a sentence stays as it is, but names no folder of the server."""
+    sentence = str(error).replace(f"{folder}{os.sep}", "")
+    return sentence if isinstance(error, ValueError) else f"{type(error).__name__}: {sentence}"
 
 
 def crop_metrics(run: Run, pane: Pane) -> tuple[float, float] | None:

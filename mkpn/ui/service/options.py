@@ -54,6 +54,9 @@ class ServiceOptions:
                     raise ValueError(f"{field}: expected sites such as https://lab.example, got {shown(origin)}")
         if any("*" in origin for origin in self.origins):
             raise ValueError(f"origins: expected sites without *, got {', '.join(self.origins)}")
+        path = self.root_path.strip().rstrip("/")
+        slash = "/" if path and not path.startswith(("/", "http://", "https://")) else ""
+        object.__setattr__(self, "root_path", slash + path)  # with or without slashes, it is the same place
         if not _ROOT.fullmatch(self.root_path):
             raise ValueError(f"root_path: expected a path such as /mkpn or an address, got {shown(self.root_path)}")
         if self.mcp and find_spec("mcp") is None:
