@@ -137,7 +137,8 @@ class Denoiser:
             stop: asked before every layer whether to give up, at one megapixel on one thread every 0.2 s or sooner.
 
         Raises:
-            ValueError: if the shapes do not fit, or not even the smallest tile fits into the memory budget.
+            ValueError: if the shapes do not fit, a number is NaN or infinite, or not even the smallest tile fits into
+                the memory budget.
             Stopped: if `stop` said so.
         """
         started = time.perf_counter()
@@ -156,6 +157,7 @@ class Denoiser:
                 raise Stopped("stopped")
 
         frames, noise_std = self._prepared(burst)
+        _check_finite(burst.surroundings or burst)
         height, width = frames.shape[-2:]
         rim, padded = burst.rim, _padded(height, width)
         pixels = Box((rim, height - rim), (rim, width - rim))
@@ -264,6 +266,15 @@ class _DeviceCopy:
 
 
 _on_device = _DeviceCopy()
+
+
+def _check_finite(burst: NoisyBurst | Surroundings) -> None:
+    """Refuses NaN and infinity, which would spread over the whole picture."""
+    for index, frame in enumerate((burst.noise_std, *burst.frames)):
+        # The least and the greatest of numbers, one of which is NaN, are NaN.
+        if not torch.stack(frame.aminmax()).isfinite().all():
+            name = f"frame {index - 1}" if index else "noise_std"
+            raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
 
 
 def _padded(height: int, width: int) -> Box:

@@ -145,11 +145,16 @@ def load_model(path: Path) -> tuple[KernelPredictionNetwork, dict[str, Any]]:
     found = digest(tensors)
     if metadata.setdefault("sha256", found) != found:
         raise ValueError(f"{path}: the weights are not those that were saved (their SHA-256 differs): damaged?")
-    if not all(bool(tensor.isfinite().all()) for tensor in tensors.values()):
-        raise ValueError(f"{path}: expected finite weights, found NaN or infinity")
+    if not all(bool((tensor.abs() <= _LARGEST).all()) for tensor in tensors.values()):
+        raise ValueError(
+            f"{path}: expected finite weights of at most {_LARGEST:g}, found a larger one, NaN or infinity"
+        )
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)
     return network.eval(), metadata
 
+
+_LARGEST = torch.finfo(torch.float16).max
+"""What fits into half precision, as which networks are saved; larger ones make infinities."""
 
 _TYPES = ("F16", "BF16", "F32")
 """What weights may be stored as, in safetensors' names."""

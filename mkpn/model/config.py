@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from mkpn.checks import choice, shown, whole
 
@@ -58,7 +58,9 @@ class ModelConfig:
     colors: int = 3
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not isinstance(self.separable, bool):
+        # What comes from a file may be of any type.
+        given: tuple[Any, Any] = (self.name, self.separable)
+        if not isinstance(given[0], str) or not isinstance(given[1], bool):
             raise ValueError(
                 f"name and separable: expected a text and a truth value, got {shown(self.name)} and "
                 f"{shown(self.separable)}"

@@ -6,8 +6,11 @@ are loaded at first use, not at import. May import: nothing of mkpn, so that thi
 
 from __future__ import annotations
 
+import functools
+import importlib
 import importlib.util
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Literal, overload
 
@@ -39,20 +42,39 @@ _BACKENDS = _find_backends()
 _INTERPRETED = os.environ.get("TRITON_INTERPRET") == "1"
 
 
+@functools.cache
+def _try_cpu() -> None:
+    """Loads the CPU kernels once; where that fails, they count as missing, and the reason is kept.
+
+    An installed numba may not load: it refuses versions of NumPy that it does not know, its library or its cache may
+    be out of reach.
+    """
+    if _BACKENDS["cpu"] is not None:
+        return
+    try:
+        importlib.import_module("mkpn.ops.cpu_forward")
+    # Whatever it is, `reference` computes the same, only later.
+    except Exception as error:
+        _BACKENDS["cpu"] = f"numba is installed, but its kernels do not load ({type(error).__name__}: {error})"
+        warnings.warn(f"mkpn runs slowly, without its CPU back end: {_BACKENDS['cpu']}", RuntimeWarning, stacklevel=2)
+
+
 def backends() -> dict[str, str | None]:
-    """Names the back ends of `local_conv`.
+    """Names the back ends of `local_conv`; loads the CPU kernels to find out about them.
 
     Returns:
         For each name `None` if it is available on this machine, else the reason why it is not.
     """
+    _try_cpu()
     return dict(_BACKENDS)
 
 
 def warm_up() -> None:
     """Compiles the CPU kernels or loads them from the cache; safe to call in a background thread.
 
-    The first call on a machine takes some seconds, later ones a fraction. Does nothing without numba.
+    The first call on a machine takes some seconds, later ones a fraction. Does nothing without a numba that loads.
     """
+    _try_cpu()
     if _BACKENDS["cpu"] is None:
         from mkpn.ops import cpu
 
@@ -105,6 +127,9 @@ def _unsuited(backend: str, frames: Tensor) -> str | None:
 
 
 def _choose(backend: str, frames: Tensor) -> str:
+    # torch.compile takes the back ends as constants; whoever compiles has trained or run before.
+    if frames.device.type == "cpu" and backend != "reference" and not torch.compiler.is_compiling():
+        _try_cpu()
     if backend == "auto":
         preferred = "triton" if frames.device.type == "cuda" else "cpu"
         usable = _BACKENDS[preferred] is None and _unsuited(preferred, frames) is None

@@ -190,10 +190,17 @@ def test_progress_and_stop(burst: mkpn.Burst, mkpn_network: KernelPredictionNetw
 def test_stop_ends_a_running_network_at_the_next_layer(burst: mkpn.Burst, name: str) -> None:
     denoiser = mkpn.Denoiser(perturbed(model_config("kpn-l3")), "cpu")
     stopped: list[bool] = []
+
+    def before(*_: object) -> None:
+        assert not stopped, "a layer ran on"
+
+    def after(*_: object) -> None:
+        stopped.append(True)
+
     for layer in denoiser.network.modules():
         if isinstance(layer, nn.Conv2d):
-            layer.register_forward_pre_hook(lambda *_: pytest.fail("a layer ran on") if stopped else None)
-    denoiser.network.get_submodule(name).register_forward_hook(lambda *_: stopped.append(True))
+            layer.register_forward_pre_hook(before)
+    denoiser.network.get_submodule(name).register_forward_hook(after)
     with pytest.raises(Stopped):
         denoiser(burst, stop=lambda: bool(stopped))
 
@@ -211,6 +218,19 @@ def test_wrong_bursts_are_named(burst: mkpn.Burst, mkpn_network: KernelPredictio
         denoiser(replace(burst, frames=burst.frames[:7], surroundings=None))
     with pytest.raises(ValueError, match="noise_std: expected"):
         denoiser(replace(burst, noise_std=burst.noise_std[:, :5], surroundings=None))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_value_that_is_no_number_is_refused(
+    burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork, value: float
+) -> None:
+    """One such value would spread over the whole picture."""
+    denoiser = mkpn.Denoiser(mkpn_network, "cpu")
+    for name, index, message in (("frames", (3, 1, 5, 6), "frame 3"), ("noise_std", (2, 0, 0), "noise_std")):
+        odd = getattr(burst, name).clone()
+        odd[index] = value
+        with pytest.raises(ValueError, match=f"{message}: expected finite numbers"):
+            denoiser(replace(burst, **{name: odd}, surroundings=None))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")

@@ -66,6 +66,16 @@ def test_flipped_exponent_bits_are_refused(tmp_path: Path, mkpn_network: KernelP
         load_model(path)
 
 
+def test_weights_that_only_make_infinities_are_refused(saved: Path) -> None:
+    tensors, metadata = read_tensors(saved)
+    del metadata["sha256"]
+    tensors["last.bias"] = tensors["last.bias"].float()
+    tensors["last.bias"][0] = -1e30
+    write_tensors(saved, tensors, metadata)
+    with pytest.raises(ValueError, match="at most 65504"):
+        load_model(saved)
+
+
 def test_one_flipped_bit_of_a_weight_is_noticed(saved: Path) -> None:
     data = bytearray(saved.read_bytes())
     data[-1001] ^= 1

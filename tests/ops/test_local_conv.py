@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+import mkpn
 from mkpn.ops import backends, cpu, local_conv, reference, warm_up
 
 MKPN_SIZES = (1, 3, 5, 7, 9, 11)
@@ -340,6 +344,40 @@ def test_missing_numba_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RuntimeError, match="'cpu' is unavailable: numba is not installed"):
         local_conv(frames, coeffs, (3,), backend="cpu")
     assert torch.equal(local_conv(frames, coeffs, (3,)), local_conv(frames, coeffs, (3,), backend="reference"))
+
+
+def test_a_numba_that_does_not_load_is_named_and_done_without(tmp_path: Path) -> None:
+    """numba refuses versions of NumPy that it does not know; networks and page then run with `reference`."""
+    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.2 or less. Got NumPy 2.9.')")
+    script = """
+        import torch
+        from mkpn.ops import backends, local_conv, local_conv_region, warm_up
+        frames, coeffs = torch.rand(1, 2, 1, 6, 6), torch.rand(1, 2, 2, 3, 3, 3)
+        warm_up()
+        same = local_conv(frames, coeffs, (3,), backend="reference")
+        print(torch.equal(local_conv(frames, coeffs, (3,)), same))
+        part = local_conv_region(frames, coeffs, (3,), region=(0, 6, 0, 6), origin=(0, 0))
+        print(torch.equal(part, same))
+        print(backends()["cpu"])
+        try:
+            local_conv(frames, coeffs, (3,), backend="cpu")
+        except RuntimeError as error:
+            print(error)
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(Path(mkpn.__file__).parents[1])))}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env=environment,
+    )
+    reason = (
+        "numba is installed, but its kernels do not load (ImportError: Numba needs NumPy 2.2 or less. Got NumPy 2.9.)"
+    )
+    assert done.stdout.splitlines() == ["True", "True", reason, f"backend 'cpu' is unavailable: {reason}"]
+    assert done.stderr.count("mkpn runs slowly") == 1
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import torch
 from mkpn.checks import shown
 from mkpn.device import describe_device, select_device
 from mkpn.inference.denoiser import Denoiser, load
-from mkpn.model.checkpoint import read_metadata, shipped_models, weights_hash
+from mkpn.model.checkpoint import read_metadata, shipped_models
 from mkpn.model.config import model_config
 from mkpn.ops import warm_up
 from mkpn.ui.run.going import Going
@@ -43,7 +43,6 @@ class ModelStore:
         self.device: torch.device = select_device(device)
         self.going = Going() if going is None else going
         self._loaded: dict[str, Denoiser] = {}
-        self._hashes: dict[str, str] = {}
         self._lock = threading.Lock()
         self._compiled = threading.Event()
         self._compiled.set()
@@ -76,12 +75,12 @@ class ModelStore:
         with self._lock:
             if name not in self._loaded:
                 self._loaded[name] = load(self.paths[name], str(self.device))
-                self._hashes[name] = weights_hash(self.paths[name])
             return self._loaded[name]
 
     def hash_of(self, name: str) -> str | None:
         """Returns the SHA-256 of the weights that were loaded, None for a network that has not been asked for."""
-        return self._hashes.get(name)
+        denoiser = self._loaded.get(name)
+        return None if denoiser is None else denoiser.metadata["sha256"]
 
     def preload(self) -> threading.Thread:
         """Starts a background thread that compiles the CPU kernels and loads all networks; returns it."""
