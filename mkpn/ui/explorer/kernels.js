@@ -46,11 +46,13 @@ function createKernels(app) {
     const frames = answers[0].kernels.fused.sum.length;
     const each = answers.map((answer, i) => rows[i].map((row) => Array.from({ length: frames }, (_, frame) => magnitude(answer, row, frame))));
     const shared = Math.max(...each.flat(2));
+    // Side by side, equal rows share their scale: otherwise A and B could not be compared.
+    const of = (row) => each.flatMap((values, i) => values[rows[i].indexOf(row)] ?? []);
     for (const [i, answerRows] of each.entries()) {
       for (const [r, values] of answerRows.entries()) {
         for (const frame of values.keys()) {
           const top =
-            state.scale === "row" ? Math.max(...values)
+            state.scale === "row" ? Math.max(...of(rows[i][r]))
             : state.scale === "frame" ? Math.max(...each.flatMap((rows_) => rows_.map((v) => v[frame])))
             : shared;
           all.set(`${i} ${rows[i][r]} ${frame}`, top);

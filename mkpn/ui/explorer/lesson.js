@@ -33,10 +33,9 @@ function rank(app, region) {
 function regionWords(app, region, text) {
   const order = rank(app, region);
   if (order.length < 2) return ["Reading the run \u2026"];
-  const [best, second] = order;
-  const small = app.parts.sizes.figure("kpn-l1", region);
-  const large = app.parts.sizes.figure("kpn-l25", region);
-  return [`${text}: ${app.label(best.name)} has ${decibels(best.psnr)}, ${app.label(second.name)} ${decibels(second.psnr)}, KPN L1 ${decibels(small)}, KPN L25 ${decibels(large)}.`];
+  const named = new Set([order[0].name, order[1].name, "kpn-l1", "kpn-l5", "kpn-l25"]);
+  const list = order.filter(({ name }) => named.has(name)).map(({ name, psnr }) => `${app.label(name)} ${decibels(psnr)}`);
+  return [`${text}, best first: ${list.join(", ")}.`];
 }
 
 const LESSON = [
@@ -89,7 +88,7 @@ const LESSON = [
       const flat = rank(app, "flat");
       const texture = rank(app, "texture");
       const gap = (order) => (order.length ? (order[0].psnr - order[order.length - 1].psnr).toFixed(2) : "\u2013");
-      return ["In texture a neighbour has another true value, so averaging widely blurs.", ...regionWords(app, "texture", "Texture third"), `From best to worst single size: ${gap(texture)} dB here, ${gap(flat)} dB in the flat third.`];
+      return ["In texture a neighbour has another true value: a large kernel must choose its weights well, or it blurs.", ...regionWords(app, "texture", "Texture third"), `From best to worst single size: ${gap(texture)} dB here, ${gap(flat)} dB in the flat third.`];
     },
     question: "Does the best size here differ from the flat third's?",
     answer: (app) => `Flat: ${app.label(rank(app, "flat")[0]?.name)}; texture: ${app.label(rank(app, "texture")[0]?.name)}.`,
@@ -107,7 +106,7 @@ const LESSON = [
     },
     text(app) {
       const { frame, reach } = farthest(app.state.value.offsets);
-      const sum = app.answer?.model === "kpn-l5" ? ` At this pixel KPN L5 gives frame ${frame} a sum of ${app.answer.kernels.fused.sum[frame].toFixed(2)}.` : "";
+      const sum = app.answer?.model === "kpn-l5" ? ` At this pixel KPN L5 gives frame ${frame} a sum of ${app.answer.kernels.fused.sum[frame].toFixed(2).replace("-", "\u2212")}.` : "";
       return [`Frame ${frame} has moved ${reach} px. KPN L5 reaches 2 px, MKPN 5, KPN L25 12: ${reach > 12 ? "no kernel reaches its true place" : reach > 5 ? "only KPN L25 reaches its true place" : reach > 2 ? "MKPN and KPN L25 reach its true place" : "all three reach its true place"}.${sum}`];
     },
     question: "What should a kernel do with a frame whose true place is out of reach?",
@@ -195,7 +194,7 @@ const LESSON = [
       return [area, case_].filter(Boolean);
     },
     question: "Is a patch where another network leads by 0.1 dB a defeat?",
-    answer: () => "Only if it stays one with other noise: press \u201cTwo more seeds\u201d. What turns grey was chance.",
+    answer: () => "Only if it stays one with other noise: press \u201cTwo more seeds\u201d. What turns grey depended on the noise.",
   },
 ];
 
