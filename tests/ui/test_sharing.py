@@ -338,3 +338,14 @@ def test_the_viewer_chooses_the_columns(sharing: Sharing, ran: Run) -> None:
 
 def test_the_png_can_be_read_without_the_app(sheet: Sheet) -> None:
     assert Image.open(io.BytesIO(sheet.png.read_bytes())).text["Description"] == sheet.alt
+
+
+def test_the_last_page_of_a_stopped_run_says_so(sharing: Sharing) -> None:
+    """Gradio sends a run's last answer once more at its end: it must not be the one before Stop."""
+    arguments = (example_source(EXAMPLE, sharing.root), 2, "shrink", "8", 0.05, 0.02, 1.5, 2, 8, 7, MODELS, "noisy", 32)
+    pages = []
+    for page in sharing.handlers.run(*arguments, None):
+        pages.append(page)
+        pages[0].run.cancel()
+    assert "Stopped: 0 of" in pages[-1].status
+    close_run(pages[0].run)

@@ -141,6 +141,9 @@ class Handlers:
         close_run(previous)
         for _ in run_models(run, self.store):
             yield self._page(run, shown)
+        # Gradio sends the last answer again when a run ends: without this one the page would go back to "running".
+        if run.stop.is_set():
+            yield self._page(run, shown)
 
     def stop(self, run: Run | None) -> Stopped:
         """Keeps what is finished; the running model's result is dropped."""

@@ -93,31 +93,52 @@ def controls(store: ModelStore, root: Path) -> Controls:
     intake = gr.HTML(example_strip(root) + _DROP, js_on_load=_script("intake.js"), elem_id="intake")
     preview = gr.HTML(first.html(), elem_id="source")
     with gr.Group():
-        downsample = gr.Radio([1, 2, 4], value=1, label="Box-downsampling", elem_id="downsample")
+        downsample = gr.Radio(
+            [1, 2, 4],
+            value=1,
+            label="Shrink first by",
+            info="Box-downsampling, as in the paper: it removes JPEG artefacts.",
+            elem_id="downsample",
+        )
         fit = gr.Radio(
             [("shrink further", "shrink"), ("crop the centre", "crop")],
             value="shrink",
-            label="If still over 512 px",
+            label="A picture over 512 px",
             elem_id="fit",
         )
     noise = GAINS[FIRST_GAIN]
     with gr.Group():
-        gain = gr.Radio([*map(str, GAINS), CUSTOM], value=str(FIRST_GAIN), label="Gain", elem_id="gain")
+        gain = gr.Radio(
+            [*map(str, GAINS), CUSTOM],
+            value=str(FIRST_GAIN),
+            label="Gain (noise level)",
+            info="As a camera's: 1 is little noise, 8 is much.",
+            elem_id="gain",
+        )
         with gr.Row():
             sigma_r, sigma_s = (
                 gr.Number(round(value, 5), label=label, step=0.001, minimum=0, maximum=1, min_width=120, elem_id=name)
                 for value, label, name in (
-                    (noise.sigma_r, "σr, read noise", "sigma-r"),
-                    (noise.sigma_s, "σs, shot noise", "sigma-s"),
+                    (noise.sigma_r, "Read noise σr", "sigma-r"),
+                    (noise.sigma_s, "Shot noise σs", "sigma-s"),
                 )
             )
         curve = _figure("Noise std against intensity", "noise-curve")
     with gr.Accordion("Motion of the burst", open=False, elem_id="motion"):
-        rate = gr.Slider(0, 8, 1.5, step=0.1, label="Poisson rate of strongly displaced frames")
-        small = gr.Slider(0, 16, 2, step=1, label="Small range, ± px")
-        large = gr.Slider(0, 64, 16, step=1, label="Large range, ± px")
+        rate = gr.Slider(
+            0,
+            8,
+            1.5,
+            step=0.1,
+            label="Far-moved frames on average",
+            info="Rate of the Poisson distribution that their number comes from.",
+        )
+        small = gr.Slider(0, 16, 2, step=1, label="Usual motion, up to ± px")
+        large = gr.Slider(0, 64, 16, step=1, label="Far motion, up to ± px")
     with gr.Row(equal_height=True, elem_id="seed-row"):
-        seed = gr.Number(FIRST_SEED, label="Seed", precision=0, minimum=0, elem_id="seed", min_width=120)
+        seed = gr.Number(
+            FIRST_SEED, label="Seed (same number, same burst)", precision=0, minimum=0, elem_id="seed", min_width=120
+        )
         dice = gr.Button("⚄ Roll", elem_id="dice", min_width=90, scale=0)
     models = gr.CheckboxGroup(
         _model_choices(store), value=list(store.names), label="Models", show_select_all=True, elem_id="models"

@@ -15,7 +15,7 @@ from mkpn.ui.run.going import Going
 MOST_EVENTS = 1000
 """Events of any other kind that may wait: each of them takes milliseconds."""
 
-UNHEARD_SECONDS = 10.0
+UNHEARD_SECONDS = 30.0
 """So long may the messages to a visitor lie unread before the run is stopped; a page reads them at once."""
 
 _STEP = 0.2  # seconds between two looks
@@ -74,6 +74,6 @@ async def _watch(page: gr.Blocks, going: Going, runs: str) -> None:
                 since = time.monotonic()
             unread[session] = (left, since)
             if time.monotonic() - since > UNHEARD_SECONDS:
-                await queue.clean_events(session_hash=session)
+                await queue.clean_events(event_id=event._id)
             if not event.alive:
                 going.cancel(session)
