@@ -84,7 +84,7 @@ def launch(
     store = ModelStore(checkpoints, device, going)
     page = build(store, root).queue(max_size=MOST_EVENTS)
     limit_runs(page, RUNS, MAX_WAITING)
-    guarded = around(service, root, lambda: health_of(page, store, RUNS, MAX_WAITING))
+    guarded = around(service, root, lambda: health_of(page, store, RUNS, MAX_WAITING), host)
 
     @asynccontextmanager
     async def life(app: Any) -> AsyncGenerator[None]:

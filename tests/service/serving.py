@@ -20,7 +20,7 @@ import httpx
 import mkpn
 
 HOME = Path(mkpn.__file__).parents[1]
-START = 180  # seconds; a few, unless the machine is busy
+START = 400  # seconds; a few, unless the machine is busy
 
 
 @dataclass

@@ -47,9 +47,9 @@ def ask(
     inner: Inner | None = None,
     **options: Any,
 ) -> httpx.Response:
-    """Asks a guard with options; `headers` are the request's."""
-    headers = options.pop("headers", {})
-    guard = Guard(inner or Inner(), ServiceOptions(**options), root, lambda: {"status": "ok"})  # pyright: ignore
+    """Asks a guard with options; `headers` are the request's, `listening` is the server's address."""
+    headers, listening = options.pop("headers", {}), options.pop("listening", "0.0.0.0")
+    guard = Guard(inner or Inner(), ServiceOptions(**options), root, lambda: {"status": "ok"}, listening)  # pyright: ignore
 
     async def call() -> httpx.Response:
         transport = httpx.ASGITransport(guard)  # pyright: ignore[reportArgumentType]
@@ -107,6 +107,15 @@ def test_hosts() -> None:
     assert not [name for name, _ in inner.scopes[0]["headers"] if b"forwarded-host" in name or b"gradio" in name]
     assert ask("GET", "/", hosts=("app.example",)).status_code == 200
     assert ask("GET", "/", hosts=("other.example",)).status_code == 421
+    for local, given, status in (
+        ("127.0.0.1", {}, 421),
+        ("0.0.0.0", {}, 200),
+        ("localhost", {"hosts": ("app.example",)}, 200),
+        ("localhost", {"root_path": "/mkpn"}, 200),
+    ):
+        assert ask("GET", "/", listening=local, **given).status_code == status
+    for name in ("127.0.0.1:7860", "localhost", "[::1]:7860"):
+        assert ask("GET", "/", listening="127.0.0.1", headers={"host": name}).status_code == 200
     for forwarded, status in (("evil.example", 421), ("studio.example", 200)):
         headers = {"x-forwarded-host": forwarded}
         assert ask("GET", "/", hosts=("app.example", "studio.example"), headers=headers).status_code == status
@@ -244,7 +253,7 @@ def test_a_file_without_logins_does_not_leave_the_app_open(tmp_path: Path, text:
         {"origins": ("https://*.example",)},
         {"origins": ("lab.example",)},
         {"frames": ("https://x.example; script-src *",)},
-        {"root_path": "mkpn"},
+        {"root_path": "ftp://mkpn"},
         {"root_path": "/x y"},
         {"log": "xml"},
     ],

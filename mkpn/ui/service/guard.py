@@ -27,6 +27,9 @@ Headers = list[tuple[bytes, bytes]]
 FILES_AT_ONCE = 8
 """Files of one upload: a burst has so many frames."""
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
+"""This machine's names for itself."""
+
 _MESSAGE_BYTES = 4 * 2**20  # of any other request: a saved view has up to a million characters
 _JOIN = "/gradio_api/queue/join"
 _CHANGES = ("POST", "PUT", "PATCH", "DELETE")
@@ -72,8 +75,17 @@ class Guard:
         health: tells how the service is, for `/health`.
     """
 
-    def __init__(self, app: App, options: ServiceOptions, root: Path, health: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        app: App,
+        options: ServiceOptions,
+        root: Path,
+        health: Callable[[], Mapping[str, Any]],
+        host: str = "0.0.0.0",
+    ) -> None:
+        """Takes over an application; `host` is the address that it listens on."""
         self.app, self.options, self.root, self.health = app, options, root, health
+        self._local_only = host in LOOPBACK and not (options.hosts or options.root_path or options.share)
         self._extra = [(name.encode(), value.encode()) for name, value in _response_headers(options).items()]
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -148,6 +160,9 @@ class Guard:
         known = self.options.hosts
         if known and not (host in known and forwarded in ("", *known)):
             raise Refusal(421, "host: expected one of the names that this app is served by")
+        # Otherwise any site could let its name mean this machine, and its pages would call the app as their own.
+        if self._local_only and _without_port(host) not in LOOPBACK:
+            raise Refusal(421, "host: expected a name of this machine; --hosts lets others in")
         origin = _value(headers, b"origin")
         if method in _CHANGES and origin and not self._may_call(origin, host):
             raise Refusal(403, "origin: expected this app's own page, got a call from another site")
@@ -229,7 +244,7 @@ class Guard:
 
 
 def around(
-    options: ServiceOptions, root: Path, health: Callable[[], Mapping[str, Any]]
+    options: ServiceOptions, root: Path, health: Callable[[], Mapping[str, Any]], host: str
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     """Returns the life span that puts the guard around a FastAPI application.
 
@@ -240,11 +255,12 @@ def around(
         options: what may come in.
         root: folder of the pictures.
         health: tells how the service is.
+        host: the address that the server listens on.
     """
 
     @asynccontextmanager
     async def life(app: Any) -> AsyncGenerator[None]:
-        app.middleware_stack = Guard(app.middleware_stack, options, root, health)
+        app.middleware_stack = Guard(app.middleware_stack, options, root, health, host)
         yield
 
     return life
@@ -260,6 +276,10 @@ def _response_headers(options: ServiceOptions) -> dict[str, str]:
     }
     # Old browsers know this one only; it cannot name a site.
     return headers if options.frames else {**headers, "x-frame-options": "SAMEORIGIN"}
+
+
+def _without_port(host: str) -> str:
+    return re.sub(r":\d+$", "", host)
 
 
 async def _respond(send: Send, status: int, content: Mapping[str, Any]) -> None:

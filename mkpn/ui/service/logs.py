@@ -45,6 +45,8 @@ def configure(kind: str) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     LOGGER.setLevel(logging.INFO if kind == "json" else logging.WARNING)
+    # It would tell of the one request with which Gradio asks itself whether it is there.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     for logger in (LOGGER, logging.getLogger("uvicorn.error")):
         logger.handlers = [handler]
         logger.propagate = False

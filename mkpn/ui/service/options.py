@@ -22,8 +22,8 @@ class ServiceOptions:
     Attributes:
         max_upload_mb: largest file that may be uploaded, 1 to 512.
         auth_file: file of logins, one NAME:PASSWORD a line; the variable MKPN_LOGINS may hold the same text.
-        hosts: names by which the app may be asked for, with the port unless it is the usual one; by default any, and
-            then X-Forwarded-Host is ignored.
+        hosts: names by which the app may be asked for, with the port unless it is the usual one; by default any, or
+            this machine's own ones where it listens to this machine only, and X-Forwarded-Host is then ignored.
         origins: other sites whose pages may call the app, e.g. https://lab.example; by default none.
         frames: other sites that may show the app in a frame, e.g. https://huggingface.co; by default none.
         root_path: path or full address under which a proxy serves the app.
