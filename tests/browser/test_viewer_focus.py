@@ -65,7 +65,7 @@ def test_every_key_of_the_help_does_something(shown: Handle) -> None:
         "Esc": "Escape",
     }
     listed = shown.ui("key-help").locator("th").all_text_contents()
-    assert set(listed) == {*pressed, "Space (hold)"}
+    assert set(listed) == {*pressed, "Space (hold)", "Ctrl + K"}
     before_key = {
         "Shift + arrows": {"zoom": 8, "fit": False},
         "F": {"zoom": 8, "fit": False},

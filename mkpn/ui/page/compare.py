@@ -7,6 +7,9 @@ from mkpn.ui.run.session import Pane, Run
 from mkpn.ui.viewer.component import Pane as ViewerPane
 from mkpn.ui.viewer.component import Rect, ViewerValue, make_pane, viewer_value
 
+STORY = ("noisy", "kpn-l3", "kpn-l25", "mkpn", "truth")
+"""What the viewer shows at first: noise, a small and a large kernel, all kernels together, and the truth."""
+
 
 def compare(run: Run) -> ViewerValue:
     """Returns what the viewer shows of a run; a pane that is not finished says so."""
@@ -19,6 +22,8 @@ def compare(run: Run) -> ViewerValue:
         crop=None if region is None else Rect(x=region.x, y=region.y, w=region.w, h=region.h),
         view=run.view,
         note=run.definition.describe(),
+        square=Rect(x=run.crop.x, y=run.crop.y, w=run.crop.side, h=run.crop.side),
+        story=STORY,
     )
 
 

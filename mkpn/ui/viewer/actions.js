@@ -78,7 +78,7 @@ function addActions(app) {
       app.announce(on ? `${label} error, colours up to ${shortText(app.top())}` : "Images");
       changed();
     },
-    mapOf: (kind) => (ERROR_KINDS[kind].signed ? "diverging" : "magma"),
+    mapOf: (kind) => (ERROR_KINDS[kind].signed ? state.colors.signed : state.colors.magnitude),
     top: () => state.tops[state.errorKind] ?? ERROR_KINDS[state.errorKind].top,
     setTop(top) {
       state.tops[state.errorKind] = Math.min(1, Math.max(ERROR_KINDS[state.errorKind].low, top));
@@ -93,9 +93,60 @@ function addActions(app) {
         .filter((pair) => !pair.note);
       if (pairs.length) app.setTop(commonTop(state.errorKind, pairs, 0.995));
     },
-    setTone(ev, contrast) {
-      Object.assign(state, { ev, contrast });
+    /** Changes how levels are shown; what is not named stays. */
+    setTone(change) {
+      for (const name of Object.keys(PLAIN_TONE)) if (name in change) state[name] = change[name];
+      if ("channel" in change || "falseColor" in change) app.announce(toneText(state) || "Stored pixels");
       changed();
+    },
+    /** Chooses a colour map, of magnitudes or of signed errors. */
+    setColors(change) {
+      Object.assign(state.colors, change);
+      app.refresh();
+    },
+    setHistogram(change) {
+      Object.assign(state.histogram, change);
+      app.refresh({ region: true });
+    },
+    togglePane(id) {
+      const hidden = new Set(state.hidden);
+      if (!hidden.delete(id)) hidden.add(id);
+      app.setHidden([...hidden]);
+    },
+    playBlink() {
+      app.setMode("blink");
+      app.setBlink({ playing: !state.blink.playing });
+    },
+    setBlink(change) {
+      Object.assign(state.blink, change);
+      app.solo.blink();
+      app.refresh();
+      app.emitView();
+    },
+    toggleSide() {
+      state.side = !state.side;
+      app.refresh({ layout: true, region: true });
+    },
+    toggleFullscreen: () => (document.fullscreenElement ? document.exitFullscreen() : app.root.requestFullscreen?.()),
+    /** Shows the region, or what is visible, enlarged under every pane. */
+    addInset() {
+      if (!view.state.width) return;
+      if (state.insets.length === MOST_INSETS) return app.announce(`At most ${MOST_INSETS} insets`);
+      state.insets = [...state.insets, state.region ?? app.visibleRect()];
+      app.announce(`Inset ${state.insets.length} added`);
+      app.relayout();
+    },
+    clearInsets() {
+      state.insets = [];
+      app.announce("Insets removed");
+      app.relayout();
+    },
+    /** Fills the panes with a rectangle. */
+    lookAtRect(rect) {
+      const slot = app.panes.first();
+      view.zoomTo(Math.min(slot.width / rect.w, slot.height / rect.h) / pixelUnit(), slot);
+      view.centerOn(rect.x + rect.w / 2, rect.y + rect.h / 2);
+      app.viewChanged();
     },
     setTool(tool) {
       state.tool = tool === "region" ? "region" : "pan";
@@ -165,7 +216,7 @@ function addActions(app) {
       return { x, y, w: Math.max(1, Math.ceil(right - 1e-6) - x), h: Math.max(1, Math.ceil(bottom - 1e-6) - y) };
     },
     reset() {
-      Object.assign(state, { ev: 0, contrast: 1, errorOn: false, tops: {}, split: 0.5, tool: "pan" });
+      Object.assign(state, PLAIN_TONE, { insets: [], errorOn: false, tops: {}, split: 0.5, tool: "pan" });
       state.hidden = new Set();
       view.fit();
       if (state.region) app.setRegion(null, true);

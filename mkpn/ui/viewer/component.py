@@ -80,6 +80,8 @@ class ViewerValue(TypedDict):
     pick: Pixel | None
     view: dict[str, Any] | None
     note: str
+    square: Rect | None
+    story: list[str]
 
 
 def comparison_viewer(
@@ -167,6 +169,8 @@ def viewer_value(
     pick: Pixel | None = None,
     view: dict[str, Any] | None = None,
     note: str = "",
+    square: Rect | None = None,
+    story: Sequence[str] = (),
 ) -> ViewerValue:
     """Puts panes together to the component's value.
 
@@ -181,6 +185,8 @@ def viewer_value(
         pick: the pinned pixel.
         view: a record from a `view` event, to restore it.
         note: the metric's definition, shown under the pictures.
+        square: where the view opens, enlarged at least twice; without it the whole picture is fitted in.
+        story: ids of the panes that are shown at first where there are many; the others are one click away.
 
     Raises:
         ValueError: if two panes share an id.
@@ -196,6 +202,8 @@ def viewer_value(
         "pick": pick,
         "view": view,
         "note": note,
+        "square": square,
+        "story": list(story),
     }
 
 

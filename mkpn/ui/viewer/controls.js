@@ -31,26 +31,30 @@ function createControls(app, signal) {
     app.refresh();
     app.emitView();
   });
-  on("ev", "input", (event) => app.setTone(Number(event.target.value), state.contrast));
-  on("contrast", "input", (event) => app.setTone(state.ev, Number(event.target.value)));
-  on("tone-reset", "click", () => app.setTone(0, 1));
+  for (const name of ["ev", "contrast", "gamma"]) {
+    on(name, "input", (event) => app.setTone({ [name]: Number(event.target.value) }));
+  }
+  on("channel", "change", (event) => app.setTone({ channel: event.target.value }));
+  on("false-color", "change", (event) => app.setTone({ falseColor: event.target.checked }));
+  on("tone-reset", "click", () => app.setTone(PLAIN_TONE));
+  on("colors", "change", (event) => app.setColors({ [signedShown() ? "signed" : "magnitude"]: event.target.value }));
   on("error-top", "input", (event) => {
     const { low } = ERROR_KINDS[state.errorKind];
     app.setTop(Number((low * (1 / low) ** (Number(event.target.value) / 100)).toPrecision(2)));
   });
   on("error-auto", "click", () => app.autoTop());
-  on("blink-play", "click", () => setBlink({ playing: !state.blink.playing }));
-  on("blink-rate", "input", (event) => setBlink({ rate: Number(event.target.value) }));
-  on("blink-partner", "change", (event) => setBlink({ partner: event.target.value }));
+  on("blink-play", "click", () => app.setBlink({ playing: !state.blink.playing }));
+  on("blink-rate", "input", (event) => app.setBlink({ rate: Number(event.target.value) }));
+  on("blink-partner", "change", (event) => app.setBlink({ partner: event.target.value }));
   on("hold", "pointerdown", () => app.hold(true));
   for (const type of ["pointerup", "pointerleave", "pointercancel"]) on("hold", type, () => app.hold(false));
   on("hold", "keydown", (event) => [" ", "Enter"].includes(event.key) && app.hold(true));
   on("hold", "keyup", () => app.hold(false));
-  on("side-toggle", "click", () => {
-    state.side = !state.side;
-    app.relayout();
-  });
-  on("fullscreen", "click", () => (document.fullscreenElement ? document.exitFullscreen() : root.requestFullscreen?.()));
+  on("side-toggle", "click", () => app.toggleSide());
+  on("fullscreen", "click", () => app.toggleFullscreen());
+  on("commands", "click", () => app.palette.open());
+  on("inset-add", "click", () => app.addInset());
+  on("inset-clear", "click", () => app.clearInsets());
   on("help", "click", () => app.openHelp());
   on("help-close", "click", () => ui("help-dialog").close());
   // A native dialog closes on Escape by itself; its focus returns to where it was.
@@ -61,10 +65,7 @@ function createControls(app, signal) {
     app.announce(state.keys ? "Keyboard shortcuts on" : "Keyboard shortcuts off");
   });
   on("panes-all", "click", () => app.setHidden([]));
-  on("panes-three", "click", () => {
-    const keep = new Set([state.panes[0]?.id, state.reference, ...state.panes.filter((p) => p.group === "mkpn").map((p) => p.id)]);
-    app.setHidden(state.panes.filter((pane) => !keep.has(pane.id)).map((pane) => pane.id));
-  });
+  on("panes-story", "click", () => app.start.showStory());
   // A menu that stays open would cover panes: it closes as soon as the focus or a press goes elsewhere.
   document.addEventListener(
     "pointerdown",
@@ -92,13 +93,6 @@ function createControls(app, signal) {
     { signal },
   );
 
-  function setBlink(change) {
-    Object.assign(state.blink, change);
-    app.solo.blink();
-    app.refresh();
-    app.emitView();
-  }
-
   function fillSelect(select, panes, value) {
     const key = panes.map((pane) => `${pane.id}:${pane.label}`).join("|");
     if (select.dataset.filled !== key) {
@@ -118,12 +112,7 @@ function createControls(app, signal) {
       list.replaceChildren(
         ...state.panes.map((pane) => {
           const box = make("input", { type: "checkbox", value: pane.id });
-          box.addEventListener("change", () => {
-            const hidden = new Set(state.hidden);
-            if (box.checked) hidden.delete(pane.id);
-            else hidden.add(pane.id);
-            app.setHidden([...hidden]);
-          });
+          box.addEventListener("change", () => app.togglePane(pane.id));
           return make("label", { class: "check" }, box, pane.label);
         }),
       );
@@ -131,19 +120,33 @@ function createControls(app, signal) {
     for (const box of list.querySelectorAll("input")) box.checked = !state.hidden.has(box.value);
   }
 
-  function syncColorbar() {
-    const top = app.top();
-    const { label, low, signed } = ERROR_KINDS[state.errorKind];
-    const map = app.mapOf(state.errorKind);
+  function signedShown() {
+    return state.errorOn && Boolean(ERROR_KINDS[state.errorKind].signed);
+  }
+
+  function syncColors() {
+    const signed = signedShown();
+    const maps = signed ? SIGNED_MAPS : MAGNITUDE_MAPS;
+    fillSelect(ui("colors"), maps.map((map) => ({ id: map, label: map })), signed ? state.colors.signed : state.colors.magnitude);
+    if (state.errorOn) syncScale();
+    else drawColorbar(state.colors.magnitude, ["0", "0.5", "1"], `Colours of levels from 0 to 1, ${CHANNELS[state.channel === "rgb" ? "luma" : state.channel]}`);
+  }
+
+  function drawColorbar(map, ticks, label) {
     const canvas = ui("colorbar");
     const pixels = new ImageData(256, 1);
     const words = new Uint32Array(pixels.data.buffer);
     for (let i = 0; i < 256; i += 1) words[i] = packRgb(colorAt(map, i / 255));
     canvas.getContext("2d").putImageData(pixels, 0, 0);
-    setText(ui("tick-low"), signed ? shortText(-top) : "0");
-    setText(ui("tick-mid"), signed ? "0" : shortText(top / 2));
-    setText(ui("tick-high"), signed ? `+${shortText(top)}` : shortText(top));
-    setAttribute(ui("colorbar-box"), "aria-label", `${label} error, colours from ${signed ? -top : 0} to ${top}`);
+    ["low", "mid", "high"].forEach((name, i) => setText(ui(`tick-${name}`), ticks[i]));
+    setAttribute(ui("colorbar-box"), "aria-label", label);
+  }
+
+  function syncScale() {
+    const top = app.top();
+    const { label, low, signed } = ERROR_KINDS[state.errorKind];
+    const ticks = signed ? [shortText(-top), "0", `+${shortText(top)}`] : ["0", shortText(top / 2), shortText(top)];
+    drawColorbar(app.mapOf(state.errorKind), ticks, `${label} error, colours from ${signed ? -top : 0} to ${top}`);
     setAttribute(ui("colorbar-box"), "data-top", top);
     const slider = ui("error-top");
     slider.value = String(Math.round((100 * Math.log(top / low)) / Math.log(1 / low)));
@@ -156,7 +159,7 @@ function createControls(app, signal) {
   }
 
   function sync() {
-    const { mode, errorOn, ev, contrast } = state;
+    const { mode, errorOn, ev, contrast, gamma } = state;
     for (const button of modes) press(button, button.dataset.modeTo === mode);
     for (const button of tools) press(button, button.dataset.toolTo === state.tool);
     for (const button of tables) press(button, button.dataset.tableTo === state.table);
@@ -189,18 +192,28 @@ function createControls(app, signal) {
     ui("contrast").value = String(contrast);
     setText(ui("ev-text"), `${signedText(ev, ev % 1 ? 2 : 0)} EV`);
     setText(ui("contrast-text"), `${contrast.toFixed(1)}\u00d7`);
-    const toned = ev !== 0 || contrast !== 1;
+    ui("gamma").value = String(gamma);
+    setText(ui("gamma-text"), gamma.toFixed(1));
+    ui("channel").value = state.channel;
+    ui("false-color").checked = state.falseColor;
+    ui("inset-clear").disabled = state.insets.length === 0;
+    const toned = !isPlain(state);
     ui("tone-reset").disabled = !toned;
     ui("row-tone").classList.toggle("on", toned);
     ui("tone-chip").hidden = !toned;
-    setText(ui("tone-chip"), `Exposure ${signedText(ev, 2)} EV, contrast ${contrast.toFixed(1)}\u00d7: not the stored pixels`);
+    setText(ui("tone-chip"), `${toneText(state)}: not the stored pixels`);
     setText(ui("shown-text"), errorOn ? `${ERROR_KINDS[state.errorKind].label} error` : toned ? "image, tone changed" : "image");
     setText(ui("metric-note"), state.note && `Captions: ${state.note} Before rounding to 8 bits.`);
     ui("side").hidden = !state.side;
     press(ui("side-toggle"), state.side);
     ui("keys").checked = state.keys;
     ui("empty").hidden = state.panes.length > 0;
-    if (errorOn) syncColorbar();
+    ui("row-colors").hidden = !errorOn && !state.falseColor;
+    if (!ui("row-colors").hidden) syncColors();
+    const story = app.start.story();
+    const shown = app.shownPanes();
+    press(ui("panes-all"), shown.length === state.panes.length);
+    press(ui("panes-story"), shown.length < state.panes.length && shown.length === story.length && shown.every((pane) => story.includes(pane.id)));
   }
 
   /** The part of the toolbar that follows every pan and zoom. */

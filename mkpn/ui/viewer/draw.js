@@ -60,7 +60,7 @@ function isDark([r, g, b]) {
 
 /** Returns the function that words one pixel of a pane for `drawValues`. */
 function valueWriter(app, pane, image) {
-  const { errorOn, errorKind, reference, ev, contrast } = app.state;
+  const { errorOn, errorKind, reference, channel, falseColor, colors } = app.state;
   if (errorOn && pane.id !== reference) {
     const pair = app.surfaces.errorPair(pane, errorKind);
     const map = app.mapOf(errorKind);
@@ -70,8 +70,16 @@ function valueWriter(app, pane, image) {
       return { lines: [text], dark: isDark(colorAt(map, scalePlace(errorKind, value, app.top()))) };
     };
   }
-  const tone = toneTable(ev, contrast);
   const { data } = image;
+  if (channel !== "rgb" || falseColor) {
+    const words = levelWords(app.state, colors.magnitude);
+    return (at) => {
+      const level = channelLevel(data, at, channel);
+      const word = words[level];
+      return { lines: [String(level)], dark: isDark([word & 255, (word >> 8) & 255, (word >> 16) & 255]) };
+    };
+  }
+  const tone = toneTable(app.state);
   return (at) => {
     const rgb = [data[at], data[at + 1], data[at + 2]];
     const grey = rgb[0] === rgb[1] && rgb[1] === rgb[2];

@@ -2,6 +2,8 @@
 
 const CLICK_SLACK = 4;
 const WHEEL_NOTCH = 50;
+const HOLD_MS = 400;
+const FLICK = { ms: 350, distance: 50 };
 
 function createGestures(app, signal) {
   const { state, stage, view } = app;
@@ -79,7 +81,9 @@ function createGestures(app, signal) {
       const target = app.panes.slotAt(event.target);
       if (!target || (event.pointerType === "mouse" && event.button > 1) || event.target.closest("[role=slider]")) return;
       if (pointers.size >= 2) return;
-      stage.focus({ preventScroll: true });
+      const touch = event.pointerType === "touch";
+      // A finger that scrolls the page past the pictures must not take the focus; one that taps does (`release`).
+      if (!touch) stage.focus({ preventScroll: true });
       slot = target;
       try {
         target.view.setPointerCapture(event.pointerId);
@@ -90,12 +94,15 @@ function createGestures(app, signal) {
       if (pointers.size === 2) {
         pinch = spread();
         if (start?.selecting) app.setRegion(start.before, false);
+        endHold(start);
         start = null;
         return;
       }
       const point = local(event, target);
       const selecting = state.tool === "region" || event.shiftKey;
-      start = { point, last: point, selecting, moved: false, pixel: pixelAt(point, target), before: state.region };
+      start = { point, last: point, selecting, moved: false, pixel: pixelAt(point, target), before: state.region, time: event.timeStamp, touch };
+      start.center = [view.state.cx, view.state.cy];
+      if (touch && !selecting) start.hold = setTimeout(() => rest(), HOLD_MS);
       if (event.button === 1) event.preventDefault();
     },
     { signal },
@@ -118,6 +125,8 @@ function createGestures(app, signal) {
       if (!start) return;
       const slack = CLICK_SLACK * pixelUnit();
       if (!start.moved && Math.hypot(point.x - start.point.x, point.y - start.point.y) < slack) return;
+      if (start.held) return;
+      clearTimeout(start.hold);
       start.moved = true;
       if (start.selecting) {
         app.setRegion(regionBetween(start.pixel, pixelAt(point, slot)), false);
@@ -131,18 +140,44 @@ function createGestures(app, signal) {
     { signal },
   );
 
+  /** A finger that rests shows the reference until it leaves. */
+  function rest() {
+    if (!start || start.moved) return;
+    start.held = true;
+    app.hold(true);
+  }
+
+  function endHold(gesture) {
+    clearTimeout(gesture?.hold);
+    if (gesture?.held) app.hold(false);
+  }
+
+  /** Tells which way a finger flicked in a single pane: -1, 1, or 0 for any slower or other move. */
+  function flickOf(gesture, event, point) {
+    const unit = FLICK.distance * pixelUnit();
+    const [dx, dy] = [point.x - gesture.point.x, point.y - gesture.point.y];
+    const quick = event.timeStamp - gesture.time < FLICK.ms && Math.abs(dx) > unit && Math.abs(dx) > 2 * Math.abs(dy);
+    return gesture.touch && quick && !gesture.selecting && state.mode !== "grid" ? -Math.sign(dx) : 0;
+  }
+
   function release(event) {
     if (!pointers.delete(event.pointerId)) return;
     stage.classList.remove("dragging");
     if (pinch && pointers.size < 2) pinch = null;
     const ended = start;
     start = null;
-    if (!ended || !slot) return;
-    if (event.type === "pointercancel") {
+    endHold(ended);
+    if (!ended || !slot || ended.held) return;
+    const flick = ended.moved && event.type === "pointerup" ? flickOf(ended, event, local(event, slot)) : 0;
+    if (flick) {
+      view.centerOn(...ended.center);
+      app.stepPane(flick);
+    } else if (event.type === "pointercancel") {
       if (ended.selecting) app.setRegion(ended.before, false);
     } else if (ended.moved) {
       if (ended.selecting) app.setRegion(state.region, true);
     } else {
+      stage.focus({ preventScroll: true });
       if (state.mode === "grid") app.setActive(slot.paneId);
       if (ended.selecting) app.setRegion(null, true);
       else if (inside(ended.pixel)) app.setPick(ended.pixel, true);
@@ -169,6 +204,9 @@ function createGestures(app, signal) {
     },
     { signal },
   );
+
+  // A long press is ours; the browser's menu would cover the picture.
+  stage.addEventListener("contextmenu", (event) => start?.held && event.preventDefault(), { signal });
 
   return { busy: () => pointers.size > 0 };
 }

@@ -13,6 +13,7 @@ const KEY_HELP = [
   ["+ \u2212", "zoom in and out"],
   ["Shift + arrows", "move the picture"],
   ["R", "reset zoom, tone, error map, region and layout"],
+  ["Ctrl + K", "find any action by its name"],
   ["?", "this help"],
   ["Esc", "back to the grid; there, clear the region"],
 ];
@@ -24,6 +25,8 @@ const POINTER_HELP = [
   ["Shift + drag", "select a region (or use the Region tool)"],
   ["Click", "pin a pixel in the inspector"],
   ["Double click", "one pane alone, and back to the grid"],
+  ["Hold a finger", "the reference, as long as it rests"],
+  ["Flick sideways", "in a single pane: the next one"],
 ];
 
 /** Tells whether a key pressed on this element belongs to the element and not to the viewer. */
@@ -93,6 +96,11 @@ function createKeys(app, signal) {
   root.addEventListener(
     "keydown",
     (event) => {
+      if ((event.ctrlKey || event.metaKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k") {
+        event.preventDefault();
+        if (!event.target.closest("dialog")) app.palette.open();
+        return;
+      }
       // Ctrl, Alt and Meta are the browser's and the screen reader's.
       if (!state.keys || event.ctrlKey || event.altKey || event.metaKey || event.isComposing) return;
       if (ownsKey(event.target, event.key)) return;

@@ -39,14 +39,15 @@ function createSlot() {
     pick: make("div", { class: "pane-pick", hidden: true }),
     cross: make("div", { class: "pane-cross", hidden: true }),
     value: make("div", { class: "pane-value", "aria-hidden": "true" }),
+    strip: make("canvas", { class: "pane-strip", role: "img", hidden: true }),
   };
   name.append(parts.key, parts.label);
   const figures = make("span", { class: "pane-figures" }, parts.psnr, parts.ssim);
   const caption = make("figcaption", {}, name, parts.mark, figures);
   const view = make("div", { class: "pane-view" }, parts.canvas, parts.box, parts.pick, parts.cross, parts.note, parts.value);
-  const element = make("figure", { class: "pane" }, caption, view);
+  const element = make("figure", { class: "pane" }, caption, view, parts.strip);
   const context = parts.canvas.getContext("2d", { alpha: false });
-  return { element, name, view, context, paneId: null, width: 1, height: 1, ...parts };
+  return { element, name, view, context, paneId: null, width: 1, height: 1, frames: [], stripWidth: 0, stripKey: "", ...parts };
 }
 
 function createPanes(app) {
@@ -66,6 +67,9 @@ function createPanes(app) {
     style.width = `${width}px`;
     style.height = `${height + captionHeight}px`;
     slot.view.style.height = `${height}px`;
+    slot.stripWidth = width;
+    slot.strip.hidden = state.insets.length === 0;
+    slot.strip.style.height = `${insetSide(state.insets.length, width)}px`;
     const ratio = window.devicePixelRatio || 1;
     const deviceWidth = Math.max(1, Math.round(width * ratio));
     const deviceHeight = Math.max(1, Math.round(height * ratio));
@@ -83,7 +87,8 @@ function createPanes(app) {
     if (width < 40) return false;
     const large = app.root.clientWidth >= 1400;
     stage.classList.toggle("large", large);
-    const captionHeight = (cell) => (cell >= WIDE_CAPTION ? (large ? 30 : 26) : 40);
+    // All that stands above and below a picture: its caption and its insets.
+    const captionHeight = (cell) => (cell >= WIDE_CAPTION ? (large ? 30 : 26) : 40) + insetHeight(state.insets.length, cell);
     const { width: imageWidth, height: imageHeight } = app.view.state;
     const aspect = imageWidth && imageHeight ? imageWidth / imageHeight : 1;
     stage.style.height = "";
@@ -190,6 +195,19 @@ function createPanes(app) {
     }
     setText(slot.note, note);
     placeMarks(slot);
+    if (state.insets.length) drawStrip(slot);
+  }
+
+  function drawStrip(slot) {
+    const pane = app.pane(partsOf(slot)[0].id);
+    const drawn = pane && app.surfaces.of(pane);
+    const surface = drawn?.level ? drawn : null;
+    const key = JSON.stringify([surface?.key, state.insets, slot.stripWidth, window.devicePixelRatio, background]);
+    if (slot.stripKey === key) return;
+    slot.stripKey = key;
+    drawInsets(slot, surface, state.insets, background);
+    const places = state.insets.map(({ x, y, w, h }, i) => `${i + 1}: ${w} by ${h} at ${x}, ${y}`);
+    setAttribute(slot.strip, "aria-label", `Insets of ${pane?.label}. ${places.join("; ")}`);
   }
 
   function placeMark(node, slot, rect) {
@@ -209,6 +227,7 @@ function createPanes(app) {
     const pixel = (at) => (at && !blank ? { ...at, w: 1, h: 1 } : null);
     placeMark(slot.box, slot, blank ? null : state.region);
     placeMark(slot.pick, slot, pixel(state.pick));
+    insetFrames(slot, state.insets).forEach((frame, i) => placeMark(frame, slot, blank ? null : state.insets[i]));
     // Under the mouse itself a mark would only hide what is looked at.
     placeMark(slot.cross, slot, slot === solo || slot.paneId === state.hovered ? null : pixel(state.cursor));
     const levels = slot !== solo && !blank && state.cursor ? app.inspector.channels(app.imageOf(slot.paneId), state.cursor) : null;

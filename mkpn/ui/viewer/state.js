@@ -13,8 +13,8 @@ function initialState() {
     errorOn: false,
     errorKind: "absolute",
     tops: {},
-    ev: 0,
-    contrast: 1,
+    ...PLAIN_TONE,
+    colors: { magnitude: MAGNITUDE_MAPS[0], signed: SIGNED_MAPS[0] },
     split: 0.5,
     blink: { playing: false, rate: 1, partner: "reference" },
     holding: false,
@@ -24,6 +24,8 @@ function initialState() {
     region: null,
     sort: { key: null, descending: true },
     baseline: null,
+    histogram: { channel: "rgb", log: true },
+    insets: [],
     note: "",
     side: true,
     table: "pixel",
@@ -87,22 +89,24 @@ function rectFrom(value, width, height) {
   return fits && (!width || (x + w <= width && y + h <= height)) ? { x, y, w, h } : null;
 }
 
-/** Everything that a permalink needs, as plain JSON. */
+/** Everything that a permalink needs, as plain JSON; pictures of the user's own are not for others. */
 function viewRecord(state, view, zoom) {
+  const own = new Set(state.panes.filter((pane) => pane.external).map((pane) => pane.id));
+  const shared = (id) => (own.has(id) ? null : id);
   return {
     mode: state.mode,
     zoom,
     fit: view.fit,
     center: [view.cx, view.cy],
-    active: state.active,
-    second: state.second,
-    hidden: [...state.hidden],
+    active: shared(state.active),
+    second: shared(state.second),
+    hidden: [...state.hidden].filter(shared),
     error: state.errorOn ? state.errorKind : null,
     top: state.tops[state.errorKind] ?? ERROR_KINDS[state.errorKind].top,
     ev: state.ev,
     contrast: state.contrast,
     split: state.split,
     blink: { ...state.blink },
-    reference: state.reference,
+    reference: shared(state.reference) ?? state.panes.find((pane) => pane.group === "truth")?.id ?? null,
   };
 }

@@ -47,23 +47,16 @@ function createSurfaces(app) {
   }
 
   function imageSurface(pane, image) {
-    const { ev, contrast } = app.state;
+    const { ev, contrast, gamma, channel, falseColor, colors } = app.state;
     const surface = slotOf(pane, "image");
-    const key = `${idOf(image)}|${ev}|${contrast}`;
+    const key = [idOf(image), ev, contrast, gamma, channel, falseColor && colors.magnitude].join("|");
     if (surface.key === key) return surface;
-    if (ev === 0 && contrast === 1) {
+    if (isPlain(app.state)) {
       surface.write(key, new ImageData(image.data, image.width, image.height));
       return surface;
     }
-    const tone = cachedTable(`tone|${ev}|${contrast}`, () => toneTable(ev, contrast));
     const target = scratchFor(image.width, image.height);
-    const out = target.data;
-    for (let k = 0; k < out.length; k += 4) {
-      out[k] = tone[image.data[k]];
-      out[k + 1] = tone[image.data[k + 1]];
-      out[k + 2] = tone[image.data[k + 2]];
-      out[k + 3] = 255;
-    }
+    paintTone(image, app.state, colors.magnitude, new Uint32Array(target.data.buffer));
     surface.write(key, target);
     return surface;
   }

@@ -38,6 +38,7 @@ function createViewer(root) {
       dirty.layout = !app.panes.layout();
       dirty.ui = true;
       laidOut = stageSize();
+      if (!dirty.layout) app.start.place();
     }
     if (dirty.ui) {
       app.solo.sync();
@@ -48,6 +49,7 @@ function createViewer(root) {
     }
     if (dirty.region) {
       app.region.render();
+      app.histogram.render();
       dirty.region = false;
     }
     if (!app.view.state.width) return;
@@ -69,6 +71,9 @@ function createViewer(root) {
       ask();
     },
     relayout: () => app.refresh({ layout: true }),
+    /** Runs something once what was asked for is on the screen. */
+    later: (run) => requestAnimationFrame(() => requestAnimationFrame(run)),
+    setPanes,
     refreshCursor() {
       if (timers.cursor) return;
       timers.cursor = requestAnimationFrame(() => {
@@ -134,13 +139,23 @@ function createViewer(root) {
   app.panes = createPanes(app);
   app.solo = createSolo(app, signal);
   addActions(app);
+  app.start = createStart(app);
   app.controls = createControls(app, signal);
   app.inspector = createInspector(app, signal);
   app.region = createRegion(app, signal);
+  app.histogram = createHistogram(app, signal);
+  app.external = createExternal(app, signal);
+  app.palette = createPalette(app, signal);
   app.minimap = createMinimap(app, signal);
   createGestures(app, signal);
   createKeys(app, signal);
   app.stage.addEventListener("click", (event) => {
+    const strip = event.target.closest(".pane-strip");
+    if (strip) {
+      const side = insetSide(state.insets.length, strip.clientWidth) + INSET_GAP;
+      const rect = state.insets[Math.floor(event.offsetX / side)];
+      if (rect) app.lookAtRect(rect);
+    }
     const pane = event.target.closest(".pane-name") && event.target.closest(".pane")?.dataset.pane;
     if (pane && state.mode === "grid") app.show(pane);
   });
@@ -155,6 +170,8 @@ function createViewer(root) {
     if (!known || !app.view.resizeImage(known.width, known.height)) return;
     const { width, height } = app.view.state;
     state.region = rectFrom(state.region, width, height);
+    state.insets = state.insets.filter((rect) => rectFrom(rect, width, height));
+    app.start.ask();
     if (state.pick && (state.pick.x >= width || state.pick.y >= height)) state.pick = null;
     state.cursor = null;
     dirty.layout = dirty.region = true;
@@ -183,32 +200,43 @@ function createViewer(root) {
     return sent !== undefined && performance.now() - sent < 10_000;
   }
 
+  /** Takes over the panes that Python gives; those of the user's own files stay behind them. */
+  function setPanes(panes) {
+    state.panes = panes;
+    settleSize();
+    state.panes = [...panes, ...app.external.panes()];
+    byId.clear();
+    for (const pane of state.panes) byId.set(pane.id, pane);
+    keys = assignKeys(panes);
+    best = { psnr: bestPanes(panes, "psnr"), ssim: bestPanes(panes, "ssim") };
+    for (const pane of state.panes) app.store.request(pane.url);
+    prune();
+    app.surfaces.forgetAllBut(new Set(byId.keys()));
+    if (!byId.has(state.reference)) state.reference = panes.find((pane) => pane.group === "truth")?.id ?? panes.at(-1)?.id ?? null;
+    app.refresh({ layout: true, region: true });
+  }
+
   function ingest(raw) {
     const value = raw && typeof raw === "object" ? raw : {};
     const datasetId = value.dataset_id ?? null;
     if (datasetId !== state.datasetId) shownUrl.clear();
     state.datasetId = datasetId;
-    state.panes = (value.panes ?? []).map(paneFrom);
     state.note = value.note ?? "";
-    byId.clear();
-    for (const pane of state.panes) byId.set(pane.id, pane);
-    keys = assignKeys(state.panes);
-    best = { psnr: bestPanes(state.panes, "psnr"), ssim: bestPanes(state.panes, "ssim") };
-    for (const pane of state.panes) app.store.request(pane.url);
-    settleSize();
-    prune();
-    app.surfaces.forgetAllBut(new Set(byId.keys()));
+    setPanes((value.panes ?? []).map(paneFrom));
     const { width, height } = app.view.state;
+    app.start.take(value);
     if (fresh(value, "reference") && value.reference && !isEcho("reference", { id: value.reference })) {
       state.reference = value.reference;
     }
-    state.reference ??= state.panes.find((pane) => pane.group === "truth")?.id ?? state.panes.at(-1)?.id ?? null;
     if (!byId.has(state.active)) state.active = (state.panes.find((pane) => pane.group === "mkpn") ?? state.panes[0])?.id ?? null;
     const crop = rectFrom(value.crop, width, height);
     // No rectangle means that Python has none to give: the one on the screen outlives a new run.
     if (fresh(value, "crop") && crop && !isEcho("crop", crop)) state.region = crop;
     if (fresh(value, "pick") && !isEcho("pick", value.pick)) state.pick = value.pick ?? null;
-    if (fresh(value, "view") && value.view) restore(value.view);
+    if (fresh(value, "view") && value.view) {
+      app.start.forget();
+      restore(value.view);
+    }
     app.solo.blink();
     app.refresh({ layout: true, region: true });
   }
@@ -244,6 +272,14 @@ function createHandle(app, restore) {
     getState: () => ({
       ...app.viewRecord(),
       tool: state.tool,
+      table: state.table,
+      sort: state.sort,
+      baseline: state.baseline,
+      insets: state.insets,
+      channel: state.channel,
+      gamma: state.gamma,
+      falseColor: state.falseColor,
+      colors: { ...state.colors },
       kind: state.errorKind,
       region: state.region,
       pick: state.pick,
@@ -264,6 +300,8 @@ function createHandle(app, restore) {
     imagePixels: (id) => app.imageOf(id),
     /** The rows of the table of figures, as shown. */
     figures: () => app.region.rows()?.map(({ pane, ...figures }) => ({ id: pane.id, ...figures })) ?? null,
+    histograms: () => app.histogram.curves().map(({ pane, counts }) => ({ id: pane.id, counts: [...counts] })),
+    commands: () => commandList(app).map(({ name }) => name),
     /** The error of every pixel of a pane against the reference, or null while it is being made. */
     errorValues(id, kind) {
       const pair = app.surfaces.errorPair(app.pane(id), kind);
