@@ -1,4 +1,4 @@
-"""A small proxy that sends each visitor always to the same replica, by a cookie, as in .deploy/README.md."""
+"""A small proxy that sends each visitor always to the same replica, by a cookie, as the documents of .deploy say."""
 
 from __future__ import annotations
 
