@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -77,8 +78,7 @@ def psnr(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: M
         >>> round(psnr(clean + 0.1, clean), 2)  # 10 log10(1 / 0.1**2)
         20.0
     """
-    x, y = _prepare(a, b, definition, smallest=1)
-    error = float(np.mean((x - y) ** 2))
+    error = float(np.mean([np.mean((x - y) ** 2) for x, y in _planes(a, b, definition, smallest=1)]))
     return float("inf") if error == 0 else -10 * float(np.log10(error))
 
 
@@ -93,21 +93,20 @@ def ssim(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: M
         >>> ssim(clean, clean), ssim(0.5 * clean, clean) < 0.9
         (1.0, True)
     """
-    x, y = _prepare(a, b, definition, smallest=_SSIM_WINDOW)
-    return float(_similarity(x, y, full=False))
+    planes = _planes(a, b, definition, smallest=_SSIM_WINDOW)
+    return float(np.mean([_similarity(x, y, full=False) for x, y in planes]))
 
 
 def ssim_map(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor) -> NDArray[np.float32]:
     """Returns the local structural similarity `[H,W]`, the mean of the channels, without a border removed."""
-    x, y = _prepare(a, b, MetricDefinition(border=0), smallest=_SSIM_WINDOW)
-    return _similarity(x, y, full=True).mean(axis=0).astype(np.float32)
+    planes = _planes(a, b, MetricDefinition(border=0), smallest=_SSIM_WINDOW)
+    return np.mean([_similarity(x, y, full=True) for x, y in planes], axis=0).astype(np.float32)
 
 
 def _similarity(x: NDArray[np.float64], y: NDArray[np.float64], full: bool) -> NDArray[np.float64]:
     result = structural_similarity(
         x,
         y,
-        channel_axis=0,
         data_range=1.0,
         gaussian_weights=True,
         sigma=1.5,
@@ -119,11 +118,14 @@ def _similarity(x: NDArray[np.float64], y: NDArray[np.float64], full: bool) -> N
     return np.asarray(result[1] if full else result)
 
 
-def _prepare(
+def _planes(
     a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: MetricDefinition, smallest: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Checks, clips and crops two images to `[C,h,w]` float64."""
-    x, y = _to_float64(a, "first image"), _to_float64(b, "second image")
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Checks, clips and crops two images; yields pairs of channels `[h,w]` in float64.
+
+    One channel at a time: SSIM takes ten times the memory of what it compares.
+    """
+    x, y = _array(a), _array(b)
     if x.shape != y.shape or x.ndim not in (2, 3):
         raise ValueError(f"images: expected two [C,H,W] or [H,W] of one shape, got {list(x.shape)} and {list(y.shape)}")
     border = definition.border
@@ -132,16 +134,23 @@ def _prepare(
             f"images: expected sides of at least {2 * border + smallest} pixels (a border of {border} is removed), "
             f"got {list(x.shape)}"
         )
-    return _reduce(x, definition), _reduce(y, definition)
+    x, y = (image.reshape(-1, *image.shape[-2:]) for image in (x, y))
+    # Luma is one plane of all channels.
+    parts = [slice(None)] if definition.channels == "luma" else [slice(i, i + 1) for i in range(len(x))]
+    for part in parts:
+        yield from zip(
+            _reduce(to_intensities(x[part], *_MEANINGFUL, np.float64, "first image"), definition),
+            _reduce(to_intensities(y[part], *_MEANINGFUL, np.float64, "second image"), definition),
+            strict=True,
+        )
 
 
-def _to_float64(image: ArrayLike | torch.Tensor, name: str) -> NDArray[np.float64]:
-    array = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asanyarray(image)
-    return to_intensities(array, *_MEANINGFUL, np.float64, name)
+def _array(image: ArrayLike | torch.Tensor) -> NDArray[Any]:
+    return image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asanyarray(image)
 
 
 def _reduce(image: NDArray[np.float64], definition: MetricDefinition) -> NDArray[np.float64]:
-    image = image.reshape(-1, *image.shape[-2:]).clip(0, 1)
+    image = image.clip(0, 1)
     if definition.channels == "luma" and image.shape[0] == 3:
         image = np.tensordot([0.299, 0.587, 0.114], image, axes=1)[None]
     border = definition.border

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -109,3 +111,15 @@ def test_values_without_a_meaning_are_refused(measure: object, image: NDArray[np
         measure(image, np.zeros((3, 40, 40)))
     with pytest.raises(ValueError, match="second image"):
         measure(np.zeros((3, 40, 40)), image)
+
+
+@pytest.mark.parametrize(("metric", "most"), [(mkpn.psnr, 8), (mkpn.ssim, 17)])
+def test_one_channel_is_measured_at_a_time(metric: Callable[..., float], most: float) -> None:
+    """Measured: 5 and 15.2 planes of float64; all channels at once took 12 and 19.2."""
+    a = np.random.default_rng(0).random((3, 200, 300), dtype=np.float32)
+    metric(a, 1 - a)
+    tracemalloc.start()
+    metric(a, 1 - a)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < most * 200 * 300 * 8
