@@ -120,25 +120,19 @@ def denoise(
 
 
 def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> list[dict[str, Any]]:
-    from mkpn.capture.burst import burst_files, read_burst
+    from mkpn.capture.burst import burst_files, given_noise, read_burst
     from mkpn.evaluation.captured import denoise_captured, describe
     from mkpn.synthesis.files import OWN_MEGAPIXELS
-    from mkpn.synthesis.noise import Noise
     from mkpn.synthesis.writing import icc_profile
 
     if options.save_burst or options.format != "png":
         raise ValueError("save_burst and format: expected an image with a synthetic burst, got a real burst")
     if options.burst is not None and images:
         raise ValueError("images: expected photographs or --burst DIR, got both")
-    noise = "auto"
-    if options.sigma_r is not None and options.sigma_s is not None:
-        noise = Noise(options.sigma_r, options.sigma_s)
-    elif options.sigma_r is not None or options.sigma_s is not None:
-        raise ValueError("sigma_r and sigma_s: expected both or none of them, got one")
     files = images if options.burst is None else burst_files(options.burst)
     burst = read_burst(
         files,
-        noise=noise,
+        noise=given_noise(options.sigma_r, options.sigma_s),
         light=options.light,
         downsample=options.downsample,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ _MIDDLE_GREY = 0.18
 _FEW_AGREE = 0.5
 _BLOCK = 16  # pixels of the blocks whose brightness is compared
 _SMALLEST = MIN_SIDE + 2 * RIM
+_REACH = 256  # pixels around a crop that are read, so that frames that have moved still fill it
 
 Light = Literal["stored", "linear", "display"]
 
@@ -66,6 +68,11 @@ class CapturedBurst(NoisyBurst):
         """Returns the noise's standard deviation `[C,H,W]` that Eq. 7 gives for a scene of these frame values."""
         return torch.from_numpy(_std(image.numpy(), self.noise, self.light))
 
+    @property
+    def residual_std(self) -> float:
+        """`sqrt(1 - 1/N)` of N photographs: the residual's standard deviation that their plain mean would leave."""
+        return math.sqrt(1 - 1 / self.photographs)
+
     def displayed(self, image: torch.Tensor) -> torch.Tensor:
         """Returns the picture `[3,H,W]` to show for frame values `[3,H,W]`: sRGB for raw files, else as it is."""
         if self.matrix is None:
@@ -87,6 +94,19 @@ def burst_files(folder: Path) -> list[Path]:
     if not files:
         raise ValueError(f"burst: expected photographs or raw files in {folder}, got none")
     return files
+
+
+def given_noise(sigma_r: float | None, sigma_s: float | None) -> Noise | Literal["auto"]:
+    """Returns Eq. 7's parameters as `read_burst` takes them: `auto` where none is given.
+
+    Raises:
+        ValueError: if only one is given, or one is not in [0,1].
+    """
+    if sigma_r is None and sigma_s is None:
+        return "auto"
+    if sigma_r is None or sigma_s is None:
+        raise ValueError("sigma_r and sigma_s: expected both or none of them, got one")
+    return Noise(sigma_r, sigma_s)
 
 
 def read_burst(
@@ -128,15 +148,16 @@ def read_burst(
         choice("noise", noise, ("auto", "estimate"))
     files = [Path(path) for path in paths]
     names = _check(files)
-    first = _read(files[0], downsample, max_megapixels)
+    first = _read(files[0], downsample, crop, max_megapixels)
     window = _window(first.pixels.shape[:2], crop)
     kept, motions, notes = [first.pixels[window]], [_STILL], list[str]()
     rows, columns = ([side] for side in window)
     luma = first.pixels.mean(axis=2)
     for path, name in zip(files[1:], names[1:], strict=True):
-        pixels = _read(path, downsample, max_megapixels).pixels
-        if pixels.shape != first.pixels.shape:
-            raise ValueError(f"{name}: expected {_size(first.pixels)} pixels as {names[0]} has, got {_size(pixels)}")
+        photograph = _read(path, downsample, crop, max_megapixels)
+        pixels = photograph.pixels
+        if photograph.size != first.size:
+            raise ValueError(f"{name}: expected {first.size} pixels as {names[0]} has, got {photograph.size}")
         motion = estimate_motion(luma, pixels.mean(axis=2))
         moved, (row, column) = bring(pixels, motion)
         rows.append(row)
@@ -187,9 +208,10 @@ def read_burst(
 
 @dataclass(frozen=True)
 class _Photograph:
-    """`[H,W,3]` values and what a raw file says about them."""
+    """`[H,W,3]` values, the size of all of the photograph, and what a raw file says about its noise."""
 
     pixels: NDArray[np.float32]
+    size: str
     raw: RawFrame | None
     noise: tuple[Noise, ...] | None
 
@@ -207,13 +229,18 @@ def _check(files: list[Path]) -> list[str]:
     return [path.name for path in files]
 
 
-def _read(path: Path, downsample: int, max_megapixels: float) -> _Photograph:
-    if not is_raw(path):
-        return _Photograph(box_downsample(load_image(path, max_megapixels=max_megapixels), downsample), None, None)
-    raw = read_raw(path, max_megapixels)
+def _read(path: Path, downsample: int, crop: int | None, max_megapixels: float) -> _Photograph:
+    raw = read_raw(path, max_megapixels) if is_raw(path) else None
+    pixels = load_image(path, max_megapixels=max_megapixels) if raw is None else raw.pixels
+    pixels = box_downsample(pixels, downsample)
+    size = f"{pixels.shape[1]}x{pixels.shape[0]}"
+    if crop is not None:
+        pixels = pixels[_window(pixels.shape[:2], crop + 2 * _REACH)].copy()
+    if raw is None or raw.noise is None:
+        return _Photograph(pixels, size, raw, None)
     # The mean of f*f pixels keeps the slope of the variance and divides both of its parts by f*f.
-    noise = raw.noise and tuple(Noise(n.sigma_r / downsample, n.sigma_s / downsample**2) for n in raw.noise)
-    return _Photograph(box_downsample(raw.pixels, downsample), raw, noise)
+    noise = tuple(Noise(n.sigma_r / downsample, n.sigma_s / downsample**2) for n in raw.noise)
+    return _Photograph(pixels, size, raw, noise)
 
 
 def _noise(
@@ -276,7 +303,3 @@ def _window(shape: tuple[int, ...], crop: int | None) -> tuple[slice, slice]:
 def _common(spans: list[slice], origin: int) -> slice:
     """The intersection of spans, counted from an origin."""
     return slice(max(span.start for span in spans) - origin, min(span.stop for span in spans) - origin)
-
-
-def _size(pixels: NDArray[np.float32]) -> str:
-    return f"{pixels.shape[1]}x{pixels.shape[0]}"

@@ -7,7 +7,6 @@ N photographs leaves `sqrt(1 - 1/N)`.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,7 +93,7 @@ def residual(burst: CapturedBurst, image: torch.Tensor) -> Residual:
         values=values,
         mean=float(seen.mean()),
         std=float(seen.std()),
-        expected=math.sqrt(1 - 1 / burst.photographs),
+        expected=burst.residual_std,
         edges=edges,
         density=density,
         autocorrelation=_autocorrelation(seen),

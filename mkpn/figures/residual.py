@@ -32,10 +32,7 @@ def residual_figure(report: Residual, title: str) -> bytes:
         histogram.plot(middles, normal, style, color=FULL, linewidth=1, label=label)
     histogram.set_ylim(0, 1.6 * max(0.4, float(report.density.max())))
     histogram.legend(fontsize=7.5, frameon=False, loc="upper right")
-    _name(
-        histogram,
-        f"Histogram, what is beyond in the outer bars: mean {report.mean:.3f}, standard deviation {report.std:.3f}",
-    )
+    _name(histogram, f"Histogram: mean {report.mean:.3f}, standard deviation {report.std:.3f}")
     lags.imshow(report.autocorrelation, cmap="RdBu_r", vmin=-0.25, vmax=0.25)
     for y in range(2 * LAGS + 1):
         for x in range(2 * LAGS + 1):

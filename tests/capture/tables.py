@@ -254,7 +254,7 @@ def residual_table(pictures: list[np.ndarray]) -> None:
             }
             for name, (result, assumed) in results.items():
                 captured = SimpleNamespace(
-                    frames=burst.frames, photographs=8, expected_std=lambda v, n=assumed: n.std(v)
+                    frames=burst.frames, residual_std=(7 / 8) ** 0.5, expected_std=lambda v, n=assumed: n.std(v)
                 )
                 report = residual(captured, result)
                 found.setdefault(name, []).append([report.mean, report.std, report.neighbours])

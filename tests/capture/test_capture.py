@@ -86,6 +86,18 @@ def test_crop_and_downsample(tmp_path: Path, scene: NDArray[np.float32]) -> None
     assert read_burst(paths, noise=GAINS[2], downsample=2).frames.shape[-1] in (79 - 16, 80 - 16)
 
 
+def test_a_crop_of_large_photographs_is_the_same(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    large = np.pad(scene, ((300, 320), (290, 340), (0, 0)), mode="reflect")
+    paths = write(tmp_path, [noisy(moved_scene(large, x, y), GAINS[1], 0) for x, y in MOVES[:3]])
+    part = read_burst(paths, noise=GAINS[1], crop=64)
+    assert part.frames.shape == (8, 3, 64, 64)
+    # Only the middle 592 pixels of 756 have been read.
+    pixels = mkpn.load_image(paths[0])
+    top, left = (pixels.shape[0] - 80) // 2 + 8, (pixels.shape[1] - 80) // 2 + 8
+    assert np.array_equal(part.frames[0], pixels[top : top + 64, left : left + 64].transpose(2, 0, 1))
+    assert [(round(m.x), round(m.y)) for m in part.motions] == MOVES[:3]
+
+
 def test_a_network_takes_it_and_removes_noise(tmp_path: Path, scene: NDArray[np.float32]) -> None:
     moved = [moved_scene(scene, x, y) for x, y in [*MOVES, *MOVES]]
     burst = read_burst(write(tmp_path, [noisy(p, GAINS[4], seed) for seed, p in enumerate(moved)]))
@@ -161,7 +173,7 @@ def test_curve_and_its_slope() -> None:
 
 
 def fake(frames: torch.Tensor, noise: Noise, count: int = 8) -> Any:
-    return SimpleNamespace(frames=frames, photographs=count, expected_std=noise.std)
+    return SimpleNamespace(frames=frames, residual_std=np.sqrt(1 - 1 / count), expected_std=noise.std)
 
 
 def test_the_residual_of_the_truth_is_white_noise(scene: NDArray[np.float32]) -> None:

@@ -98,7 +98,7 @@ def finished(rows: list[dict[str, object]]) -> list[str]:
 
 def test_only_named_endpoints_are_public(client) -> None:
     info = client.view_api(return_format="dict", print_info=False)
-    assert set(info["named_endpoints"]) == {"/denoise", "/kernels", "/models"}
+    assert set(info["named_endpoints"]) == {"/denoise", "/denoise_burst", "/kernels", "/models"}
     assert not info["unnamed_endpoints"]
 
 

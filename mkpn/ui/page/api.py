@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import gradio as gr
 from gradio.events import api as add_endpoint
 from gradio.utils import get_upload_folder, is_in_or_equal
 
-from mkpn.checks import shown
+from mkpn.capture.burst import given_noise
+from mkpn.checks import choice, shown
 from mkpn.explain import probe
 from mkpn.synthesis.images import EXAMPLES, example_image, load_image
 from mkpn.synthesis.noise import noise_for_gain
 from mkpn.ui.page.handlers import owner_of
+from mkpn.ui.run.captured import Finished, run_captured, start_captured
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, run_models, start_run
 from mkpn.ui.run.settings import Settings
@@ -24,7 +27,7 @@ RUNS = "models"
 
 
 def register(store: ModelStore, root: Path) -> None:
-    """Adds the endpoints `/denoise`, `/kernels` and `/models` to the page that is being built."""
+    """Adds the endpoints `/denoise`, `/denoise_burst`, `/kernels` and `/models` to the page that is being built."""
 
     def begin(image: dict[str, Any] | str, gain: int, seed: int, downsample: int, models: list[str], owner: str) -> Run:
         try:
@@ -90,12 +93,47 @@ def register(store: ModelStore, root: Path) -> None:
             "offsets": run.burst.offsets.tolist(),
         }
 
+    def denoise_burst(
+        photographs: list[dict[str, Any]],
+        models: list[str] | None = None,
+        sigma_r: float | None = None,
+        sigma_s: float | None = None,
+        light: str = "auto",
+    ) -> dict[str, Any]:
+        """Denoises a real burst, and tells of each model whether what it removed is noise.
+
+        Args:
+            photographs: 2 to 8 photographs or raw files of one scene (`handle_file(path)` each), the reference first.
+            models: names of the models, empty for MKPN or the last one that is there.
+            sigma_r: read noise if it is known, with sigma_s; else the file's NoiseProfile or an estimate is used.
+            sigma_s: shot noise.
+            light: what the networks see of raw files: auto, linear or display.
+        """
+        try:
+            paths = [_uploaded(photograph)[1] for photograph in _listed("photographs", photographs)]
+            names = _names(models) or store.names[-1:]
+            run = start_captured(
+                paths,
+                names,
+                store,
+                root,
+                noise=given_noise(sigma_r, sigma_s),
+                light=choice("light", light, ("auto", "linear", "display")),
+            )
+        except ValueError as error:
+            raise gr.Error(str(error)) from error
+        try:
+            return {"notes": run.notes, "models": [burst_row(done) for done in run_captured(run, store)]}
+        finally:
+            run.folder.remove()
+
     def models() -> dict[str, Any]:
         """Returns the models that are there, the device, and the names of the bundled examples."""
         return {"models": list(store.names), "device": store.device_name, "examples": [e.name for e in EXAMPLES]}
 
     add_endpoint(denoise, api_name="denoise", concurrency_id=RUNS)
     add_endpoint(kernels, api_name="kernels", concurrency_id=RUNS)
+    add_endpoint(denoise_burst, api_name="denoise_burst", concurrency_id=RUNS)
     add_endpoint(models, api_name="models")
 
 
@@ -115,10 +153,28 @@ def table_rows(run: Run) -> list[dict[str, Any]]:
     ]
 
 
+def burst_row(done: Finished) -> dict[str, Any]:
+    """Returns the figures of a network on a real burst; `png` is the result's file in base64."""
+    return {
+        "model": done.model,
+        "seconds": done.seconds,
+        "mean": done.report.mean,
+        "std": done.report.std,
+        "expected_std": done.report.expected,
+        "neighbours": done.report.neighbours,
+        "verdict": done.report.verdict(),
+        "png": base64.b64encode(done.picture.read_bytes()).decode(),
+    }
+
+
 def _open(image: dict[str, Any] | str) -> tuple[str, Any]:
     if isinstance(image, str):
         return image, example_image(image)
-    path = image.get("path") if isinstance(image, dict) else None  # pyright: ignore[reportUnnecessaryIsInstance] - JSON
+    return _uploaded(image)
+
+
+def _uploaded(image: Any) -> tuple[str, Path]:
+    path = image.get("path") if isinstance(image, dict) else None
     # Only what has been uploaded: a bare path could name any file of the server.
     if not isinstance(path, str) or "\0" in path or not is_in_or_equal(path, get_upload_folder()):
         raise ValueError("image: expected an uploaded file or the name of a bundled example")
@@ -127,6 +183,11 @@ def _open(image: dict[str, Any] | str) -> tuple[str, Any]:
 
 
 def _names(models: Any) -> tuple[str, ...]:
-    if models is not None and not isinstance(models, list):
-        raise ValueError(f"models: expected a list of names, got {shown(models)}")
-    return tuple(models or ())
+    return () if models is None else tuple(_listed("models", models))
+
+
+def _listed(field: str, values: Any) -> list[Any]:
+    if not isinstance(values, list):
+        kind = "names" if field == "models" else "uploaded files"
+        raise ValueError(f"{field}: expected a list of {kind}, got {shown(values)}")
+    return values

@@ -10,6 +10,7 @@ import gradio as gr
 from mkpn.ui.explorer.component import OPEN_TAB
 from mkpn.ui.page import api, layout
 from mkpn.ui.page.api import RUNS
+from mkpn.ui.page.captured import wire_captured
 from mkpn.ui.page.handlers import CUSTOM, Handlers
 from mkpn.ui.page.layout import Controls, Results
 from mkpn.ui.page.share_panel import Recorder, wire_open, wire_record
@@ -48,6 +49,7 @@ def build(store: ModelStore, root: Path) -> gr.Blocks:
         rebuilding, recorder = _wire_share(handlers, left, right, dark, uploaded)
         _wire_run(handlers, left, right, rebuilding, recorder)
         _wire_views(handlers, right, recorder, page)
+        wire_captured(right.captured, store, root, RUNS, _PRIVATE)
     return page
 
 

@@ -15,6 +15,7 @@ from mkpn.synthesis.noise import GAINS
 from mkpn.ui.explorer.component import TAB, explorer
 from mkpn.ui.explorer.service import Service
 from mkpn.ui.page import views
+from mkpn.ui.page.captured import CapturedPanel, captured_panel
 from mkpn.ui.page.handlers import CUSTOM, close_run
 from mkpn.ui.page.published import table1
 from mkpn.ui.page.share_panel import Share, figure_panel, link_button, share
@@ -73,6 +74,7 @@ class Results:
     viewer: gr.HTML
     explorer: gr.HTML
     frames: gr.HTML
+    captured: CapturedPanel
     share: Share
 
 
@@ -206,6 +208,8 @@ def results(store: ModelStore, service: Service) -> Results:
             gr.HTML(table1(store.paths), elem_id="table1")
         with gr.Tab("Burst", id="burst"):
             frames = gr.HTML(views.placeholder("The eight noisy frames."), elem_id="frames")
+        with gr.Tab("My burst", id="captured"):
+            captured = captured_panel(store, STATE_SECONDS)
     return Results(
         run=gr.State(None, time_to_live=STATE_SECONDS, delete_callback=close_run),
         start=start,
@@ -219,6 +223,7 @@ def results(store: ModelStore, service: Service) -> Results:
         viewer=viewer,
         explorer=explored,
         frames=frames,
+        captured=captured,
         share=share(link, notice, figure),
     )
 

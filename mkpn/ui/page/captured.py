@@ -1,0 +1,185 @@
+"""The tab for a burst of one's own photographs: files, what is known of their noise, results with their residuals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+import gradio as gr
+
+from mkpn.checks import number
+from mkpn.model.config import model_config
+from mkpn.synthesis.files import RAW_SUFFIXES
+from mkpn.synthesis.noise import GAINS, Noise
+from mkpn.ui.page import views
+from mkpn.ui.run.captured import CapturedRun, run_captured, start_captured
+from mkpn.ui.run.models import ModelStore
+from mkpn.ui.run.pictures import picture_url
+
+_INTRO = (
+    '<p class="notes">2 to 8 photographs of one scene, or raw files (DNG and others), as a hand-held camera takes them '
+    "in a row. Hand motion is undone by whole pixels, noise is taken from the files or estimated. There is no ground "
+    "truth, so no PSNR: the table says whether what was removed looks like noise.</p>"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapturedPanel:
+    """The components of the tab."""
+
+    run: gr.State
+    files: gr.File
+    noise: gr.Radio
+    sigma_r: gr.Number
+    sigma_s: gr.Number
+    light: gr.Radio
+    models: gr.Dropdown
+    start: gr.Button
+    stop: gr.Button
+    outcome: gr.HTML
+
+
+def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
+    """Creates the tab's components inside of the current block.
+
+    Args:
+        store: the networks that are there.
+        seconds: how long a result is kept.
+    """
+    gr.HTML(_INTRO)
+    files = gr.File(
+        file_count="multiple",
+        file_types=["image", *RAW_SUFFIXES],
+        type="filepath",
+        label="Photographs or raw files, reference first",
+        height=150,
+        elem_id="burst-files",
+    )
+    with gr.Row():
+        noise = gr.Radio(
+            [("from the file, else estimated", "auto"), ("estimated", "estimate"), ("entered", "entered")],
+            value="auto",
+            label="Noise",
+            min_width=240,
+            scale=2,
+            elem_id="burst-noise",
+        )
+        sigma_r = gr.Number(
+            round(GAINS[1].sigma_r, 5), label="σr, if entered", step=0.001, minimum=0, maximum=1, min_width=110
+        )
+        sigma_s = gr.Number(
+            round(GAINS[1].sigma_s, 5), label="σs, if entered", step=0.001, minimum=0, maximum=1, min_width=110
+        )
+    with gr.Row():
+        light = gr.Radio(
+            [("as the noise asks", "auto"), ("linear light", "linear"), ("display values", "display")],
+            value="auto",
+            label="Raw files: what the networks see",
+            min_width=240,
+            scale=2,
+        )
+    models = gr.Dropdown(
+        [(model_config(name).label, name) for name in store.names],
+        value=list(store.names[-1:]),
+        multiselect=True,
+        label="Models",
+        elem_id="burst-models",
+    )
+    with gr.Row():
+        start = gr.Button("Denoise my burst", variant="primary", elem_id="burst-run", scale=0, min_width=180)
+        stop = gr.Button("Stop", elem_id="burst-stop", scale=0, min_width=80)
+    return CapturedPanel(
+        run=gr.State(None, time_to_live=seconds, delete_callback=_close),
+        files=files,
+        noise=noise,
+        sigma_r=sigma_r,
+        sigma_s=sigma_s,
+        light=light,
+        models=models,
+        start=start,
+        stop=stop,
+        outcome=gr.HTML(views.placeholder("Results and residuals of your burst."), elem_id="burst-outcome"),
+    )
+
+
+def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path, runs: str, private: dict[str, Any]) -> None:
+    """Connects the tab's buttons.
+
+    Args:
+        panel: see `captured_panel`.
+        store: the networks.
+        root: folder below which the pictures go.
+        runs: `concurrency_id` of everything that runs networks.
+        private: what keeps an event out of the public endpoints.
+    """
+
+    def denoise(
+        files: list[str] | None,
+        noise: Literal["auto", "estimate", "entered"],
+        sigma_r: float | None,
+        sigma_s: float | None,
+        light: Literal["auto", "linear", "display"],
+        models: list[str],
+        previous: CapturedRun | None,
+    ) -> Iterator[tuple[Any, Any]]:
+        try:
+            known = noise
+            if known == "entered":
+                known = Noise(number("sigma_r", sigma_r, 0, 1), number("sigma_s", sigma_s, 0, 1))
+            run = start_captured(files or [], models, store, root, noise=known, light=light)
+        except ValueError as error:
+            gr.Warning(escape(str(error)))
+            yield gr.skip(), f'<p class="failure">{escape(str(error))}</p>'
+            return
+        yield run, outcome(run)
+        _close(previous)
+        for _ in run_captured(run, store):
+            yield gr.skip(), outcome(run)
+
+    inputs = [panel.files, panel.noise, panel.sigma_r, panel.sigma_s, panel.light, panel.models, panel.run]
+    running = panel.start.click(denoise, inputs, [panel.run, panel.outcome], concurrency_id=runs, **private)
+    panel.stop.click(None, None, None, cancels=[running], **private)
+
+
+def outcome(run: CapturedRun) -> str:
+    """Returns notes, figures and pictures as markup."""
+    left = len(run.models) - len(run.finished)
+    state = f"{len(run.finished)} of {len(run.models)} models …" if left else "Done."
+    notes = "".join(f"<li>{escape(note)}</li>" for note in run.notes)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(done.label)}</th><td>{done.report.mean:.3f}</td><td>{done.report.std:.3f}</td>'
+        f"<td>{done.report.neighbours:.3f}</td><td>{done.seconds:.2f} s</td></tr>"
+        f'<tr><td colspan="5" class="verdict">{escape(done.report.verdict())}</td></tr>'
+        for done in run.finished
+    )
+    expected = f'<tr><th scope="row">noise</th><td>0</td><td>{run.burst.residual_std:.3f}</td><td>0</td><td></td></tr>'
+    table = (
+        '<table class="results"><caption class="caption">Residual: (reference − result) / expected noise</caption>'
+        '<thead><tr><th scope="col">model</th><th scope="col">mean</th><th scope="col">std</th>'
+        '<th scope="col">neighbours</th><th scope="col">time</th></tr></thead>'
+        f"<tbody>{expected}{rows}</tbody></table>"
+    )
+    pictures = _figure(run.noisy, "Reference, noisy") + "".join(
+        _figure(done.picture, done.label) for done in run.finished
+    )
+    residuals = "".join(_figure(done.figure, f"{done.label}: was it noise?") for done in run.finished)
+    return (
+        f'<p class="notes" role="status"><b>{state}</b></p><ul class="notes">{notes}</ul>{table}'
+        f'<div class="burst-pictures">{pictures}</div><div class="burst-residuals">{residuals}</div>'
+    )
+
+
+def _figure(path: Path, label: str) -> str:
+    address = picture_url(path)
+    return (
+        f'<figure><a href="{address}" target="_blank" rel="noopener"><img src="{address}" alt="{escape(label)}"></a>'
+        f'<figcaption class="caption"><b>{escape(label)}</b></figcaption></figure>'
+    )
+
+
+def _close(run: CapturedRun | None) -> None:
+    if run is not None:
+        run.folder.remove()

@@ -1,0 +1,117 @@
+"""A visitor's own burst, without Gradio: photographs are read, networks run, pictures and figures are written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from mkpn.capture.burst import CapturedBurst, read_burst
+from mkpn.capture.residual import Residual, residual
+from mkpn.checks import choice
+from mkpn.evaluation.captured import describe
+from mkpn.figures.residual import residual_figure
+from mkpn.model.config import model_config
+from mkpn.synthesis.files import MAX_MEGAPIXELS
+from mkpn.synthesis.noise import Noise
+from mkpn.ui.run.models import ModelStore
+from mkpn.ui.run.pictures import PictureFolder
+from mkpn.ui.run.settings import MAX_SIDE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What a network made of the burst.
+
+    Attributes:
+        model: its name.
+        label: its name for people.
+        picture: exact PNG of the result, as it is shown.
+        figure: PNG with the residual's figures.
+        report: what was removed.
+        seconds: time of the network and the local convolution.
+    """
+
+    model: str
+    label: str
+    picture: Path
+    figure: Path
+    report: Residual
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapturedRun:
+    """A burst of photographs and what the models have made of it so far.
+
+    Attributes:
+        burst: the frames.
+        models: names of the networks to run.
+        notes: what was done, one sentence each.
+        folder: where the pictures lie.
+        noisy: exact PNG of the reference, as it is shown.
+        finished: the networks that have run.
+    """
+
+    burst: CapturedBurst
+    models: tuple[str, ...]
+    notes: list[str]
+    folder: PictureFolder
+    noisy: Path
+    finished: list[Finished] = field(default_factory=lambda: list[Finished]())
+
+
+def start_captured(
+    paths: Sequence[str | Path],
+    models: Sequence[str],
+    store: ModelStore,
+    root: Path,
+    *,
+    noise: Noise | Literal["auto", "estimate"] = "auto",
+    light: Literal["auto", "linear", "display"] = "auto",
+) -> CapturedRun:
+    """Reads the centre of 2 to 8 photographs, at most 512 pixels wide and high, as a burst.
+
+    Args:
+        paths: the photographs, the reference first.
+        models: networks to run.
+        store: the networks that are there.
+        root: folder below which the pictures go.
+        noise: see `read_burst`.
+        light: see `read_burst`.
+
+    Raises:
+        ValueError: if the photographs are no burst, or a value is out of its range.
+    """
+    chosen = tuple(choice("models", name, store.names) for name in models)
+    burst = read_burst(paths, noise=noise, light=light, crop=MAX_SIDE, max_megapixels=MAX_MEGAPIXELS)
+    folder = PictureFolder(root)
+    height, width = burst.frames.shape[-2:]
+    return CapturedRun(
+        burst=burst,
+        models=chosen,
+        notes=[f"{width}×{height} pixels at the centre.", *describe(burst)],
+        folder=folder,
+        noisy=folder.save("noisy", burst.displayed(burst.frames[0])),
+    )
+
+
+def run_captured(run: CapturedRun, store: ModelStore) -> Iterator[Finished]:
+    """Runs the models; yields each one when it is finished."""
+    for name in run.models:
+        result = store.get(name)(run.burst)
+        report = residual(run.burst, result.image)
+        label = model_config(name).label
+        figure = run.folder.path / f"residual-{name}.png"
+        figure.write_bytes(residual_figure(report, label))
+        done = Finished(
+            model=name,
+            label=label,
+            picture=run.folder.save(name, run.burst.displayed(result.image)),
+            figure=figure,
+            report=report,
+            seconds=result.seconds,
+        )
+        run.finished.append(done)
+        yield done

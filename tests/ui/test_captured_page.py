@@ -1,0 +1,111 @@
+"""A visitor's own burst: the endpoint through `gradio_client`, and the tab's service layer directly."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+import mkpn
+from mkpn.model.checkpoint import save_model
+from mkpn.model.config import model_config
+from mkpn.model.network import KernelPredictionNetwork
+from mkpn.synthesis.images import to_uint8
+from mkpn.ui.page.captured import outcome
+from mkpn.ui.run.captured import run_captured, start_captured
+from mkpn.ui.run.models import ModelStore
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+    """Two untrained networks: the average of the burst, nearly."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for name in ("kpn-l3", "mkpn"):
+        torch.manual_seed(0)
+        network = KernelPredictionNetwork(model_config(name))
+        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
+    return ModelStore(folder, "cpu")
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory, photo: NDArray[np.uint8]) -> list[Path]:
+    burst = mkpn.synthesize(photo[:150, :150], gain=4, seed=0, config=mkpn.BurstConfig(rate=0))
+    folder = tmp_path_factory.mktemp("burst")
+    paths = [folder / f"<i>{index}.png" for index in range(4)]
+    for path, frame in zip(paths, burst.frames, strict=False):
+        Image.fromarray(to_uint8(frame)).save(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def client(store: ModelStore) -> Iterator[object]:
+    gradio_client = pytest.importorskip("gradio_client")
+    from mkpn.ui.launch import launch
+
+    folder = next(iter(store.paths.values())).parent
+    page, address = launch(device="cpu", checkpoints=folder, block=False)
+    yield gradio_client.Client(address, verbose=False)
+    page.close(verbose=False)
+
+
+def test_the_endpoint_gives_what_the_library_gives(client, store: ModelStore, frames: list[Path]) -> None:
+    from gradio_client import handle_file
+
+    uploads = [handle_file(path) for path in frames]
+    answer = client.predict(uploads, ["kpn-l3"], 0.04, 0.0126, "auto", api_name="/denoise_burst")
+    burst = mkpn.read_burst(frames, noise=mkpn.Noise(0.04, 0.0126), crop=512)
+    result = store.get("kpn-l3")(burst)
+    report = mkpn.residual(burst, result.image)
+    (row,) = answer["models"]
+    assert row["model"] == "kpn-l3"
+    assert row["std"] == pytest.approx(report.std, abs=1e-6)
+    assert row["verdict"] == report.verdict()
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(row["png"]))))
+    assert np.array_equal(picture, to_uint8(result.image))
+    assert any("as given" in note for note in answer["notes"])
+    assert any("4 photographs are repeated" in note for note in answer["notes"])
+
+
+def test_bad_calls_are_told_what_is_wrong(client, frames: list[Path]) -> None:
+    from gradio_client import handle_file
+
+    uploads = [handle_file(path) for path in frames]
+    for arguments, message in (
+        ((uploads[:1], [], None, None, "auto"), "burst: expected 2 to 8 photographs, got 1"),
+        ((uploads, ["kpn-l9"], None, None, "auto"), "models: expected one of kpn-l3, mkpn, got 'kpn-l9'"),
+        ((uploads, [], 0.1, None, "auto"), "sigma_r and sigma_s: expected both or none of them, got one"),
+        ((uploads, [], 7, 0.1, "auto"), "sigma_r: expected a number from 0 to 1, got 7"),
+        ((uploads, [], None, None, "dark"), "light: expected one of auto, linear, display, got 'dark'"),
+        (("/etc/passwd", [], None, None, "auto"), "photographs: expected a list of uploaded files"),
+        ((["/etc/passwd", "/etc/hosts"], [], None, None, "auto"), "expected an uploaded file"),
+    ):
+        with pytest.raises(Exception, match=message.replace("(", r"\(")):
+            client.predict(*arguments, api_name="/denoise_burst")
+
+
+def test_the_outcome_shows_every_picture_and_figure(store: ModelStore, frames: list[Path], tmp_path: Path) -> None:
+    run = start_captured(frames, ("kpn-l3", "mkpn"), store, tmp_path)
+    assert "0 of 2 models" in outcome(run)
+    for done in run_captured(run, store):
+        assert done.picture.is_file()
+        assert Image.open(done.figure).size == (1536, 896)
+    html = outcome(run)
+    assert html.count("<img ") == 5
+    assert "Done." in html
+    assert "&lt;i&gt;1.png has moved by" in html
+    assert "<i>" not in html
+    run.folder.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_where_a_burst_is_refused(store: ModelStore, frames: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected 2 to 8"):
+        start_captured(frames[:1], ("mkpn",), store, tmp_path)
+    assert list(tmp_path.iterdir()) == []
