@@ -190,12 +190,31 @@ def _denoise_synthetic(given: tuple[Path, ...], options: DenoiseOptions) -> list
 
 
 def train(
-    model: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help=f"one of {', '.join(MODELS)}")],
+    model: Annotated[
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="MODEL", help=f"one of {', '.join(MODELS)}, or all of them: all"),
+    ],
     config: Annotated[TrainConfig, tyro.conf.arg(name="")],
+    schedule: Literal["shipped", "tiny"] = "shipped",
     output: _Output = Output(),  # noqa: B008 - frozen
 ) -> None:
-    """Train a network, or resume its run. One process at a time trains in a folder."""
+    """Train a network, or all ten from one start; the same command resumes. One process at a time trains in a folder.
+
+    Args:
+        model: the network.
+        config: the run.
+        schedule: of `all`: pieces with their steps, patches, learning rates and seeds (`mkpn.training.schedule`).
+        output: what is printed.
+    """
     with output.results() as results, keeping(lambda: _kept_of(config.run)):
+        if model == "all":
+            from mkpn.training.schedule import train_all
+
+            ends = train_all(config, schedule)
+            print("\n".join(f"exported {path}" for path in ends.values()))
+            results.value = {"exported": {name: str(path) for name, path in ends.items()}}
+            return
         from mkpn.training.train import train as run
 
         exported = run(model, config)

@@ -38,11 +38,13 @@ class TrainConfig:
         beta: weight of the annealing term (Eq. 6).
         intensity_weight: lambda_1 of Eq. 5, 0 to 1; lambda_2 is the rest (reading 8 in mkpn/training/README.md).
         annealing: step at which the annealing term has decayed by 1/e (the paper's alpha 0.9998 is 5,000).
+        sharp: share of samples that show a synthetic scene, e.g. text or a chart, instead of a photograph.
         seed: seed of the data and of the initial weights.
         init: a checkpoint that the run starts from: whole where it is the same network, else its trunk, and a last
             convolution that predicts the centres of its kernels.
         hold_registration: keep the weights that measure motion as they are (a start from `mkpn register`, or from a
             network that started so).
+        registration: a network of `mkpn register` whose measurement of motion replaces that of `init`.
         fresh_last: start with centred deltas for kernels whatever `init` predicts.
         device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
         threads: CPU threads; 0 keeps PyTorch's choice.
@@ -77,9 +79,11 @@ class TrainConfig:
     beta: float = 100.0
     intensity_weight: float = 0.99
     annealing: float = 500.0
+    sharp: float = 0.1
     seed: int = 0
     init: Path | None = None
     hold_registration: bool = False
+    registration: Path | None = None
     fresh_last: bool = False
     device: str = "auto"
     threads: int = 0
@@ -110,8 +114,9 @@ class TrainConfig:
             raise ValueError(f"patch: expected a positive multiple of {DEPTH_MULTIPLE}, got {self.patch}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: expected 0 <= ema < 1, got {self.ema}")
-        if not 0 <= self.intensity_weight <= 1:
-            raise ValueError(f"intensity_weight: expected 0 to 1, got {self.intensity_weight}")
+        for field in ("intensity_weight", "sharp"):
+            if not 0 <= getattr(self, field) <= 1:
+                raise ValueError(f"{field}: expected 0 to 1, got {getattr(self, field)}")
         if not self.images:
             raise ValueError("images: expected at least one folder")
 
@@ -123,14 +128,15 @@ class RegisterConfig:
     Attributes:
         images: folders of training photographs, searched recursively.
         out: the checkpoint to write, a `.safetensors` file from which `train --init` starts.
-        model: the network to write; any other with as wide a head can start from it (of the preset `compact`, all).
+        model: the network to write; any other with as wide or a wider head can start from it (of `compact`, all).
         preset: width of the network, `compact` or `paper` (whose KPN L1 and L3 are too narrow).
         bursts: how many bursts to look at, of each patch side.
         patches: sides of the training patches in pixels, multiples of 16.
         steps: length of the training.
-        batch: places per step; a place is seven samples, one for each displaced frame.
+        batch: places of a sixteenth of the resolution per step; a place is seven samples, one for each displaced frame.
         lr: peak learning rate of AdamW.
         recipe: noise range, `gains` or `paper`.
+        sharp: share of bursts that show a synthetic scene instead of a photograph.
         downsample: box-downsampling factor of the photographs.
         large_downsample: the factor where the short side has `large_side` pixels or more.
         large_side: see `large_downsample`.
@@ -144,10 +150,11 @@ class RegisterConfig:
     preset: Preset = "compact"
     bursts: int = 3000
     patches: tuple[int, ...] = (64, 128)
-    steps: int = 12_000
+    steps: int = 4_000
     batch: int = 1024
-    lr: float = 6e-3
+    lr: float = 4e-3
     recipe: Literal["gains", "paper"] = "gains"
+    sharp: float = 0.1
     downsample: int = 2
     large_downsample: int = 4
     large_side: int = 700

@@ -8,7 +8,7 @@ import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ from mkpn.training.lock import locked
 from mkpn.training.losses import annealing_weight, total_loss
 from mkpn.training.optimizer import make_optimizer
 from mkpn.training.start.transplant import transplant_taps
-from mkpn.training.start.wiring import hold, is_registered
+from mkpn.training.start.widen import widen_head
+from mkpn.training.start.wiring import copy_measurement, hold, is_registered, wire_full_kernels
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 _TYPICAL = 8
 
 # What a run did before an option existed, where that is not the option's default today.
-_BEFORE: dict[str, Any] = {"intensity_weight": 0.5}
+_BEFORE: dict[str, Any] = {"intensity_weight": 0.5, "sharp": 0.0}
 
 # What may change when a run is resumed: none of it changes the numbers of a step.
 _FREE_FIELDS = {"run", "device", "threads", "checkpoint_every", "log_every", "sample_every", "images"} | {
@@ -80,7 +81,13 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
         min_side=config.patch + 2 * BurstConfig().margin,
     )
     stream = TrainingStream(
-        photographs, batch=config.batch, patch=config.patch, recipe=config.recipe, seed=config.seed, rank=rank
+        photographs,
+        batch=config.batch,
+        patch=config.patch,
+        recipe=config.recipe,
+        seed=config.seed,
+        rank=rank,
+        sharp=config.sharp,
     )
     state = TrainingState(architecture, config, device, stream)
     _write_or_check_config(config.run, model, config, world, rank)
@@ -191,8 +198,13 @@ class TrainingState:
 
     def _start_from(self, path: Path, stream: TrainingStream) -> None:
         donor, metadata = load_model(path)
+        self.ancestry = {"model": donor.config.name, "training": metadata["training"]}
+        width = self.network.last.in_channels
+        wider = donor.last.in_channels < width
+        if wider:
+            donor = widen_head(donor, width)
         weights = donor.state_dict()
-        same = donor.config == self.architecture and not self.config.fresh_last
+        same = self._does_the_same(donor.config) and not self.config.fresh_last
         if not same:
             weights = {name: tensor for name, tensor in weights.items() if not name.startswith("last.")}
         own = self.network.state_dict()
@@ -200,6 +212,10 @@ class TrainingState:
         if wrong:
             raise ValueError(f"init: {path} does not fit this network, first at {wrong[0]}; expected the same preset")
         self.network.load_state_dict(weights, strict=False)
+        if self.config.registration:
+            measuring, its_metadata = load_model(self.config.registration)
+            copy_measurement(self.network, measuring)
+            self.ancestry["registration"] = its_metadata["training"]
         if not same and not self.config.fresh_last:
             # Neither the batch nor the process enters: two processes start as one does.
             typical = TrainingStream(
@@ -207,7 +223,12 @@ class TrainingState:
             )(0)
             with torch.no_grad():
                 transplant_taps(self.network, donor, donor.features(typical.frames, typical.noise_std))
-        self.ancestry = {"model": donor.config.name, "training": metadata["training"]}
+        if wider and not self.architecture.separable and is_registered(self.ancestry):
+            wire_full_kernels(self.network)
+
+    def _does_the_same(self, donor: ModelConfig) -> bool:
+        """Whether a donor is this network, however wide its head is said to be."""
+        return replace(donor, head_width=None) == replace(self.architecture, head_width=None)
 
     def average(self, decay: float) -> None:
         """Moves the averaged weights towards the current ones; early steps weigh more, so that it has no bias."""

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers import perturbed
 from numpy.typing import NDArray
 
 import mkpn
@@ -22,7 +23,15 @@ from mkpn.training.config import RegisterConfig, TrainConfig
 from mkpn.training.start.reader import INDICATORS, Reader, probabilities, true_probabilities, within_reach
 from mkpn.training.start.register import register
 from mkpn.training.start.transplant import transplant_taps
-from mkpn.training.start.wiring import evidence_of, held_rows, wire_evidence, wire_reader
+from mkpn.training.start.widen import widen_head
+from mkpn.training.start.wiring import (
+    copy_measurement,
+    evidence_of,
+    held_rows,
+    wire_evidence,
+    wire_full_kernels,
+    wire_reader,
+)
 from mkpn.training.train import train
 
 WIDER = ModelConfig(name="wider", sizes=(7,), widths=(20, 40, 70, 130, 140), head_width=70)
@@ -52,14 +61,33 @@ def test_the_network_says_what_the_reader_says(config: ModelConfig | str) -> Non
     network, reader = wired(config)
     frames = plane(192, 192, OFFSETS)
     noise = torch.full((1, 3, 192, 192), 0.05)
+    said: list[torch.Tensor] = []
+    network.decoder[1].register_forward_hook(lambda _, __, output: said.append(output))
     with torch.inference_mode():
-        evidence, scene = evidence_of(network, frames, noise)
-        expected = reader(evidence[:, :, 6, 6], scene[:, None, 6, 6].expand(-1, 7, -1))[0]
-        # The four features around the centre of that place: the scene's brightness rises, and the reader sees it.
-        head = network.features(frames, noise)[0, :, 51:53, 51:53].mean((1, 2))
-    carried = head[-7 * INDICATORS :].view(7, INDICATORS)
+        expected = reader(*evidence_of(network, frames, noise))[0]  # [7,24,24,9]
+        head = network.features(frames, noise)[0, -7 * INDICATORS :].unflatten(0, (7, INDICATORS))
     assert expected.abs().max() > 0.05
-    torch.testing.assert_close(carried, expected, atol=1e-4, rtol=1e-4)
+    # From an eighth of the resolution to a quarter, and carried on to the last convolution's inputs.
+    up = torch.nn.functional.interpolate(expected.permute(0, 3, 1, 2), scale_factor=2.0, mode="bilinear")
+    torch.testing.assert_close(said[0][0, -7 * INDICATORS :].unflatten(0, (7, INDICATORS)), up, atol=1e-4, rtol=1e-4)
+    half = torch.nn.functional.interpolate(up, scale_factor=2.0, mode="bilinear")
+    torch.testing.assert_close(head, half, atol=1e-4, rtol=1e-4)
+
+
+def test_the_reader_treats_all_frames_alike_and_looks_around() -> None:
+    torch.manual_seed(0)
+    reader = Reader()
+    evidence, scene = torch.rand(1, 7, 8, 6, 6), torch.rand(1, 6, 6, 6)
+    order = torch.tensor([3, 0, 6, 1, 2, 5, 4])
+    with torch.inference_mode():
+        plain = reader(evidence, scene)
+        torch.testing.assert_close(reader(evidence[:, order], scene), plain[:, order])
+        changed = evidence.clone()
+        changed[:, :, :, 0, 0] += 1
+        far = (reader(changed, scene) - plain).abs().amax((0, 1, 4))
+    assert plain.shape == (1, 7, 12, 12, INDICATORS)
+    # Three convolutions at a sixteenth and three at an eighth: nine places of an eighth.
+    assert far[11, 11] < 1e-5 < far[8, 0]
 
 
 def test_the_evidence_tells_the_displacement_along_the_gradient() -> None:
@@ -69,9 +97,9 @@ def test_the_evidence_tells_the_displacement_along_the_gradient() -> None:
     frames = plane(192, 192, [(0, 0), *((step, 0) for step in steps), (0, 0), (0, 0)])
     with torch.inference_mode():
         evidence, scene = evidence_of(network, frames, torch.full((1, 3, 192, 192), 0.05))
-    at = evidence[0, :5, 6, 6]
-    signed = 2 * (at[:, 0] - at[:, 1]) - 2 * 0.7 * scene[0, 6, 6, 0]
-    ratio = (signed / scene[0, 6, 6, 0]).tolist()
+    at, slope = evidence[0, :5, :, 6, 6], scene[0, 0, 6, 6]
+    signed = 2 * (at[:, 0] - at[:, 1]) - 2 * 0.7 * slope
+    ratio = (signed / slope).tolist()
     # The scene rises to the right by one unit per pixel: a quarter-resolution pixel is four pixels.
     assert ratio == pytest.approx([2 * step / 4 for step in steps], abs=0.02)
 
@@ -113,8 +141,8 @@ def test_a_small_registration_beats_chance_and_repeats(photo_folder: Path, tmp_p
         downsample=1,
         bursts=96,
         patches=(64,),
-        steps=600,
-        batch=256,
+        steps=300,
+        batch=512,
         threads=1,
     )
     figures = register(config)
@@ -145,6 +173,71 @@ def test_indicators_that_are_zero_at_first_learn(
     # The optimiser's decay alone takes less than a hundredth of that.
     assert (reader.own[-1].bias + 5).abs().min() > 1e-3  # pyright: ignore[reportOperatorIssue]
     assert reader.leak == 0
+
+
+@pytest.mark.parametrize("offset", [(0, 0), (2, -1), (-2, 2)])
+def test_full_kernels_start_as_deltas_at_the_displacement(offset: tuple[int, int]) -> None:
+    """The separable start, too, but no product of its factors: rectified sums stand for them."""
+    torch.manual_seed(0)
+    network = KernelPredictionNetwork(replace(model_config("kpn"), head_width=239))
+    wire_full_kernels(network, share=1.0)
+    offsets = torch.tensor(OFFSETS)[1:].clone()
+    offsets[2] = torch.tensor(offset)
+    offsets[5] = torch.tensor([9, 3])
+    vertical, horizontal = true_probabilities(offsets)
+    below = torch.zeros(1, network.config.widths[2] + network.config.widths[1], 5, 5)
+    indicators = torch.cat((vertical, horizontal.cumsum(-1)[:, :-1]), -1).flatten()
+    start = network.config.widths[2] - 7 * INDICATORS
+    below[0, start : network.config.widths[2]] = indicators[:, None, None]
+    with torch.inference_mode():
+        kernels = network.coefficients(network.head(below))[0, :, :, 2, 2].unflatten(1, (5, 5))
+    expected = torch.zeros(8, 5, 5)
+    for frame, (dx, dy) in enumerate(offsets.tolist(), 1):
+        if max(abs(dx), abs(dy)) <= 2:
+            expected[frame, 2 - dy, 2 - dx] = 1
+    # The reference stands in for the frame that moved too far.
+    expected[0, 2, 2] = 2
+    torch.testing.assert_close(kernels, expected, atol=1e-5, rtol=0)
+
+
+def test_only_full_kernels_with_a_wide_head_get_that_start() -> None:
+    with pytest.raises(ValueError, match="more than 175 channels in the head, got kpn-l5 with 64"):
+        wire_full_kernels(KernelPredictionNetwork(model_config("kpn-l5")))
+    narrow = replace(model_config("kpn"), head_width=64)
+    with pytest.raises(ValueError, match="more than 175 channels in the head, got kpn with 64"):
+        wire_full_kernels(KernelPredictionNetwork(narrow))
+
+
+def test_a_wider_head_says_the_same() -> None:
+    torch.manual_seed(0)
+    network = perturbed(model_config("kpn-l5"))
+    wide = widen_head(network, 80)
+    assert wide.config == replace(network.config, head_width=80)
+    frames, noise = torch.rand(1, 8, 3, 32, 32), torch.rand(1, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(wide(frames, noise), network(frames, noise), atol=1e-5, rtol=1e-4)
+        features = wide.features(frames, noise)
+    # The new channels are alive, and the last convolution's gradient can find a use for them.
+    assert (features[:, 64:].amax((0, 2, 3)) > 0).float().mean() > 0.5
+    with pytest.raises(ValueError, match="head_width: expected at least the 64 channels"):
+        widen_head(network, 32)
+
+
+def test_another_measurement_replaces_only_what_measures() -> None:
+    (network, _), (other, _) = wired("kpn-l5"), wired("mkpn")
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter += 0.01
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    copy_measurement(network, other)
+    held = held_rows(network)
+    for name, tensor in network.state_dict().items():
+        layer = name.rpartition(".")[0]
+        rows = held.get(layer, torch.zeros(len(tensor), dtype=torch.bool))
+        assert torch.equal(tensor[~rows], before[name][~rows]), name
+        assert torch.equal(tensor[rows], other.state_dict()[name][rows]) if rows.any() else True, name
+    with pytest.raises(ValueError, match="registration: expected a network of the same preset"):
+        copy_measurement(network, wired(WIDER)[0])
 
 
 def test_a_network_that_cannot_be_wired_says_so() -> None:
@@ -197,7 +290,7 @@ def test_only_what_registers_can_be_held(holding: TrainConfig, tmp_path: Path) -
 def test_held_weights_stay_bit_for_bit(holding: TrainConfig) -> None:
     assert holding.init is not None
     before, _ = load_model(holding.init)
-    exported = train("mkpn", holding)
+    exported = train("kpn-l13", holding)
     # The run's own weights: what is exported is rounded to half precision.
     state, _ = read_tensors(exported.parent / "state.safetensors")
     new = {name.removeprefix("weights/"): tensor for name, tensor in state.items()}
@@ -221,7 +314,7 @@ def test_the_start_does_not_depend_on_the_batch(
     save_model(holding.init, network.config, network.state_dict(), {"registration": {}})
     one, two = (
         read_tensors(
-            train("kpn", replace(holding, run=holding.run / str(batch), batch=batch, steps=1, lr=1e-20)).parent
+            train("kpn-l5", replace(holding, run=holding.run / str(batch), batch=batch, steps=1, lr=1e-20)).parent
             / "state.safetensors"
         )[0]["weights/last.weight"]
         for batch in (1, 2)
@@ -274,6 +367,11 @@ def coefficients(network: KernelPredictionNetwork, features: torch.Tensor) -> to
         return network.coefficients(features)
 
 
+def narrow(name: str) -> KernelPredictionNetwork:
+    """A network whose head is as wide as the donor's."""
+    return KernelPredictionNetwork(replace(model_config(name), head_width=64))
+
+
 @pytest.fixture(scope="module")
 def donor() -> tuple[KernelPredictionNetwork, torch.Tensor]:
     torch.manual_seed(0)
@@ -287,7 +385,7 @@ def test_transplanted_factors_are_the_donors_centres(
     donor: tuple[KernelPredictionNetwork, torch.Tensor], name: str
 ) -> None:
     source, features = donor
-    network = KernelPredictionNetwork(model_config(name))
+    network = narrow(name)
     transplant_taps(network, source, features)
     theirs, ours = coefficients(source, features), coefficients(network, features)
     for size, first in zip(network.config.sizes, network.config.first_taps, strict=True):
@@ -333,7 +431,7 @@ def test_a_centre_is_scaled_by_no_more_than_ten(
 
 def test_sizes_that_cannot_hold_the_donors_kernels_start_from_nothing() -> None:
     """The donor shifts every frame by two pixels: sides 1 and 3 have no kernel yet, but a factor that lets it grow."""
-    source, network = KernelPredictionNetwork(model_config("kpn-l11")), KernelPredictionNetwork(model_config("mkpn"))
+    source, network = KernelPredictionNetwork(model_config("kpn-l11")), narrow("mkpn")
     with torch.no_grad():
         source.last.bias.copy_(source.last.bias.view(16, 11).roll(2, 1).flatten() + 0.01)  # pyright: ignore
     features = torch.rand(1, 64, 8, 8)
@@ -354,7 +452,7 @@ def test_transplanted_full_kernels_are_the_product_to_first_order(
     donor: tuple[KernelPredictionNetwork, torch.Tensor],
 ) -> None:
     source, features = donor
-    network = KernelPredictionNetwork(model_config("kpn"))
+    network = narrow("kpn")
     transplant_taps(network, source, features)
 
     def both(scale: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -378,14 +476,14 @@ def test_a_transplanted_network_keeps_the_brightness(donor: tuple[KernelPredicti
     white = torch.ones(1, 8, 3, 32, 32)
     expected = local_conv(white, coefficients(source, mean), (11,), backend="reference")[0, 0, 16, 16]
     for name in MODELS:
-        network = KernelPredictionNetwork(model_config(name))
+        network = narrow(name)
         transplant_taps(network, source, features)
         image = local_conv(white, coefficients(network, mean), network.config.sizes, backend="reference")
         assert image[0, 0, 16, 16].item() == pytest.approx(expected.item(), rel=1e-3), name
 
 
 def test_only_a_separable_donor_of_the_same_head_will_do() -> None:
-    full, thin = KernelPredictionNetwork(model_config("kpn")), model_config("kpn-l3")
+    full, thin = narrow("kpn"), model_config("kpn-l3")
     features = torch.rand(1, 64, 4, 4)
     with pytest.raises(ValueError, match="expected a separable network"):
         transplant_taps(KernelPredictionNetwork(thin), full, features)

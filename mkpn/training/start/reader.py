@@ -2,13 +2,15 @@
 
 Brightness constancy (Lucas and Kanade, IJCAI 1981): a frame displaced by `d` pixels differs from the reference by
 `t = d . gradient`. The encoder's third level rectifies `t + k g` and `t - k g` for four directional derivatives `g`, at
-a quarter of the resolution; box filters and poolings add that evidence up over the scene (`wiring`). A perceptron,
-the same for every frame and every place, reads nine numbers per frame from it: how probable each vertical displacement
-from -2 to 2 is, and how probable it is that the horizontal one is below -1, 0, 1 and 2.
+a quarter of the resolution; box filters and poolings add that evidence up over the scene (`wiring`). A small
+convolutional network, the same for every frame, reads nine numbers per frame and place from it: how probable each
+vertical displacement from -2 to 2 is, and how probable it is that the horizontal one is below -1, 0, 1 and 2. A hand
+moves a frame as a whole, so the wider the reader looks, the surer it is.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -28,50 +30,82 @@ INDICATORS = 4 * REACH + 1
 """What is read of a frame: five vertical probabilities, four cumulative horizontal ones."""
 
 WIDTHS = (14, 14, 14, 14, 14, INDICATORS)
-"""Hidden and last layer of the perceptron."""
+"""Channels of a frame in the reader's layers: three in the encoder's fifth level, three in the first decoder block."""
 
-_COMMON_WIDTH = 16
+SCENE_WIDTH = 16
+"""Channels in those layers that depend on the scene alone."""
 
 
 class Reader(nn.Module):
-    """The perceptron that reads displacements: one frame's evidence and the scene's gradients, nine numbers out.
+    """Reads displacements: the evidence of all frames and the scene's gradients in, nine numbers a frame out.
 
-    All frames share it, so that one burst is seven samples, and so do all places. Its hidden layers see a branch of
-    their own that depends on the scene alone.
+    All frames share its weights, so that one burst is seven samples. Its hidden layers see a branch of their own that
+    depends on the scene alone.
     """
 
     scale: Tensor
 
     def __init__(self) -> None:
         super().__init__()
-        own, common = (EVIDENCE, *WIDTHS), (SCENE, *[_COMMON_WIDTH] * len(WIDTHS))
-        self.own, self.scene = nn.ModuleList(), nn.ModuleList()
-        for before, after, scene, scene_after in zip(own, own[1:], common, common[1:], strict=False):
-            self.own.append(nn.Linear(before + scene, after))
-            self.scene.append(nn.Linear(scene, scene_after))
-        for layer in (*self.own, *self.scene):
-            nn.init.kaiming_normal_(cast(nn.Linear, layer).weight, nonlinearity="relu")
-            nn.init.zeros_(cast(nn.Linear, layer).bias)
+        own = (EVIDENCE, *WIDTHS)
+        scene = (SCENE, *[SCENE_WIDTH] * (len(WIDTHS) - 1))
+        layers = list(zip(own, own[1:], scene, strict=False))
+        self.own = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after, _ in layers)
+        self.mixed = nn.ModuleList(nn.Conv2d(common, after, 3, padding=1, bias=False) for _, after, common in layers)
+        self.scene = nn.ModuleList(nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(scene))
         self.register_buffer("scale", torch.ones(EVIDENCE + SCENE))
         self.leak = 0.0
-        with torch.no_grad():
-            first, last = cast(nn.Linear, self.own[0]), cast(nn.Linear, self.own[-1])
-            # The signed evidence of each direction, in both signs, and what exceeds that of a displaced frame.
-            for row in range(EVIDENCE):
-                first.weight[row] = 0
-                first.weight[row, row] = 2
-                first.weight[row, row ^ 1] = -2
-            first.weight[EVIDENCE] = torch.tensor([0.5] * EVIDENCE + [-0.5] * 4 + [0.0] * (SCENE - 4))
-            last.weight *= 0.3
-            last.bias.copy_(torch.tensor([0.2] * (2 * REACH + 1) + [0.2 * j for j in range(1, 2 * REACH + 1)]))
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        box = torch.ones(3, 3) / 9
+        for index, (own, mixed) in enumerate(zip(self.own, self.mixed, strict=True)):
+            inputs = cast(nn.Conv2d, own).in_channels + cast(nn.Conv2d, mixed).in_channels
+            _spread(cast(nn.Conv2d, own), inputs, box)
+            _spread(cast(nn.Conv2d, mixed), inputs, box)
+            if index < len(self.scene):
+                scene = cast(nn.Conv2d, self.scene[index])
+                _spread(scene, scene.in_channels, box)
+        first, mixed, last = (cast(nn.Conv2d, layer) for layer in (self.own[0], self.mixed[0], self.own[-1]))
+        # The signed evidence of each direction, in both signs, and what exceeds that of a displaced frame.
+        first.weight[: EVIDENCE + 1] = 0
+        mixed.weight[: EVIDENCE + 1] = 0
+        for row in range(EVIDENCE):
+            first.weight[row, row] = 2 * box
+            first.weight[row, row ^ 1] = -2 * box
+        first.weight[EVIDENCE] = 0.5 * box
+        mixed.weight[EVIDENCE, :4] = -0.5 * box
+        last.weight *= 0.3
+        cast(nn.Conv2d, self.mixed[-1]).weight.mul_(0.3)
+        steps = 2 * REACH + 1
+        cast(Tensor, last.bias).copy_(torch.tensor([1 / steps] * steps + [j / steps for j in range(1, steps)]))
 
     def forward(self, evidence: Tensor, scene: Tensor) -> Tensor:
-        """Returns the indicators `[...,9]` of `evidence [...,8]` and `scene [...,6]`."""
-        evidence, scene = evidence * self.scale[:EVIDENCE], scene * self.scale[EVIDENCE:]
-        for own, common in zip(self.own, self.scene, strict=True):
-            evidence = functional.leaky_relu(own(torch.cat((evidence, scene), -1)), self.leak)
-            scene = torch.relu(common(scene))
-        return evidence
+        """Returns the indicators `[B,F,2h,2w,9]` of F frames' evidence `[B,F,8,h,w]` and the scene `[B,6,h,w]`."""
+        batch, frames = evidence.shape[:2]
+        evidence = (evidence * self.scale[:EVIDENCE, None, None]).flatten(0, 1)
+        scene = scene * self.scale[EVIDENCE:, None, None]
+        for index, (own, mixed) in enumerate(zip(self.own, self.mixed, strict=True)):
+            if index == len(WIDTHS) // 2:
+                # From the fifth level to the first decoder block.
+                evidence, scene = (
+                    functional.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+                    for x in (evidence, scene)
+                )
+            evidence = own(evidence).unflatten(0, (batch, frames)) + mixed(scene)[:, None]
+            evidence = functional.leaky_relu(evidence.flatten(0, 1), self.leak)
+            if index < len(self.scene):
+                scene = torch.relu(self.scene[index](scene))
+        return evidence.unflatten(0, (batch, frames)).permute(0, 1, 3, 4, 2)
+
+
+def _spread(layer: nn.Conv2d, inputs: int, box: Tensor) -> None:
+    """Random weights, mostly even over the window: what is read lies beside each other."""
+    outputs = layer.weight.shape[:2]
+    layer.weight.copy_((2 / inputs) ** 0.5 * (torch.randn(*outputs, 1, 1) * box + 0.1 * torch.randn(*outputs, 3, 3)))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
 
 
 def probabilities(indicators: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,13 +1,14 @@
 """Trains the reader of hand motion and writes a network that registers: `python -m mkpn register`.
 
-The perceptron of `reader` sees the evidence of one frame at one place, fourteen numbers, and so is trained
-in minutes. The displacements are known, since the bursts are synthesised.
+The network of `reader` sees the evidence at a sixteenth of the resolution, fourteen numbers a place and frame, and so
+is trained in minutes. The displacements are known, since the bursts are synthesised.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,31 @@ from mkpn.training.config import RegisterConfig
 from mkpn.training.start.reader import EVIDENCE, Reader, probabilities, true_probabilities, within_reach
 from mkpn.training.start.wiring import evidence_of, wire_evidence, wire_reader
 
-_BATCH = 8
 _HELD_OUT = 0.04
 _WARMUP = 100
+_PIXELS = 8 * 128 * 128  # of a batch of bursts that is looked at at a time
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the reader reads of bursts of one size.
+
+    Attributes:
+        frames: `[M,N-1,8,h,w]`, of each frame but the reference.
+        scene: `[M,6,h,w]`.
+        offsets: `[M,N-1,2]`, the true displacements (x, y).
+    """
+
+    frames: Tensor
+    scene: Tensor
+    offsets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def pick(self, which: slice | Tensor) -> Evidence:
+        """Some of the bursts."""
+        return Evidence(self.frames[which], self.scene[which], self.offsets[which])
 
 
 def register(config: RegisterConfig) -> dict[str, float]:
@@ -52,10 +75,11 @@ def register(config: RegisterConfig) -> dict[str, float]:
     torch.manual_seed(config.seed)
     network = KernelPredictionNetwork(model_config(config.model, config.preset))
     wire_evidence(network)
-    evidence, scene, offsets = _collect(network, config)
-    held_out = int(len(evidence) * _HELD_OUT)
-    reader = _train(config, evidence[held_out:], scene[held_out:], offsets[held_out:])
-    figures = measure(reader, evidence[:held_out], scene[:held_out], offsets[:held_out])
+    collected = [_collect(network, config, index) for index in range(len(config.patches))]
+    known = [part.pick(slice(int(len(part) * _HELD_OUT), None)) for part in collected]
+    unseen = [part.pick(slice(int(len(part) * _HELD_OUT))) for part in collected]
+    reader = _train(config, known)
+    figures = measure(reader, unseen)
     wire_reader(network, reader)
     recipe = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
     provenance: dict[str, Any] = {
@@ -66,57 +90,57 @@ def register(config: RegisterConfig) -> dict[str, float]:
 
 
 @torch.inference_mode()
-def measure(reader: Reader, evidence: Tensor, scene: Tensor, offsets: Tensor) -> dict[str, float]:
-    """Returns accuracy and weights, see `register`, on `evidence [M,F,8]`, `scene [M,6]` and `offsets [M,F,2]`."""
-    vertical, horizontal = probabilities(reader(evidence, scene[:, None].expand(*evidence.shape[:2], -1)))
-    inside = within_reach(offsets)
-    true_vertical, true_horizontal = true_probabilities(offsets)
-    weight = vertical.sum(-1)
-
-    def accuracy(found: Tensor, true: Tensor) -> float:
-        return float((found.argmax(-1) == true.argmax(-1))[inside].float().mean())
-
-    figures = {"accuracy_x": accuracy(horizontal, true_horizontal), "accuracy_y": accuracy(vertical, true_vertical)}
-    figures |= {"kept": float(weight[inside].mean()), "left_out": float(weight[~inside].mean())}
-    return {key: round(value, 4) for key, value in figures.items()}
+def measure(reader: Reader, parts: Sequence[Evidence]) -> dict[str, float]:
+    """Returns accuracy and weights, see `register`: means over all places, frames, bursts and sizes."""
+    sums: dict[str, list[Tensor]] = {"accuracy_x": [], "accuracy_y": [], "kept": [], "left_out": []}
+    for part in parts:
+        for start in range(len(part)):
+            one = part.pick(slice(start, start + 1))
+            vertical, horizontal = probabilities(reader(one.frames, one.scene))
+            inside = within_reach(one.offsets)
+            true_vertical, true_horizontal = (p[:, :, None, None] for p in true_probabilities(one.offsets))
+            for key, found, true in (
+                ("accuracy_x", horizontal, true_horizontal),
+                ("accuracy_y", vertical, true_vertical),
+            ):
+                sums[key].append((found.argmax(-1) == true.argmax(-1)).float().mean((-1, -2))[inside])
+            weight = vertical.sum(-1).mean((-1, -2))
+            sums["kept"].append(weight[inside])
+            sums["left_out"].append(weight[~inside])
+    return {key: round(float(torch.cat(values).mean()), 4) for key, values in sums.items()}
 
 
 @torch.inference_mode()
-def _collect(network: KernelPredictionNetwork, config: RegisterConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """Evidence `[M,N-1,8]`, scene `[M,6]` and offsets `[M,N-1,2]` at all places of the bursts, the bursts in order."""
+def _collect(network: KernelPredictionNetwork, config: RegisterConfig, index: int) -> Evidence:
+    """The evidence of all bursts of one patch side, in order."""
+    patch = config.patches[index]
     photographs = load_photographs(
         config.images,
         downsample=config.downsample,
         large_downsample=config.large_downsample,
         large_side=config.large_side,
-        min_side=max(config.patches) + 2 * BurstConfig().margin,
+        min_side=patch + 2 * BurstConfig().margin,
     )
-    streams = [
-        TrainingStream(photographs, batch=_BATCH, patch=patch, recipe=config.recipe, seed=config.seed + index)
-        for index, patch in enumerate(config.patches)
-    ]
+    batch = max(1, _PIXELS // patch**2)
+    stream = TrainingStream(
+        photographs, batch=batch, patch=patch, recipe=config.recipe, seed=config.seed + index, sharp=config.sharp
+    )
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
-    for step in tqdm(range(-(-config.bursts // _BATCH)), desc="bursts", unit="batch", mininterval=5):
-        for stream in streams:
-            batch = stream(step)
-            evidence, scene = evidence_of(network, batch.frames, batch.noise_std)
-            places = evidence.shape[2] * evidence.shape[3]
-            offsets = batch.offsets[:, None, 1:].expand(-1, places, -1, -1)
-            parts.append(
-                (evidence.flatten(2, 3).transpose(1, 2).flatten(0, 1), scene.flatten(0, 2), offsets.flatten(0, 1))
-            )
-    evidence, scene, offsets = (torch.cat(part) for part in zip(*parts, strict=True))
-    return evidence, scene, offsets
+    for step in tqdm(range(-(-config.bursts // batch)), desc=f"bursts {patch}", unit="batch", mininterval=5):
+        burst = stream(step)
+        parts.append((*evidence_of(network, burst.frames, burst.noise_std), burst.offsets[:, 1:]))
+    return Evidence(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
-def _train(config: RegisterConfig, evidence: Tensor, scene: Tensor, offsets: Tensor) -> Reader:
+def _train(config: RegisterConfig, parts: Sequence[Evidence]) -> Reader:
     reader = Reader()
     scale = reader.scale
     with torch.no_grad():
         # One factor for all directions, since photographs may be turned.
-        scale[:EVIDENCE] = 1 / evidence.square().mean().sqrt()
+        frames, scene = parts[-1].frames, parts[-1].scene
+        scale[:EVIDENCE] = 1 / frames.square().mean().sqrt()
         scale[EVIDENCE : EVIDENCE + 4] = 1 / scene[:, :4].square().mean().sqrt()
-        scale[EVIDENCE + 4 :] = 1 / scene[:, 4:].square().mean(0).sqrt()
+        scale[EVIDENCE + 4 :] = 1 / scene[:, 4:].square().mean((0, 2, 3)).sqrt()
     optimizer = torch.optim.AdamW(reader.parameters(), lr=config.lr, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(config.seed)
     for step in tqdm(range(config.steps), desc="reader", unit="step", mininterval=5):
@@ -125,9 +149,11 @@ def _train(config: RegisterConfig, evidence: Tensor, scene: Tensor, offsets: Ten
             group["lr"] = config.lr * rate
         # Nine numbers are few: a leak keeps each of them alive until it has found its use.
         reader.leak = max(0.0, 0.2 * (1 - step / (0.4 * config.steps)))
-        pick = torch.randint(len(evidence), (config.batch,), generator=generator)
-        own, common = evidence[pick], scene[pick][:, None].expand(-1, evidence.shape[1], -1)
-        loss = _loss(reader(own, common), offsets[pick])
+        part = parts[step % len(parts)]
+        # As many places in every step, whatever the size of the bursts.
+        count = max(1, config.batch // part.scene[0, 0].numel())
+        picked = part.pick(torch.randint(len(part), (count,), generator=generator))
+        loss = _loss(reader(picked.frames, picked.scene), picked.offsets)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
@@ -138,7 +164,8 @@ def _train(config: RegisterConfig, evidence: Tensor, scene: Tensor, offsets: Ten
 
 def _loss(indicators: Tensor, offsets: Tensor) -> Tensor:
     """Squared error of the probabilities; beyond reach, the horizontal ones do not matter."""
-    (vertical, horizontal), (true_vertical, true_horizontal) = probabilities(indicators), true_probabilities(offsets)
-    inside = within_reach(offsets).float()
+    vertical, horizontal = probabilities(indicators)
+    true_vertical, true_horizontal = (part[:, :, None, None] for part in true_probabilities(offsets))
+    inside = within_reach(offsets).float()[:, :, None, None]
     errors = (vertical - true_vertical).square().sum(-1) + inside * (horizontal - true_horizontal).square().sum(-1)
     return errors.mean()

@@ -118,27 +118,84 @@ def wire_evidence(network: KernelPredictionNetwork) -> None:
 def wire_reader(network: KernelPredictionNetwork, reader: Reader) -> None:
     """Writes a trained reader, and what carries its indicators to the last convolution, into a network."""
     wires = _wires(network)
-    layers = zip(wires[12:18], reader.own, reader.scene, strict=True)
-    for index, (wire, own, scene) in enumerate(layers):
-        own, scene = cast(nn.Linear, own), cast(nn.Linear, scene)
-        scale = reader.scale if index == 0 else torch.ones(own.in_features)
-        kernel = _BOX if index == 0 else _CENTRE
-        split = own.in_features - scene.in_features
-        weights = (own.weight * scale)[..., None, None] * kernel
-        common = torch.tensor(wire.inputs.common[: scene.in_features])
-        rows = torch.tensor(wire.outputs.common[: scene.out_features])
+    for index, (wire, own, mixed) in enumerate(zip(wires[12:18], reader.own, reader.mixed, strict=True)):
+        own, mixed = cast(nn.Conv2d, own), cast(nn.Conv2d, mixed)
+        scale = (reader.scale if index == 0 else torch.ones(own.in_channels + mixed.in_channels))[:, None, None]
+        common = torch.tensor(wire.inputs.common[: mixed.in_channels])
         wire.weight.zero_()
         wire.bias.zero_()
-        wire.weight[rows[:, None], common] = (scene.weight * scale[split:])[..., None, None] * kernel
-        wire.bias[rows] = scene.bias
+        if index < len(reader.scene):
+            scene = cast(nn.Conv2d, reader.scene[index])
+            rows = torch.tensor(wire.outputs.common[: scene.out_channels])
+            wire.weight[rows[:, None], common] = scene.weight * scale[own.in_channels :]
+            wire.bias[rows] = cast(Tensor, scene.bias)
         for inputs, outputs in zip(wire.inputs.frames, wire.outputs.frames, strict=True):
-            rows = torch.tensor(outputs[: own.out_features])
-            wire.weight[rows[:, None], torch.tensor(inputs[:split])] = weights[:, :split]
-            wire.weight[rows[:, None], common] = weights[:, split:]
-            wire.bias[rows] = own.bias
+            rows = torch.tensor(outputs[: own.out_channels])
+            columns = torch.tensor(inputs[: own.in_channels])
+            wire.weight[rows[:, None], columns] = own.weight * scale[: own.in_channels]
+            wire.weight[rows[:, None], common] = mixed.weight * scale[own.in_channels :]
+            wire.bias[rows] = cast(Tensor, own.bias)
     for wire in wires[18:]:
         _carry(wire, _CENTRE, 0, INDICATORS)
     _wire_kernels(network)
+
+
+@torch.no_grad()
+def wire_full_kernels(network: KernelPredictionNetwork, share: float = 0.5) -> None:
+    """Mixes full kernels with deltas at the measured displacements.
+
+    No linear layer makes products of probabilities, but `relu(v + h - 1)` is one where they are 0 or 1. So the last
+    channels of the last block's first convolution carry the indicators, and those of its second one hold these
+    rectified sums: of every frame but the reference as many as there are displacements. What the other channels
+    predicted stays, with the rest of the weight.
+
+    Args:
+        network: of one size of full kernels, whose encoder and decoder measure motion.
+        share: of the deltas, 0 to 1. The mean of two good estimates is better than both.
+
+    Raises:
+        ValueError: if the kernels are separable, or the head is too narrow.
+    """
+    config, others, side = network.config, network.config.frames - 1, 2 * REACH + 1
+    first, second = (cast(nn.Conv2d, network.head[index]) for index in (0, 2))
+    width, joint = network.last.in_channels, others * side * side
+    if config.separable or len(config.sizes) != 1 or width <= joint:
+        raise ValueError(
+            f"registration: expected full kernels of one size and more than {joint} channels in the head, "
+            f"got {config.name} with {width}"
+        )
+    # The last decoder block ends with the indicators; the head reads it before the skip connection.
+    carried = torch.arange(width - others * INDICATORS, width)
+    first.weight[carried] = 0
+    first.weight[carried, torch.arange(config.widths[2] - others * INDICATORS, config.widths[2]), 1, 1] = 1
+    cast(Tensor, first.bias)[carried] = 0
+    base, slopes = _linear_probabilities()
+    size, center = config.sizes[0], config.sizes[0] // 2
+    weight, bias = network.last.weight, cast(Tensor, network.last.bias)
+    weight[:, width - joint :] = 0
+    weight *= 1 - share
+    bias *= 1 - share
+    middle = center * size + center
+    bias[middle] += share * config.frames
+    for row in range(joint):
+        frame, place = divmod(row, side * side)
+        y, x = divmod(place, side)
+        channel = width - joint + row
+        second.weight[channel] = 0
+        columns = carried[frame * INDICATORS : (frame + 1) * INDICATORS]
+        second.weight[channel, columns, 1, 1] = slopes[:, 0, y] + slopes[:, 1, x]
+        cast(Tensor, second.bias)[channel] = base[0, y] + base[1, x] - 1
+        # A frame that shows the scene at +step holds the reference's pixel at -step.
+        tap_y, tap_x = center + REACH - y, center + REACH - x
+        if 0 <= tap_y < size and 0 <= tap_x < size:
+            weight[(frame + 1) * size * size + tap_y * size + tap_x, channel, 1, 1] += share
+            weight[middle, channel, 1, 1] -= share
+
+
+def _linear_probabilities() -> tuple[Tensor, Tensor]:
+    """A displacement's probability as a linear function of the indicators: value at zero `[2,5]`, slopes `[9,2,5]`."""
+    base = torch.stack(probabilities(torch.zeros(INDICATORS)))
+    return base, torch.stack(probabilities(torch.eye(INDICATORS)), 1) - base
 
 
 def evidence_of(network: KernelPredictionNetwork, frames: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,17 +207,31 @@ def evidence_of(network: KernelPredictionNetwork, frames: Tensor, noise_std: Ten
         noise_std: `[B,C,H,W]`, Eq. 8.
 
     Returns:
-        The evidence of each frame but the reference `[B,N-1,h,w,8]` and the scene `[B,h,w,6]`.
+        The evidence of each frame but the reference `[B,N-1,8,h,w]` and the scene `[B,6,h,w]`.
     """
     x = torch.cat((frames.flatten(1, 2), noise_std), dim=1)
     for block in network.encoder[:4]:
         x = block(x)
     x = functional.avg_pool2d(x, 2)
-    # The reader's first layer is a box filter, too.
-    x = functional.conv2d(x.flatten(0, 1)[:, None], _BOX[None, None], padding=1)[:, 0].unflatten(0, x.shape[:2])
     channels = _wires(network)[12].inputs
     evidence = torch.stack([x[:, frame[:EVIDENCE]] for frame in channels.frames], 1)
-    return evidence.permute(0, 1, 3, 4, 2), x[:, channels.common[:SCENE]].permute(0, 2, 3, 1)
+    return evidence, x[:, channels.common[:SCENE]]
+
+
+@torch.no_grad()
+def copy_measurement(network: KernelPredictionNetwork, source: KernelPredictionNetwork) -> None:
+    """Gives a network the weights that measure motion of another one: what was learned otherwise stays as it is.
+
+    Raises:
+        ValueError: if encoder or decoder have other widths.
+    """
+    theirs = source.state_dict()
+    for name, rows in held_rows(network).items():
+        module = cast(nn.Conv2d, network.get_submodule(name))
+        for own, other in ((module.weight, theirs[f"{name}.weight"]), (module.bias, theirs[f"{name}.bias"])):
+            if own is None or own.shape != other.shape:
+                raise ValueError(f"registration: expected a network of the same preset, first different at {name}")
+            own[rows] = other[rows]
 
 
 def held_rows(network: KernelPredictionNetwork) -> dict[str, Tensor]:
@@ -207,9 +278,7 @@ def _wire_kernels(network: KernelPredictionNetwork) -> None:
     weight, bias = network.last.weight, cast(Tensor, network.last.bias)
     total = sum(config.sizes)
     head = _wires(network)[-1].outputs
-    # A displacement's probability is a linear function of the indicators: its value at zero and at each unit vector.
-    base = torch.stack(probabilities(torch.zeros(INDICATORS)))  # [2,5]
-    slopes = torch.stack(probabilities(torch.eye(INDICATORS)), 1) - base  # [9,2,5]
+    base, slopes = _linear_probabilities()
     for frame, columns in enumerate(head.frames, 1):
         start = frame * 2 * total
         weight[start : start + 2 * total] = 0
