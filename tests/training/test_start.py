@@ -167,7 +167,7 @@ def test_indicators_that_are_zero_at_first_learn(
             readers.append(self)
 
     monkeypatch.setattr("mkpn.training.start.register.Reader", Silent)
-    settings = {"images": (photo_folder,), "downsample": 1, "bursts": 32, "patches": (64,), "steps": 30, "batch": 64}
+    settings = {"images": (photo_folder,), "downsample": 1, "bursts": 32, "patches": (64,), "steps": 60, "batch": 64}
     register(RegisterConfig(out=tmp_path / "a.safetensors", threads=1, **settings))
     (reader,) = readers
     # The optimiser's decay alone takes less than a hundredth of that.
@@ -190,7 +190,7 @@ def test_full_kernels_start_as_deltas_at_the_displacement(offset: tuple[int, int
     start = network.config.widths[2] - 7 * INDICATORS
     below[0, start : network.config.widths[2]] = indicators[:, None, None]
     with torch.inference_mode():
-        kernels = network.coefficients(network.head(below))[0, :, :, 2, 2].unflatten(1, (5, 5))
+        kernels = network.coefficients(torch.nn.Sequential(*network.head)(below))[0, :, :, 2, 2].unflatten(1, (5, 5))
     expected = torch.zeros(8, 5, 5)
     for frame, (dx, dy) in enumerate(offsets.tolist(), 1):
         if max(abs(dx), abs(dy)) <= 2:
