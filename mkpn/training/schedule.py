@@ -87,7 +87,7 @@ def train_all(config: TrainConfig, schedule: str = "shipped") -> dict[str, Path]
         log.info("registered: %s", figures)
     trunk, *rest = pieces
     common = _piece(trunk, TRUNK, replace(config, run=config.run / trunk.name / TRUNK, init=start))
-    ends = dict.fromkeys(MODELS, common)
+    ends = {str(model): common for model in MODELS}
     # Piece by piece, so that all ten are as far as each other whenever the command is stopped.
     for piece in rest:
         for model in MODELS:
