@@ -51,7 +51,7 @@ def problem(call: Call, answer: Answer, server: Server) -> str:
     if "Traceback" in whole or str(HOME) in whole or "site-packages" in whole or "root:x:0" in whole:
         return f"shows the server: {whole[:300]}"
     # The way of an upload is Gradio's own: the client is told it, and sends it back.
-    if refused and str(server.folder) in whole.replace(f"{server.folder}/gradio", ""):
+    if refused and b"UPLOADED" not in (call.content or b"") and str(server.folder) in whole:
         return f"shows a folder: {whole[:300]}"
     return ""
 

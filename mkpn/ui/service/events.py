@@ -35,6 +35,8 @@ class Page(gr.Blocks):
 
     async def preprocess_data(self, block_fn: BlockFunction, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
         """Reads what a client has sent as Gradio does; what does not fit its components is refused."""
+        if block_fn.fn is None:
+            raise refusal("fn_index: expected an event that the server answers, got one of the browser's own")
         if len(inputs) != len(block_fn.inputs):
             raise refusal(f"data: expected {len(block_fn.inputs)} values, got {len(inputs)}")
         if any(_names_another_server(value) for value in inputs):
