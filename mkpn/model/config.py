@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mkpn.checks import choice, shown, whole
@@ -111,10 +111,9 @@ class ModelConfig:
         return self.name.upper().replace("-", " ")
 
 
-_PRESETS: dict[str, tuple[tuple[int, ...], int | None]] = {
-    "paper": ((64, 128, 256, 512, 512), None),
-    "compact": ((16, 32, 64, 128, 128), 64),
-}
+_WIDTHS: dict[str, tuple[int, ...]] = {"paper": (64, 128, 256, 512, 512), "compact": (16, 32, 64, 128, 128)}
+_COMPACT_HEAD = 64
+"""Channels of a compact network's last block, where its kernels are separable: eight a frame."""
 
 
 def model_config(name: str, preset: str = "compact") -> ModelConfig:
@@ -128,7 +127,7 @@ def model_config(name: str, preset: str = "compact") -> ModelConfig:
     Raises:
         ValueError: if the name or the preset is unknown.
     """
-    widths, head_width = _PRESETS[choice("preset", preset, tuple(_PRESETS))]
+    widths = _WIDTHS[choice("preset", preset, tuple(_WIDTHS))]
     choice("model", name, MODELS)
     if name == "mkpn":
         sizes: tuple[int, ...] = MKPN_SIZES
@@ -136,4 +135,9 @@ def model_config(name: str, preset: str = "compact") -> ModelConfig:
         sizes = (5,)
     else:
         sizes = (int(name.removeprefix("kpn-l")),)
-    return ModelConfig(name=name, sizes=sizes, separable=name != "kpn", widths=widths, head_width=head_width)
+    config = ModelConfig(name=name, sizes=sizes, separable=name != "kpn", widths=widths, head_width=None)
+    if preset == "paper":
+        return config
+    # No product of factors shifts a full kernel: its head has a channel for each place of each displaced frame, too.
+    places = 0 if config.separable else (config.frames - 1) * config.kernel_channels
+    return replace(config, head_width=_COMPACT_HEAD + places)

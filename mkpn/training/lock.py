@@ -35,9 +35,17 @@ def locked(folder: Path) -> Generator[None]:
     Raises:
         ValueError: if another process holds the folder, or it cannot be written to.
     """
-    with (writable_folder(folder, "run") / LOCK).open("ab") as file:
-        try:
-            _lock(file)
-        except OSError as error:
-            raise ValueError(f"run: another process trains in {folder}; expected a folder of its own") from error
-        yield
+    made = not folder.exists()
+    lock = writable_folder(folder, "run") / LOCK
+    try:
+        with lock.open("ab") as file:
+            try:
+                _lock(file)
+            except OSError as error:
+                raise ValueError(f"run: another process trains in {folder}; expected a folder of its own") from error
+            yield
+    finally:
+        # A run that was refused leaves nothing behind.
+        if made and [path.name for path in folder.iterdir()] == [LOCK]:
+            lock.unlink()
+            folder.rmdir()

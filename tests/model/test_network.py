@@ -30,7 +30,9 @@ def by_hand(widths: list[int], head: list[int]) -> int:
 def test_parameter_counts(name: str) -> None:
     sides = {"mkpn": 36, "kpn": None}.get(name, int(name.removeprefix("kpn-l") or 0) if "-l" in name else None)
     out = 8 * 25 if sides is None else 8 * 2 * sides
-    compact = by_hand([16, 32, 64, 128, 128], [64, 64, out])
+    # Full kernels: a channel for each of the 25 places of seven displaced frames, too.
+    head = 64 + 7 * 25 if sides is None else 64
+    compact = by_hand([16, 32, 64, 128, 128], [head, head, out])
     paper = by_hand([64, 128, 256, 512, 512], [out, out, out])
     assert parameter_count(model_config(name)) == compact
     assert parameter_count(model_config(name, "paper")) == paper
