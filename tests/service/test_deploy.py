@@ -57,11 +57,11 @@ def test_the_container_s_command_has_options_that_exist(
     dockerfile: str, launched: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(HOME))
-    from app import main
+    from mkpn.__main__ import app
 
     command = [*words(dockerfile, "ENTRYPOINT"), *words(dockerfile, "CMD")]
     assert command[:2] == ["mkpn", "app"]
-    tyro.cli(main, args=command[2:])
+    tyro.cli(app, args=command[2:])
     assert (launched[0]["host"], launched[0]["port"]) == ("0.0.0.0", 7860)
 
 
