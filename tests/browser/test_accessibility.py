@@ -72,9 +72,7 @@ def viewer_states(page) -> dict[str, Callable[[], Any]]:
         expect(page.locator(ui("region-rows")).locator("tr")).to_have_count(5)
 
     def tables() -> None:
-        tab = page.locator('[data-table-to="region"]')
-        if tab.is_visible():
-            tab.click()
+        page.locator('[data-table-to="region"]').click()
         select()
 
     return {
