@@ -137,7 +137,7 @@ def test_shown_png_is_the_array(ran, untrained: Path, name: str) -> None:
 
 def test_frames_are_exact_with_their_true_offsets(ran) -> None:
     made = burst()
-    ran.get_by_role("tab", name="Burst").click()
+    ran.get_by_role("tab", name="Burst", exact=True).click()
     tiles = ran.locator("#frames figure")
     expect(tiles).to_have_count(8)
     for index, (x, y) in enumerate(made.offsets.tolist()):

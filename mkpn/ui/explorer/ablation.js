@@ -94,7 +94,7 @@ function createAblation(app) {
     if (!full || !picture) return null;
     if (difference) return difference;
     difference = { width: picture.width, height: picture.height, data: new Uint8ClampedArray(picture.data.length) };
-    const colors = Array.from({ length: 2 * 255 + 1 }, (_, i) => colorAt("diverging", 0.5 + (i - 255) / (2 * TOP)));
+    const colors = Array.from({ length: 2 * 255 + 1 }, (_, i) => colorAt("blue to red", 0.5 + (i - 255) / (2 * TOP)));
     for (let i = 0; i < picture.data.length; i += 4) {
       let sum = 0;
       for (let c = 0; c < 3; c += 1) sum += picture.data[i + c] - full.data[i + c];

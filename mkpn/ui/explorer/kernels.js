@@ -116,7 +116,7 @@ function createKernels(app) {
     const taps = state.extent ? reach : kernel.size;
     const tap = side / taps;
     const edge = ((taps - kernel.size) / 2) * tap;
-    const picture = smallPicture(kernel.size, kernel.size, (i) => colorAt("diverging", onScale(state.scale, kernel.data[i], top)));
+    const picture = smallPicture(kernel.size, kernel.size, (i) => colorAt("blue to red", onScale(state.scale, kernel.data[i], top)));
     enlarge(context, picture, edge, edge, kernel.size * tap, kernel.size * tap);
     if (truth && kernel.size > 1) {
       context.strokeStyle = "#000";
@@ -182,7 +182,7 @@ function createKernels(app) {
     const level = (v) => Math.round(255 * Math.min(1, Math.max(0, v)));
     const noisy = smallPicture(largest, largest, (i) => [0, 1, 2].map((c) => level(planes[Math.min(c, planes.length - 1)][i])));
     enlarge(context, noisy, margin, margin, largest * tap, largest * tap);
-    const colors = (i) => colorAt("diverging", onScale(state.scale, kernel.data[i], top));
+    const colors = (i) => colorAt("blue to red", onScale(state.scale, kernel.data[i], top));
     enlarge(context, smallPicture(kernel.size, kernel.size, colors), edge, edge, kernel.size * tap, kernel.size * tap, state.opacity);
     if (tap >= 30) {
       context.font = `${Math.min(12, tap * 0.3)}px ui-monospace, monospace`;
@@ -216,7 +216,7 @@ function createKernels(app) {
       for (const axis of [0, 1]) {
         const value = at(axis, i);
         const length = ((margin - 4) / 2) * (value / top);
-        context.fillStyle = cssColor(colorAt("diverging", 0.5 + Math.sign(value) * 0.38));
+        context.fillStyle = cssColor(colorAt("blue to red", 0.5 + Math.sign(value) * 0.38));
         if (axis === 0) context.fillRect(margin / 2, edge + i * tap + 1, length, Math.max(1, tap - 2));
         else context.fillRect(edge + i * tap + 1, margin / 2, Math.max(1, tap - 2), -length);
       }

@@ -97,9 +97,9 @@ function createRebuild(app) {
     const weightTop = largestMagnitude(now.weights);
     const productTop = largestMagnitude(now.products);
     const grey = (v) => Array(3).fill(Math.round(255 * Math.min(1, Math.max(0, v))));
-    drawSquare(ui("rebuild-weights"), term.size, (i) => colorAt("diverging", onScale("", now.weights[i], weightTop)), hovered);
+    drawSquare(ui("rebuild-weights"), term.size, (i) => colorAt("blue to red", onScale("", now.weights[i], weightTop)), hovered);
     drawSquare(ui("rebuild-values"), term.size, (i) => grey(now.values[i]), hovered);
-    drawSquare(ui("rebuild-products"), term.size, (i) => colorAt("diverging", onScale("", now.products[i], productTop)), hovered);
+    drawSquare(ui("rebuild-products"), term.size, (i) => colorAt("blue to red", onScale("", now.products[i], productTop)), hovered);
     const slider = ui("step");
     slider.max = list.length;
     slider.value = state.step;
