@@ -114,7 +114,7 @@ function createAblation(app) {
     setText(ui("ablation-words"), all
       ? "Everything is on: this is the network's own picture."
       : `On: ${[...on.sizes].sort((a, b) => a - b).map((s) => `${s}\u00d7${s}`).join(", ") || "no size"}; frames ${[...on.frames].sort().join(", ") || "none"}.${stayed}`);
-    drawBar(ui("ablation-bar"), "diverging", [-TOP, -TOP / 2, 0, TOP / 2, TOP].map((v) => [0.5 + v / (2 * TOP), signedShort(v)]), "difference picture: levels of 255 against the whole model, mean of the colours");
+    drawBar(ui("ablation-bar"), "blue to red", [-TOP, -TOP / 2, 0, TOP / 2, TOP].map((v) => [0.5 + v / (2 * TOP), signedShort(v)]), "difference picture: levels of 255 against the whole model, mean of the colours");
   }
 
   ui("renormalise").addEventListener("change", request, { signal });

@@ -160,7 +160,7 @@ function createKernels(app) {
     }
     const one = top.get(`0 ${rows[0].includes(state.size) ? state.size : rows[0][0]} ${state.frame}`);
     const which = state.scale === "row" ? `, shown: ${sizeName(state.size)}` : state.scale === "frame" ? `, shown: frame ${state.frame}` : "";
-    drawBar(ui("kernel-bar"), "diverging", divergingTicks(state.scale, one), `weight (${SCALE_TEXT[state.scale]}${which})`);
+    drawBar(ui("kernel-bar"), "blue to red", divergingTicks(state.scale, one), `weight (${SCALE_TEXT[state.scale]}${which})`);
     return one;
   }
 
