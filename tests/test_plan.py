@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parent.parent / "mkpn"
 MAY_IMPORT: dict[str, set[str]] = {
     "checks": set(),
     "metrics": {"checks", "synthesis"},
+    "geometry": set(),
     "device": set(),
     "console": set(),
     "model": {"checks"},
@@ -24,14 +25,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "capture": {"checks", "synthesis"},
     "ops": set(),
     "paper": {"model"},
-    "inference": {"checks", "device", "model", "synthesis", "ops"},
-    "figures": {"checks", "metrics", "paper", "model", "synthesis", "capture"},
-    "training": {"checks", "metrics", "device", "model", "synthesis", "ops", "inference", "figures"},
+    "inference": {"checks", "geometry", "device", "model", "synthesis", "ops"},
+    "figures": {"checks", "geometry", "metrics", "paper", "model", "synthesis", "capture"},
+    "training": {"checks", "geometry", "metrics", "device", "model", "synthesis", "ops", "inference", "figures"},
 }
 MAY_IMPORT["evaluation"] = {*MAY_IMPORT["training"], "paper", "training", "capture", "explain"}
-MAY_IMPORT["explain"] = {"checks", "metrics", "model", "synthesis", "ops", "inference"}
+MAY_IMPORT["explain"] = {"checks", "geometry", "metrics", "model", "synthesis", "ops", "inference"}
 _BELOW_UI = {"mkpn", *MAY_IMPORT}
-MAY_IMPORT["ui.viewer"] = {"checks"}
+MAY_IMPORT["ui.viewer"] = {"checks", "geometry"}
 MAY_IMPORT["ui.run"] = _BELOW_UI
 MAY_IMPORT["ui.saved"] = {*_BELOW_UI, "ui.run"}
 MAY_IMPORT["ui.service"] = {"mkpn", "checks", "ui.run"}

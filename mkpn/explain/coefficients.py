@@ -7,17 +7,18 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from mkpn.geometry import Rectangle
 from mkpn.inference.blockwise import coefficients_at
 from mkpn.inference.denoiser import Result
-from mkpn.inference.tiling import Box, cut
+from mkpn.inference.tiling import cut
 
 BLOCK_CELLS = 2**12
 """Cells of a block: MKPN's coefficients then take 9 MB."""
 
 
-def cells_of(result: Result) -> Box:
+def cells_of(result: Result) -> Rectangle:
     """All half-resolution cells of a result."""
-    return Box((0, result.cells[0]), (0, result.cells[1]))
+    return Rectangle.whole(*result.cells)
 
 
 @torch.inference_mode()
@@ -29,7 +30,7 @@ def all_coefficients(result: Result) -> Tensor:
 
 
 @torch.inference_mode()
-def cell_blocks(result: Result, area: int = BLOCK_CELLS) -> Iterator[tuple[Box, Tensor]]:
+def cell_blocks(result: Result, area: int = BLOCK_CELLS) -> Iterator[tuple[Rectangle, Tensor]]:
     """Yields blocks of cells with their coefficients, `[N,...,h,w]` float32 on the CPU."""
     image = cells_of(result)
     for block in cut(image, area):

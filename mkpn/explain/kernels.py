@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from mkpn.checks import whole
+from mkpn.geometry import Rectangle
 from mkpn.inference.denoiser import Result
-from mkpn.inference.tiling import Box
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ def probe(result: Result, x: int, y: int) -> PixelKernels:
     x, y = whole("x", x, 0, width - 1), whole("y", y, 0, height - 1)
     config, network = result.denoiser.config, result.denoiser.network
     # The pixel needs a 2x2 neighbourhood of coefficients, and they a 3x3 neighbourhood of features each.
-    image = Box((0, result.cells[0]), (0, result.cells[1]))
+    image = Rectangle.whole(*result.cells)
     row, column = y + result.burst.rim, x + result.burst.rim
     rows, columns = _neighbours(row, result.cells[0]), _neighbours(column, result.cells[1])
-    cells = Box((rows[0], rows[1] + 1), (columns[0], columns[1] + 1))
+    cells = Rectangle.of((rows[0], rows[1] + 1), (columns[0], columns[1] + 1))
     seen = cells.grown(1, image)
     features = _with_zeros(result.features_at(seen).float().cpu().numpy(), seen, cells)
     # Convolution and interpolation are linear: the 3x3 patches are interpolated, one convolution is left.
@@ -113,7 +113,7 @@ def _bilinear(position: int, cells: tuple[int, int]) -> NDArray[np.float32]:
     return np.array([1] if cells[0] == cells[1] else [1 - fraction, fraction], np.float32)
 
 
-def _with_zeros(features: NDArray[np.float32], seen: Box, cells: Box) -> NDArray[np.float32]:
+def _with_zeros(features: NDArray[np.float32], seen: Rectangle, cells: Rectangle) -> NDArray[np.float32]:
     """Puts a border of one cell around `cells`: zeros, which the convolution pads, where the image ends."""
     pairs = ((cells.rows, seen.rows), (cells.columns, seen.columns))
     padding = [(1 - (cell[0] - read[0]), 1 - (read[1] - cell[1])) for cell, read in pairs]

@@ -56,7 +56,7 @@ def behaviour(result: Result) -> Behaviour:
     maps = torch.empty(len(config.sizes) + 4, *result.cells)
     for block, coeffs in cell_blocks(result):
         found = describe(coeffs, config.sizes, config.separable)
-        maps[(..., *block.index)] = torch.cat(
+        maps[(..., *block.slices)] = torch.cat(
             (found.shares, torch.stack((found.radius, found.noise_gain, found.reference, found.frames)))
         )
     edge = result.burst.rim // 2

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from mkpn.checks import whole
 from mkpn.explain.kernels import PixelKernels
+from mkpn.geometry import Rectangle
 from mkpn.inference.blockwise import continued
-from mkpn.inference.tiling import Box
 from mkpn.model.config import DEPTH_MULTIPLE
 from mkpn.synthesis.burst import Burst
 
@@ -18,7 +18,7 @@ def seen_frames(frames: torch.Tensor) -> torch.Tensor:
     """Frames `[N,C,H,W]` as the networks see them: below and to the right the last row and column repeat up to a
     multiple of 16; beyond that, and above and to the left, there are zeros."""
     height, width = (-(-side // DEPTH_MULTIPLE) * DEPTH_MULTIPLE for side in frames.shape[-2:])
-    return continued(frames, Box((0, height), (0, width)))
+    return continued(frames, Rectangle.whole(height, width))
 
 
 def neighbourhood(burst: Burst, x: int, y: int, size: int) -> NDArray[np.float32]:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mkpn.figures.sheet import Frame, Picture, Sheet, Text, font, paint_pdf, paint_png
+from mkpn.figures.sheet import Box, Picture, Sheet, Text, font, paint_pdf, paint_png
+from mkpn.geometry import Rectangle
 
 GREEN = "#00c46a"
 """The rectangle, green as in the paper."""
@@ -25,15 +25,6 @@ _NARROWEST = 280  # pixels of a column, for its caption's sake
 _TALLEST = 1.25  # height of a crop, in widths of its column
 _PAGE, _WIDEST_COLUMN = 7.16, 1.75  # inches; the first is the text width of a two-column paper
 _INK, _FAINT, _OUTLINE = "#14171f", "#565d6b", "#0b0d12"
-
-
-class Area(NamedTuple):
-    """A rectangle of whole pixels."""
-
-    x: int
-    y: int
-    w: int
-    h: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,22 +73,22 @@ class PaperFigure:
     crop_corners: tuple[tuple[int, int], ...]
 
 
-def paper_figure(panels: Sequence[Panel], area: Area, *, title: str, note: str) -> PaperFigure:
+def paper_figure(panels: Sequence[Panel], rectangle: Rectangle, *, title: str, note: str) -> PaperFigure:
     """Draws the comparison.
 
     Args:
         panels: pictures of one size, in the order shown.
-        area: the rectangle that is enlarged, inside of the pictures.
+        rectangle: what is enlarged, inside of the pictures.
         title: what is compared, e.g. `Chelsea the cat, gain 4, seed 4`.
         note: the metrics' definition and other small print, set below the pictures.
 
     Raises:
         ValueError: if there is no panel, their sizes differ, or the rectangle is not inside of them.
     """
-    _check(panels, area)
-    sheet = _layout(panels, area, f"{title}. {note}")
+    _check(panels, rectangle)
+    sheet = _layout(panels, rectangle, f"{title}. {note}")
     factor = sheet.above[0].factor
-    alt = alt_text(panels, area, factor, title)
+    alt = alt_text(panels, rectangle, factor, title)
     return PaperFigure(
         png=paint_png(sheet, title, alt),
         pdf=paint_pdf(sheet, title, alt),
@@ -110,7 +101,7 @@ def paper_figure(panels: Sequence[Panel], area: Area, *, title: str, note: str) 
     )
 
 
-def alt_text(panels: Sequence[Panel], area: Area, factor: int, title: str) -> str:
+def alt_text(panels: Sequence[Panel], rectangle: Rectangle, factor: int, title: str) -> str:
     """Returns the figure in words: what is shown where, and every number of the captions."""
     height, width = panels[0].pixels.shape[:2]
     columns = f"{len(panels)} columns" if len(panels) > 1 else "one column"
@@ -120,8 +111,9 @@ def alt_text(panels: Sequence[Panel], area: Area, factor: int, title: str) -> st
     )
     return (
         f"Comparison of pictures in {columns}: {title}. Upper row: the whole picture, {width} by {height} pixels, with "
-        f"a green rectangle of {area.w} by {area.h} pixels at x {area.x}, y {area.y}. Lower row: this rectangle, "
-        f"each pixel enlarged {factor} times. From left to right, with PSNR and SSIM of the whole picture: {figures}"
+        f"a green rectangle of {rectangle.w} by {rectangle.h} pixels at x {rectangle.x}, y {rectangle.y}. Lower row: "
+        f"this rectangle, each pixel enlarged {factor} times. From left to right, with PSNR and SSIM of the "
+        f"whole picture: {figures}"
     )
 
 
@@ -146,22 +138,22 @@ def _spoken(panel: Panel) -> list[str]:
     ]
 
 
-def _check(panels: Sequence[Panel], area: Area) -> None:
+def _check(panels: Sequence[Panel], rectangle: Rectangle) -> None:
     if not panels:
         raise ValueError("panels: expected at least one picture")
     shapes = {panel.pixels.shape for panel in panels}
     if len(shapes) > 1 or len(next(iter(shapes))) != 3 or any(panel.pixels.dtype != np.uint8 for panel in panels):
         raise ValueError(f"panels: expected 8-bit pictures [H,W,3] of one size, got {sorted(map(str, shapes))}")
     height, width = panels[0].pixels.shape[:2]
-    if min(area.x, area.y) < 0 or min(area.w, area.h) < 1 or area.x + area.w > width or area.y + area.h > height:
-        raise ValueError(f"area: expected a rectangle inside of {width}x{height} pixels, got {tuple(area)}")
+    if not rectangle.lies_in(Rectangle.whole(height, width)):
+        raise ValueError(f"rectangle: expected a rectangle inside of {width}x{height} pixels, got {astuple(rectangle)}")
 
 
-def _layout(panels: Sequence[Panel], area: Area, note: str) -> Sheet:
+def _layout(panels: Sequence[Panel], rectangle: Rectangle, note: str) -> Sheet:
     height, width = panels[0].pixels.shape[:2]
     whole = -(-_NARROWEST // width)
     column = width * whole
-    enlarged = max(1, min(column // area.w, int(_TALLEST * column) // area.h))
+    enlarged = max(1, min(column // rectangle.w, int(_TALLEST * column) // rectangle.h))
     gap, line = max(8, column // 22), max(2, column // 130)
     rows = -(-len(panels) // MOST_IN_A_ROW)
     columns = -(-len(panels) // rows)
@@ -173,18 +165,18 @@ def _layout(panels: Sequence[Panel], area: Area, note: str) -> Sheet:
     y = gap
     for start in range(0, len(panels), columns):
         crop_y = y + height * whole + gap // 2 + line
-        text_y = crop_y + area.h * enlarged + gap // 3 + line
+        text_y = crop_y + rectangle.h * enlarged + gap // 3 + line
         for place, (panel, lines) in enumerate(
             zip(panels[start : start + columns], captions[start : start + columns], strict=True)
         ):
             x = gap + (column + gap) * place
             sheet.below.append(Picture(panel.pixels, x, y, whole))
-            corner = (x + area.x * whole, y + area.y * whole)
-            sheet.frames.extend(_marks(corner, (area.w * whole, area.h * whole), line))
-            pixels = panel.pixels[area.y : area.y + area.h, area.x : area.x + area.w]
-            crop = Picture(pixels, x + (column - area.w * enlarged) // 2, crop_y, enlarged)
+            marked = rectangle.scaled(whole)
+            sheet.boxes.extend(_marks(replace(marked, x=x + marked.x, y=y + marked.y), line))
+            pixels = panel.pixels[rectangle.slices]
+            crop = Picture(pixels, x + (column - rectangle.w * enlarged) // 2, crop_y, enlarged)
             sheet.above.append(crop)
-            sheet.frames.append(Frame(crop.x, crop.y, crop.width, crop.height, line, GREEN))
+            sheet.boxes.append(Box(Rectangle(crop.x, crop.y, crop.width, crop.height), line, GREEN))
             for row, text in enumerate(lines):
                 middle = text_y + pitch * row + pitch // 2
                 color = _FAINT if row == 2 else _INK
@@ -194,16 +186,13 @@ def _layout(panels: Sequence[Panel], area: Area, note: str) -> Sheet:
     for text in _wrapped(note, sheet_width - 2 * gap, small):
         sheet.texts.append(Text(gap, y + small // 2, text, small, _FAINT, anchor="lm"))
         y += round(1.4 * small)
-    return Sheet(sheet_width, y + gap // 2, sheet.inches, sheet.below, sheet.frames, sheet.above, sheet.texts)
+    return Sheet(sheet_width, y + gap // 2, sheet.inches, sheet.below, sheet.boxes, sheet.above, sheet.texts)
 
 
-def _marks(corner: tuple[int, int], size: tuple[int, int], line: int) -> list[Frame]:
-    """A green frame within a dark one: on any picture one of the two stands out."""
-    (x, y), (w, h) = corner, size
-    return [
-        Frame(x - line, y - line, w + 2 * line, h + 2 * line, max(1, line // 2), _OUTLINE),
-        Frame(x, y, w, h, line, GREEN),
-    ]
+def _marks(rectangle: Rectangle, line: int) -> list[Box]:
+    """A green box within a dark one: on any picture one of the two stands out."""
+    outside = Rectangle(rectangle.x - line, rectangle.y - line, rectangle.w + 2 * line, rectangle.h + 2 * line)
+    return [Box(outside, max(1, line // 2), _OUTLINE), Box(rectangle, line, GREEN)]
 
 
 def _fitting(texts: list[str], width: int, size: int) -> int:

@@ -1,4 +1,4 @@
-"""A sheet of pictures, frames and lines of text becomes a PNG or a PDF file of the same layout.
+"""A sheet of pictures, boxes and lines of text becomes a PNG or a PDF file of the same layout.
 
 No picture is resampled: the PNG enlarges by whole factors with nearest neighbour, the PDF embeds the pixels themselves.
 Lengths are pixels of the PNG.
@@ -14,12 +14,14 @@ from typing import Any, Literal
 
 import matplotlib
 import numpy as np
+from matplotlib import patches
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
+
+from mkpn.geometry import Rectangle, grow
 
 _SOFTWARE = "MKPN Studio"
 
@@ -49,13 +51,10 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class Frame:
-    """A line around the outside of a rectangle, so that it covers none of what it frames."""
+class Box:
+    """A line around the outside of a rectangle, so that it covers none of what is in it."""
 
-    x: int
-    y: int
-    w: int
-    h: int
+    rectangle: Rectangle
     line: int
     color: str
 
@@ -75,14 +74,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What is painted: pictures, frames above them, more pictures above those, and text.
+    """What is painted: pictures, boxes above them, more pictures above those, and text.
 
     Attributes:
         width: of the sheet.
         height: of the sheet.
         inches: width on paper.
-        below: pictures that frames may be drawn on.
-        frames: drawn on `below`.
+        below: pictures that boxes may be drawn on.
+        boxes: drawn on `below`.
         above: pictures that nothing covers.
         texts: captions.
     """
@@ -91,7 +90,7 @@ class Sheet:
     height: int
     inches: float
     below: list[Picture]
-    frames: list[Frame]
+    boxes: list[Box]
     above: list[Picture]
     texts: list[Text]
 
@@ -102,10 +101,9 @@ def paint_png(sheet: Sheet, title: str, description: str) -> bytes:
     draw = ImageDraw.Draw(canvas)
     for picture in sheet.below:
         canvas.paste(_enlarged(picture), (picture.x, picture.y))
-    for frame in sheet.frames:
-        left, top = frame.x - frame.line, frame.y - frame.line
-        right, bottom = frame.x + frame.w + frame.line - 1, frame.y + frame.h + frame.line - 1
-        draw.rectangle((left, top, right, bottom), outline=frame.color, width=frame.line)
+    for box in sheet.boxes:
+        (top, bottom), (left, right) = grow(box.rectangle.rows, box.line), grow(box.rectangle.columns, box.line)
+        draw.rectangle((left, top, right - 1, bottom - 1), outline=box.color, width=box.line)
     for picture in sheet.above:
         canvas.paste(_enlarged(picture), (picture.x, picture.y))
     for text in sheet.texts:
@@ -134,10 +132,11 @@ def paint_pdf(sheet: Sheet, title: str, description: str) -> bytes:
         place: Any = figure.add_axes((picture.x / sheet.width, bottom, *size), zorder=-1)
         place.axis("off")
         place.imshow(picture.pixels, interpolation="none", aspect="auto")
-    for frame in sheet.frames:
-        corner = (frame.x - frame.line / 2, frame.y - frame.line / 2)
-        style: dict[str, Any] = {"edgecolor": frame.color, "linewidth": frame.line * points, "joinstyle": "miter"}
-        axes.add_patch(Rectangle(corner, frame.w + frame.line, frame.h + frame.line, fill=False, **style))
+    for box in sheet.boxes:
+        inside = box.rectangle
+        corner = (inside.x - box.line / 2, inside.y - box.line / 2)
+        style: dict[str, Any] = {"edgecolor": box.color, "linewidth": box.line * points, "joinstyle": "miter"}
+        axes.add_patch(patches.Rectangle(corner, inside.w + box.line, inside.h + box.line, fill=False, **style))
     for text in sheet.texts:
         axes.text(
             text.x,

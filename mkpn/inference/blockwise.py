@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mkpn.inference.tiling import Box, cut, shift
+from mkpn.geometry import Rectangle
+from mkpn.inference.tiling import cells_read, cut
 from mkpn.model.config import ModelConfig
 from mkpn.model.network import KernelPredictionNetwork, go_on
 from mkpn.ops import local_conv_region
@@ -33,7 +34,7 @@ class Trunk:
         low: `[1,w3,h/2,w/2]`, the last decoder block's output.
     """
 
-    cells: Box
+    cells: Rectangle
     skip: Tensor
     low: Tensor
 
@@ -62,7 +63,7 @@ def run_trunk(
     network: KernelPredictionNetwork,
     frames: Tensor,
     noise_std: Tensor,
-    source: Box,
+    source: Rectangle,
     block_area: int,
     checkpoint: Callable[[], None],
 ) -> Trunk:
@@ -76,23 +77,21 @@ def run_trunk(
         block_area: pixels of a block.
         checkpoint: called before each layer; may raise.
     """
-    cells = Box(*((first // 2, end // 2) for first, end in (source.rows, source.columns)))
+    cells = source.halved()
     dtype = network.last.weight.dtype
-    shape = (cells.rows[1] - cells.rows[0], cells.columns[1] - cells.columns[0])
-    skip = _empty((1, network.config.widths[1], *shape), dtype, frames.device)
+    skip = _empty((1, network.config.widths[1], *cells.shape), dtype, frames.device)
     for block in cut(cells, block_area // 4):
         # Three convolutions at half resolution read the pooled output of three at full resolution.
         wide = block.grown(3 + 2, cells)
         x = network.entry(network_input(frames, noise_std, wide.scaled(2), dtype), checkpoint)
-        skip[(..., *block.within(cells).index)] = x[(..., *block.within(wide).index)]
+        skip[(..., *block.within(cells).slices)] = x[(..., *block.within(wide).slices)]
     return Trunk(cells, skip, network.trunk(skip, checkpoint))
 
 
-def network_input(frames: Tensor, noise_std: Tensor, pixels: Box, dtype: torch.dtype) -> Tensor:
+def network_input(frames: Tensor, noise_std: Tensor, pixels: Rectangle, dtype: torch.dtype) -> Tensor:
     """Frames and noise estimate `[1,(N+1)C,h,w]` of some pixels; beyond the image its last row or column repeats."""
     burst = frames.flatten(1, 2)
-    area = (end - first for first, end in (pixels.rows, pixels.columns))
-    shape = (1, burst.shape[1] + noise_std.shape[1], *area)
+    shape = (1, burst.shape[1] + noise_std.shape[1], *pixels.shape)
     # Straight into its place: a concatenation would be laid out anew by the first convolution.
     x = _empty(shape, dtype, frames.device)
     _continue(burst, pixels, x[:, : burst.shape[1]])
@@ -100,14 +99,14 @@ def network_input(frames: Tensor, noise_std: Tensor, pixels: Box, dtype: torch.d
     return x
 
 
-def continued(x: Tensor, pixels: Box) -> Tensor:
+def continued(x: Tensor, pixels: Rectangle) -> Tensor:
     """Some pixels of images `[...,H,W]`; below and to the right of the image its last row or column repeats."""
-    out = x.new_empty((*x.shape[:-2], *(end - first for first, end in (pixels.rows, pixels.columns))))
+    out = x.new_empty((*x.shape[:-2], *pixels.shape))
     _continue(x, pixels, out)
     return out
 
 
-def _continue(x: Tensor, pixels: Box, out: Tensor) -> None:
+def _continue(x: Tensor, pixels: Rectangle, out: Tensor) -> None:
     rows, columns = (
         (min(first, size - 1), min(end, size))
         for (first, end), size in zip((pixels.rows, pixels.columns), x.shape[-2:], strict=True)
@@ -119,20 +118,22 @@ def _continue(x: Tensor, pixels: Box, out: Tensor) -> None:
 
 
 def head_features(
-    network: KernelPredictionNetwork, trunk: Trunk, cells: Box, checkpoint: Callable[[], None] = go_on
+    network: KernelPredictionNetwork, trunk: Trunk, cells: Rectangle, checkpoint: Callable[[], None] = go_on
 ) -> Tensor:
     """What the last convolution reads in some cells of a tile, `[1,head,h,w]`."""
-    half = Box(*((first // 2, end // 2) for first, end in (trunk.cells.rows, trunk.cells.columns)))
+    half = trunk.cells.halved()
     # Two convolutions, and before them the up-sampling.
-    low = cells.grown(2, trunk.cells).upsampled_from(half)
+    low = cells_read(cells.grown(2, trunk.cells), half)
     wide = low.scaled(2)
     x = network.head(
-        trunk.low[(..., *low.within(half).index)], trunk.skip[(..., *wide.within(trunk.cells).index)], checkpoint
+        trunk.low[(..., *low.within(half).slices)], trunk.skip[(..., *wide.within(trunk.cells).slices)], checkpoint
     )
-    return x[(..., *cells.within(wide).index)]
+    return x[(..., *cells.within(wide).slices)]
 
 
-def coefficients_at(network: KernelPredictionNetwork, features: Tensor, seen: Box, cells: Box, image: Box) -> Tensor:
+def coefficients_at(
+    network: KernelPredictionNetwork, features: Tensor, seen: Rectangle, cells: Rectangle, image: Rectangle
+) -> Tensor:
     """The last convolution in some cells.
 
     Args:
@@ -145,7 +146,7 @@ def coefficients_at(network: KernelPredictionNetwork, features: Tensor, seen: Bo
     Returns:
         Coefficients as the network arranges them, float32.
     """
-    x = features[(..., *cells.grown(1, image).within(seen).index)]
+    x = features[(..., *cells.grown(1, image).within(seen).slices)]
     padding: list[int] = []
     for (first, end), limit in ((cells.columns, image.columns), (cells.rows, image.rows)):
         padding += [int(first == limit[0]), int(end == limit[1])]
@@ -178,9 +179,9 @@ def denoise_block(
     network: KernelPredictionNetwork,
     frames: Tensor,
     features: Tensor,
-    seen: Box,
-    block: Box,
-    image: Box,
+    seen: Rectangle,
+    block: Rectangle,
+    image: Rectangle,
     timed: Callable[[Callable[[], Tensor]], Tensor],
 ) -> Tensor:
     """The last convolution and the local convolution in some pixels, `[C,h,w]`.
@@ -194,26 +195,25 @@ def denoise_block(
         image: all cells of the padded image.
         timed: runs the local convolution and takes its time.
     """
-    cells = block.upsampled_from(image)
+    cells = cells_read(block, image)
     coeffs = coefficients_at(network, features, seen, cells, image)
     sizes, padded = network.config.sizes, image.scaled(2)
     reach = block.grown(max(sizes) // 2, padded)
     if reach.rows[1] > frames.shape[-2] or reach.columns[1] > frames.shape[-1]:
         # The kernels reach the repeated pixels that the network saw there; zeros in their place would darken the rim.
-        first, left = cells.scaled(2).rows[0], cells.scaled(2).columns[0]
-        corner = (min(reach.rows[0], first) // 2 * 2, min(reach.columns[0], left) // 2 * 2)
-        window = Box((corner[0], reach.rows[1]), (corner[1], reach.columns[1]))
+        top, left = min(reach.y, 2 * cells.y) // 2 * 2, min(reach.x, 2 * cells.x) // 2 * 2
+        window = Rectangle.of((top, reach.rows[1]), (left, reach.columns[1]))
         frames = continued(frames, window)
         block = block.within(window)
-        cells = Box(shift(cells.rows, -corner[0] // 2), shift(cells.columns, -corner[1] // 2))
+        cells = Rectangle(cells.x - left // 2, cells.y - top // 2, cells.w, cells.h)
     region = (*block.rows, *block.columns)
-    origin = (cells.rows[0], cells.columns[0])
+    origin = (cells.y, cells.x)
     return timed(lambda: local_conv_region(frames, coeffs, sizes, region=region, origin=origin))[0]
 
 
-def cells_seen(block: Box, image: Box) -> Box:
+def cells_seen(block: Rectangle, image: Rectangle) -> Rectangle:
     """Cells whose features the kernels of some pixels depend on: interpolation and one convolution."""
-    return block.upsampled_from(image).grown(1, image)
+    return cells_read(block, image).grown(1, image)
 
 
 def _empty(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mkpn.device import keep_large_blocks, select_device
+from mkpn.geometry import Rectangle
 from mkpn.inference.blockwise import (
     cells_seen,
     denoise_block,
@@ -22,7 +23,7 @@ from mkpn.inference.blockwise import (
     run_trunk,
     trunk_bytes,
 )
-from mkpn.inference.tiling import Box, cut, plan_tiles, source_span
+from mkpn.inference.tiling import cut, plan_tiles, source_span
 from mkpn.model.checkpoint import load_model, shipped_models
 from mkpn.model.config import DEPTH_MULTIPLE, MODELS, ModelConfig
 from mkpn.model.network import KernelPredictionNetwork
@@ -64,13 +65,12 @@ class Result:
     def cells(self) -> tuple[int, int]:
         """Rows and columns of the features of all that the network saw: the image and the burst's rim."""
         height, width = (size + 2 * self.burst.rim for size in self.image.shape[-2:])
-        cells = _cells(_padded(height, width))
-        return cells.rows[1], cells.columns[1]
+        return _padded(height, width).halved().shape
 
-    def features_at(self, cells: Box) -> Tensor:
+    def features_at(self, cells: Rectangle) -> Tensor:
         """Returns the features `[head,h,w]` of some cells; computes them again where they were not kept."""
         if self.features is not None:
-            return self.features[(..., *cells.index)]
+            return self.features[(..., *cells.slices)]
         return self.denoiser.features_at(self.burst, cells)
 
 
@@ -160,14 +160,14 @@ class Denoiser:
         _check_finite(burst.surroundings or burst)
         height, width = frames.shape[-2:]
         rim, padded = burst.rim, _padded(height, width)
-        pixels = Box((rim, height - rim), (rim, width - rim))
-        all_cells = _cells(padded)
+        pixels = Rectangle(rim, rim, width - 2 * rim, height - 2 * rim)
+        all_cells = padded.halved()
         block_bytes, tile_area = self._areas()
         block_area = max(64, block_bytes // exit_bytes(self.config))
         image = torch.empty(burst.frames.shape[1:], device=self.device)
         kept = self._room_for_features(all_cells)
         done = 0
-        for core, source in plan_tiles(padded.rows[1], padded.columns[1], tile_area):
+        for core, source in plan_tiles(*padded.shape, tile_area):
             trunk = run_trunk(
                 self.network, frames, noise_std, source, max(64, block_bytes // entry_bytes(self.config)), checkpoint
             )
@@ -175,12 +175,12 @@ class Denoiser:
                 seen = cells_seen(block, all_cells)
                 features = head_features(self.network, trunk, seen, checkpoint)
                 if kept is not None:
-                    own = _cells(block)
-                    kept[(..., *own.index)] = features[0][(..., *own.within(seen).index)]
+                    own = block.halved()
+                    kept[(..., *own.slices)] = features[0][(..., *own.within(seen).slices)]
                 inside = block.grown(0, pixels)
-                if inside.rows[0] < inside.rows[1] and inside.columns[0] < inside.columns[1]:
+                if inside.w > 0 and inside.h > 0:
                     checkpoint()
-                    image[(..., *inside.within(pixels).index)] = denoise_block(
+                    image[(..., *inside.within(pixels).slices)] = denoise_block(
                         self.network, frames, features, seen, inside, all_cells, timed
                     )
                 done += block.area
@@ -199,7 +199,7 @@ class Denoiser:
         )
 
     @torch.inference_mode()
-    def features_at(self, burst: NoisyBurst, cells: Box) -> Tensor:
+    def features_at(self, burst: NoisyBurst, cells: Rectangle) -> Tensor:
         """Returns the features `[head,h,w]` of some cells from the part of the burst that they depend on.
 
         Args:
@@ -209,9 +209,8 @@ class Denoiser:
         """
         frames, noise_std = self._prepared(burst)
         padded = _padded(*frames.shape[-2:])
-        source = Box(
-            source_span(cells.scaled(2).rows, padded.rows[1]), source_span(cells.scaled(2).columns, padded.columns[1])
-        )
+        pixels = cells.scaled(2)
+        source = Rectangle.of(source_span(pixels.rows, padded.h), source_span(pixels.columns, padded.w))
         trunk = run_trunk(self.network, frames, noise_std, source, source.area, lambda: None)
         return head_features(self.network, trunk, cells)[0]
 
@@ -234,12 +233,12 @@ class Denoiser:
         block_bytes = min(LARGEST_BLOCK, self.memory_budget // 4)
         return block_bytes, (self.memory_budget - block_bytes) // (trunk_bytes(self.config) * size // 4)
 
-    def _room_for_features(self, cells: Box) -> Tensor | None:
+    def _room_for_features(self, cells: Rectangle) -> Tensor | None:
         weight = self.network.last.weight
         channels = weight.shape[1]
         if channels * cells.area * weight.element_size() > self.features_budget:
             return None
-        shape = (1, channels, cells.rows[1], cells.columns[1])
+        shape = (1, channels, *cells.shape)
         layout = torch.channels_last
         return torch.empty(shape, dtype=weight.dtype, device=self.device, memory_format=layout)[0]
 
@@ -277,13 +276,9 @@ def _check_finite(burst: NoisyBurst | Surroundings) -> None:
             raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
 
 
-def _padded(height: int, width: int) -> Box:
+def _padded(height: int, width: int) -> Rectangle:
     """The image whose sides are rounded up to what the network takes."""
-    return Box((0, height + -height % DEPTH_MULTIPLE), (0, width + -width % DEPTH_MULTIPLE))
-
-
-def _cells(pixels: Box) -> Box:
-    return Box(*((first // 2, end // 2) for first, end in (pixels.rows, pixels.columns)))
+    return Rectangle.whole(height + -height % DEPTH_MULTIPLE, width + -width % DEPTH_MULTIPLE)
 
 
 def load(model: str | Path, device: str = "auto") -> Denoiser:

@@ -9,59 +9,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from mkpn.geometry import Rectangle, Span, clamp, grow
 from mkpn.model.config import DEPTH_MULTIPLE
 
-Span = tuple[int, int]
-"""First and one past the last row or column."""
 
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle: a span of rows and a span of columns."""
-
-    rows: Span
-    columns: Span
-
-    @property
-    def area(self) -> int:
-        """Rows times columns."""
-        return (self.rows[1] - self.rows[0]) * (self.columns[1] - self.columns[0])
-
-    @property
-    def index(self) -> tuple[slice, slice]:
-        """Slices of the last two dimensions."""
-        return slice(*self.rows), slice(*self.columns)
-
-    def within(self, outer: Box) -> Box:
-        """The same rectangle, counted from the first row and column of `outer`."""
-        return Box(shift(self.rows, -outer.rows[0]), shift(self.columns, -outer.columns[0]))
-
-    def scaled(self, factor: int) -> Box:
-        """The rectangle at `factor` times the resolution."""
-        return Box(_times(self.rows, factor), _times(self.columns, factor))
-
-    def grown(self, margin: int, limit: Box) -> Box:
-        """The rectangle with `margin` more on each side, within `limit`."""
-        return Box(clamp(grow(self.rows, margin), limit.rows), clamp(grow(self.columns, margin), limit.columns))
-
-    def upsampled_from(self, limit: Box) -> Box:
-        """The half-resolution cells, within `limit`, that bilinear x2 up-sampling reads for this rectangle."""
-        return Box(clamp(upsampled_from(self.rows), limit.rows), clamp(upsampled_from(self.columns), limit.columns))
-
-
-def grow(span: Span, margin: int) -> Span:
-    """What `margin` 3x3 convolutions read."""
-    return span[0] - margin, span[1] + margin
-
-
-def shift(span: Span, by: int) -> Span:
-    """The span moved by some rows."""
-    return span[0] + by, span[1] + by
-
-
-def clamp(span: Span, limit: Span) -> Span:
-    """The part of the span within `limit`."""
-    return max(span[0], limit[0]), min(span[1], limit[1])
+def cells_read(pixels: Rectangle, limit: Rectangle) -> Rectangle:
+    """The half-resolution cells, within `limit`, that bilinear x2 up-sampling reads for a rectangle of pixels."""
+    return Rectangle.of(
+        clamp(upsampled_from(pixels.rows), limit.rows), clamp(upsampled_from(pixels.columns), limit.columns)
+    )
 
 
 def upsampled_from(span: Span) -> Span:
@@ -97,21 +53,20 @@ def source_span(pixels: Span, size: int) -> Span:
     return clamp((first // DEPTH_MULTIPLE * DEPTH_MULTIPLE, -(-end // DEPTH_MULTIPLE) * DEPTH_MULTIPLE), (0, size))
 
 
-def cut(box: Box, area: int, multiple: int = 2) -> list[Box]:
+def cut(rectangle: Rectangle, area: int, multiple: int = 2) -> list[Rectangle]:
     """Cuts a rectangle into near-square blocks of at most about `area`, at multiples of `multiple`."""
-    if box.area <= area:
-        return [box]
+    if rectangle.area <= area:
+        return [rectangle]
     side = max(multiple, math.isqrt(area) // multiple * multiple)
-    width = box.columns[1] - box.columns[0]
-    across = max(1, round(width / (1.5 * side)))
-    columns = _pieces(box.columns, across, multiple)
+    across = max(1, round(rectangle.w / (1.5 * side)))
+    columns = _pieces(rectangle.columns, across, multiple)
     widest = max(last - first for first, last in columns)
     rows_each = max(multiple, area // widest)
-    rows = _pieces(box.rows, -(-(box.rows[1] - box.rows[0]) // rows_each), multiple)
-    return [Box(row, column) for row in rows for column in columns]
+    rows = _pieces(rectangle.rows, -(-rectangle.h // rows_each), multiple)
+    return [Rectangle.of(row, column) for row in rows for column in columns]
 
 
-def plan_tiles(height: int, width: int, area: int) -> list[tuple[Box, Box]]:
+def plan_tiles(height: int, width: int, area: int) -> list[tuple[Rectangle, Rectangle]]:
     """Cuts a padded image into tiles whose sources have at most `area` pixels, with the least overlap.
 
     Of equal cuts, the most even one. Wide strips, which overlap on two sides only, mostly win where they fit.
@@ -141,7 +96,7 @@ def plan_tiles(height: int, width: int, area: int) -> list[tuple[Box, Box]]:
         )
     _, _, row, column = min(fitting, key=lambda plan: plan[:2])
     return [
-        (Box(y, x), Box(from_y, from_x))
+        (Rectangle.of(y, x), Rectangle.of(from_y, from_x))
         for y, from_y in zip(row.cores, row.sources, strict=True)
         for x, from_x in zip(column.cores, column.sources, strict=True)
     ]

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from viewer_page import HEIGHT, MODELS, PANES, WIDTH, Handle, expect, expected_canvas, image_of, numbers
 
+from mkpn.geometry import Rectangle
 from mkpn.ui.viewer import component as viewer
 
 LUMA = np.array([0.299, 0.587, 0.114])
@@ -315,7 +316,7 @@ def opened(chromium):
     import gradio
     from viewer_page import value_of
 
-    square = viewer.Rect(x=40, y=30, w=24, h=24)
+    square = Rectangle(40, 30, 24, 24)
     with gradio.Blocks(analytics_enabled=False) as layout:
         viewer.comparison_viewer(value_of(1, square=square, story=STORY))
     _, url, _ = layout.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)

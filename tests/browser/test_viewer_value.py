@@ -46,7 +46,7 @@ def test_events_are_checked() -> None:
     for name, data in [
         ("pick", {"x": 3}),
         ("pick", {"x": -1, "y": 0}),
-        ("crop", {"x": 0, "y": 0, "w": 1.5, "h": 2}),
+        ("region", {"x": 0, "y": 0, "w": 1.5, "h": 2}),
         ("reference", {"id": 3}),
         ("view", None),
         ("zoom", {}),

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mkpn.geometry import Rectangle
 from mkpn.ui.viewer import component as viewer
 
 if TYPE_CHECKING:
@@ -153,12 +154,12 @@ def served_viewer(chromium: Browser, **context: Any) -> Iterator[Handle]:
             getattr(component, name)(told, None, said, trigger_mode="always_last", api_visibility="private")
 
         def measured(event: gradio.EventData) -> tuple[viewer.ViewerValue, str]:
-            box = viewer.parse_event("crop", event._data)
-            crop = viewer.Rect(x=box["x"], y=box["y"], w=box["w"], h=box["h"]) if box["w"] else None
-            return value_of(1, crop=crop), str(event._data)
+            drawn = viewer.parse_event("region", event._data)
+            region = Rectangle(drawn["x"], drawn["y"], drawn["w"], drawn["h"]) if drawn["w"] else None
+            return value_of(1, region=region), str(event._data)
 
         measured.__annotations__["event"] = gradio.EventData
-        component.crop(measured, None, [component, said], trigger_mode="always_last", api_visibility="private")
+        component.region(measured, None, [component, said], trigger_mode="always_last", api_visibility="private")
 
     _, url, _ = page_layout.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
     options = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", "has_touch": True, **context}

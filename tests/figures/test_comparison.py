@@ -12,11 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
 
-from mkpn.figures.comparison import GREEN, MOST_IN_A_ROW, Area, Panel, PaperFigure, alt_text, caption, paper_figure
+from mkpn.figures.comparison import GREEN, MOST_IN_A_ROW, Panel, PaperFigure, alt_text, caption, paper_figure
 from mkpn.figures.sheet import font
+from mkpn.geometry import Rectangle
 
 WIDTH, HEIGHT = 97, 61
-AREA = Area(30, 11, 24, 17)
+AREA = Rectangle(30, 11, 24, 17)
 TITLE = "Chelsea the cat, gain 4, seed 3"
 NOTE = "PSNR and SSIM on intensities clipped to [0,1]."
 
@@ -42,7 +43,7 @@ def enlarged(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     return pixels.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def crop_of(pixels: NDArray[np.uint8], area: Area = AREA) -> NDArray[np.uint8]:
+def crop_of(pixels: NDArray[np.uint8], area: Rectangle = AREA) -> NDArray[np.uint8]:
     return pixels[area.y : area.y + area.h, area.x : area.x + area.w]
 
 
@@ -152,8 +153,10 @@ def test_many_panels_are_set_in_equal_rows() -> None:
     assert figure.size[1] > rows[-1] + AREA.h * figure.crop_factor
 
 
-@pytest.mark.parametrize("area", [Area(0, 0, 1, 1), Area(0, 0, WIDTH, HEIGHT), Area(90, 0, 7, 61), Area(0, 60, 97, 1)])
-def test_rectangles_of_any_shape_fit(area: Area) -> None:
+@pytest.mark.parametrize(
+    "area", [Rectangle(0, 0, 1, 1), Rectangle(0, 0, WIDTH, HEIGHT), Rectangle(90, 0, 7, 61), Rectangle(0, 60, 97, 1)]
+)
+def test_rectangles_of_any_shape_fit(area: Rectangle) -> None:
     figure = paper_figure(PANELS[2:], area, title=TITLE, note=NOTE)
     sheet = np.asarray(Image.open(io.BytesIO(figure.png)))
     expected = enlarged(crop_of(PANELS[3].pixels, area), figure.crop_factor)
@@ -174,8 +177,8 @@ def test_wrong_panels_are_refused() -> None:
         ([], AREA, "at least one picture"),
         ([panel(0), Panel(label="x", pixels=np.zeros((3, 4, 3), np.uint8))], AREA, "of one size"),
         ([Panel(label="x", pixels=np.zeros((61, 97, 3), np.float32))], AREA, "8-bit"),  # pyright: ignore[reportArgumentType]
-        ([panel(0)], Area(90, 0, 8, 8), "inside of 97x61"),
-        ([panel(0)], Area(0, 0, 0, 8), "inside of 97x61"),
+        ([panel(0)], Rectangle(90, 0, 8, 8), "inside of 97x61"),
+        ([panel(0)], Rectangle(0, 0, 0, 8), "inside of 97x61"),
     ):
         with pytest.raises(ValueError, match=message):
             paper_figure(panels, area, title=TITLE, note=NOTE)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from helpers import perturbed
 
-from mkpn.inference.tiling import Box, cut, plan_tiles, receptive_span, source_span
+from mkpn.geometry import Rectangle
+from mkpn.inference.tiling import cells_read, cut, plan_tiles, receptive_span, source_span
 from mkpn.model.config import ModelConfig
 from mkpn.ops import local_conv, local_conv_region
 
@@ -38,9 +39,9 @@ def test_the_margin_is_pinned() -> None:
 def test_tiles_cover_the_image_once_within_the_area(height: int, width: int, area: int) -> None:
     covered = torch.zeros(height, width, dtype=torch.uint8)
     for core, source in plan_tiles(height, width, area):
-        covered[core.index] += 1
+        covered[core.slices] += 1
         assert source.area <= area
-        assert source == source.grown(0, Box((0, height), (0, width)))
+        assert source == source.grown(0, Rectangle.whole(height, width))
     assert bool((covered == 1).all())
 
 
@@ -49,11 +50,11 @@ def test_wide_strips_win() -> None:
 
 
 def test_blocks_cover_a_box() -> None:
-    box = Box((16, 272), (32, 1032))
+    box = Rectangle.of((16, 272), (32, 1032))
     covered = torch.zeros(300, 1100, dtype=torch.uint8)
     blocks = cut(box, 10_000)
     for block in blocks:
-        covered[block.index] += 1
+        covered[block.slices] += 1
         assert block.area <= 12_000
     assert covered.sum() == box.area
     assert covered.max() == 1
@@ -68,16 +69,21 @@ def test_a_region_is_a_crop_of_the_image(backend: str, separable: bool, sizes: t
     planes = (2, sum(sizes)) if separable else (sum(size * size for size in sizes),)
     coeffs = torch.randn(1, 2, *planes, 24, 48, generator=generator)
     whole = local_conv(frames, coeffs, sizes)
-    for block in (Box((0, 45), (0, 83)), Box((10, 20), (2, 83)), Box((0, 31), (66, 75)), Box((2, 45), (0, 7))):
-        cells = block.upsampled_from(Box((0, 24), (0, 48)))
+    for block in (
+        Rectangle.of((0, 45), (0, 83)),
+        Rectangle.of((10, 20), (2, 83)),
+        Rectangle.of((0, 31), (66, 75)),
+        Rectangle.of((2, 45), (0, 7)),
+    ):
+        cells = cells_read(block, Rectangle.whole(24, 48))
         part = local_conv_region(
             frames,
-            coeffs[(..., *cells.index)],
+            coeffs[(..., *cells.slices)],
             sizes,
             region=(*block.rows, *block.columns),
             origin=(cells.rows[0], cells.columns[0]),
             backend=backend,
         )
-        torch.testing.assert_close(part, whole[(..., *block.index)], atol=3e-6, rtol=1e-5)
+        torch.testing.assert_close(part, whole[(..., *block.slices)], atol=3e-6, rtol=1e-5)
     with pytest.raises(ValueError, match="even first rows"):
         local_conv_region(frames, coeffs, sizes, region=(1, 5, 0, 4), origin=(0, 0), backend=backend)

@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as npst
 from numpy.typing import NDArray
 
 import mkpn
-from mkpn.inference.tiling import Box, cut, plan_tiles, source_span
+from mkpn.geometry import Rectangle
+from mkpn.inference.tiling import cut, plan_tiles, source_span
 from mkpn.metrics import MetricDefinition
 from mkpn.model.config import MODELS, model_config
 from mkpn.synthesis.burst import make_burst, rng_for
@@ -145,7 +146,7 @@ def test_tiles_cover_each_pixel_once_and_fit(height: int, width: int, area: int)
         return
     counted = np.zeros((height, width), int)
     for core, source in tiles:
-        counted[core.index] += 1
+        counted[core.slices] += 1
         assert source.area <= area
         assert source.rows == source_span(core.rows, height)
         assert source.columns == source_span(core.columns, width)
@@ -156,10 +157,10 @@ def test_tiles_cover_each_pixel_once_and_fit(height: int, width: int, area: int)
 @steady
 @given(*[st.integers(0, 40).map(lambda half: 2 * half)] * 4, st.integers(1, 3000))
 def test_blocks_cover_a_box_once(top: int, left: int, height: int, width: int, area: int) -> None:
-    box = Box((top, top + height), (left, left + width))
+    box = Rectangle.of((top, top + height), (left, left + width))
     counted = np.zeros((top + height, left + width), int)
     for block in cut(box, area):
-        counted[block.index] += 1
+        counted[block.slices] += 1
         assert block.within(box).scaled(2).area == 4 * block.area
     assert counted.sum() == box.area
     assert counted.max(initial=0) <= 1

@@ -17,6 +17,7 @@ from torch import nn
 
 import mkpn
 from mkpn.explain import probe
+from mkpn.geometry import Rectangle
 from mkpn.inference.denoiser import Denoiser
 from mkpn.metrics import MetricDefinition, definition_for
 from mkpn.model.checkpoint import save_model
@@ -29,7 +30,7 @@ from mkpn.synthesis.noise import GAINS
 from mkpn.ui.page import views
 from mkpn.ui.page.handlers import Handlers, close_run
 from mkpn.ui.run.models import ModelStore
-from mkpn.ui.run.session import Crop, Run, run_models, start_run
+from mkpn.ui.run.session import Run, run_models, start_run
 from mkpn.ui.run.settings import Settings, fit_scene
 from mkpn.ui.run.sources import upload_source
 
@@ -253,12 +254,12 @@ def test_the_run_is_the_library_s_burst(run: Run, picture: Path) -> None:
 
 
 def test_the_square_is_measured_where_it_lies(run: Run) -> None:
-    run.crop = Crop.around(60, 2, 32, *run.size)
-    assert (run.crop.x, run.crop.y, run.crop.pixel) == (32, 0, (60, 2))
+    run.look_at((60, 2), 32)
+    assert (run.square, run.pixel) == (Rectangle(32, 0, 32, 32), (60, 2))
     region = (slice(None), slice(0, 32), slice(32, 64))
     expected = mkpn.psnr(run.burst.frames[0][region], run.burst.clean[region], MetricDefinition(border=0))
     assert f"<td>{expected:.2f}" in views.table(run).replace(' class="best"', "")
-    run.crop = Crop.around(0, 0, 32, *run.size)
+    run.look_at((0, 0), 32)
     assert f"{expected:.2f}" not in views.table(run)
 
 
@@ -296,7 +297,7 @@ def test_images_up_to_512_run_whole() -> None:
     image = scene(512, 300)
     fitted, notes = fit_scene(image, settings())
     assert fitted is image
-    assert notes == ["A frame of 16 px around the picture feeds the displaced frames: 268×480 px are shown."]
+    assert notes == ["A margin of 16 px around the picture feeds the displaced frames: 268×480 px are shown."]
 
 
 def test_larger_images_are_shrunk_or_cropped_and_it_is_said() -> None:

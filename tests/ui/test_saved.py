@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mkpn.figures.comparison import Area
+from mkpn.geometry import Rectangle
 from mkpn.model.config import MODELS
 from mkpn.synthesis.images import EXAMPLES
 from mkpn.synthesis.motion import BurstConfig
@@ -81,7 +81,7 @@ def states(draw: st.DrawFn) -> State:
             models=models,
         ),
         square=draw(st.none() | st.tuples(st.integers(0, 600), st.integers(0, 600), st.sampled_from(SIDES))),
-        region=draw(st.none() | st.builds(Area, *[st.integers(0, 600)] * 4)),
+        region=draw(st.none() | st.builds(Rectangle, *[st.integers(0, 600)] * 4)),
         shown=draw(st.sampled_from(PANES)),
         panes=draw(ordered(PANES)),
         look=draw(looks()),

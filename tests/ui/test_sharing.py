@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from html import unescape
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from mkpn.figures.comparison import Area
+from mkpn.geometry import Rectangle
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
@@ -29,7 +30,7 @@ from mkpn.ui.run.session import Run
 from mkpn.ui.run.sources import Source, example_source, upload_source
 from mkpn.ui.saved.look import Look
 from mkpn.ui.saved.permalink import from_query
-from mkpn.ui.saved.recording import Sheet, crop_area
+from mkpn.ui.saved.recording import Sheet, enlarged
 
 EXAMPLE = "Printed letters (grey)"  # the smallest
 MODELS = ["kpn-l3", "mkpn"]
@@ -74,7 +75,7 @@ def press_run(sharing: Sharing, source: Source, gain: str = "8", previous: Run |
 @pytest.fixture(scope="module")
 def ran(sharing: Sharing) -> Iterator[Run]:
     run = press_run(sharing, example_source(EXAMPLE, sharing.root))
-    run.region = Area(21, 10, 30, 24)
+    run.region = Rectangle(21, 10, 30, 24)
     yield run
     close_run(run)
 
@@ -108,8 +109,8 @@ def test_the_figure_is_made_of_what_is_there(sheet: Sheet, ran: Run) -> None:
     assert sheet.left_out == ("kpn", "kpn-l25")
     assert sheet.png.name == "mkpn-printed-letters-grey-gain8-seed7.png"
     record = json.loads(sheet.json.read_text())
-    area = Area(21, 10, 30, 24)
-    assert record["crop"] | area._asdict() == record["crop"]
+    area = asdict(Rectangle(21, 10, 30, 24))
+    assert record["crop"] | area == record["crop"]
     factor = record["crop"]["magnification"]
     pixels = np.asarray(Image.open(sheet.png))
     assert ran.panes["mkpn"].image is not None
@@ -144,7 +145,7 @@ def test_the_page_shows_figure_downloads_and_alt_text(sheet: Sheet) -> None:
 
 def test_without_a_region_the_square_is_enlarged(ran: Run) -> None:
     before, ran.region = ran.region, None
-    assert crop_area(ran) == Area(ran.crop.x, ran.crop.y, 32, 32)
+    assert enlarged(ran) == ran.square == Rectangle(ran.square.x, ran.square.y, 32, 32)
     ran.region = before
 
 
@@ -167,7 +168,7 @@ def test_a_file_rebuilds_the_very_view(sharing: Sharing, sheet: Sheet, ran: Run)
     assert link["go"]
     run = rebuilt(sharing, pending, source)
     assert run.region == ran.region
-    assert run.crop == ran.crop
+    assert (run.square, run.pixel) == (ran.square, ran.pixel)
     assert run.view is not None
     assert (run.view["zoom"], run.view["region"]) == (4, {"x": 21, "y": 10, "w": 30, "h": 24})
     assert 'data-state="same"' in sharing.report(run)
@@ -304,12 +305,12 @@ def test_a_picture_of_one_s_own_is_asked_for(sharing: Sharing, photo: NDArray[np
 def test_another_gain_keeps_square_and_region(sharing: Sharing) -> None:
     source = example_source(EXAMPLE, sharing.root)
     run = press_run(sharing, source)
-    moved = sharing.handlers.move_crop(run, "noisy", event(x=60, y=20))
+    moved = sharing.handlers.move_square(run, "noisy", event(x=60, y=20))
     assert moved[0] is run
     region = sharing.handlers.measure_region(run, event(x=3, y=4, w=20, h=16))
-    assert region["crop"] == {"x": 3, "y": 4, "w": 20, "h": 16}
+    assert region["region"] == {"x": 3, "y": 4, "w": 20, "h": 16}
     after = press_run(sharing, source, gain="1", previous=run)
-    assert (after.crop, after.region) == (run.crop, run.region)
+    assert (after.square, after.pixel, after.region) == (run.square, run.pixel, run.region)
     assert sharing.report(after) == ""
     sharing.handlers.measure_region(after, event(x=0, y=0, w=0, h=0))
     assert after.region is None

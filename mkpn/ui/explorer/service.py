@@ -75,8 +75,8 @@ class Service:
             "title": run.title,
             "image": run.image.bundled,
             "size": [width, height],
-            "pixel": list(run.crop.pixel),
-            "square": [run.crop.x, run.crop.y, run.crop.side],
+            "pixel": list(run.pixel),
+            "square": [run.square.x, run.square.y, run.square.w],
             "seed": run.settings.seed,
             "gain": next((gain for gain, noise in GAINS.items() if noise == run.settings.noise), None),
             "small": run.settings.motion.small,
@@ -255,8 +255,7 @@ class Service:
         error = self._error(run, gain, seed, name)
         regions, border = self._regions(run), run.definition.border
         inner = (slice(border, error.shape[0] - border), slice(border, error.shape[1] - border))
-        crop = run.crop
-        square = error[crop.y : crop.y + crop.side, crop.x : crop.x + crop.side]
+        square = error[run.square.slices]
         return {
             "whole": _decibels(float(error[inner].mean())),
             "square": _decibels(float(square.mean())),

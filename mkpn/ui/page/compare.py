@@ -5,7 +5,7 @@ from __future__ import annotations
 from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.session import Pane, Run
 from mkpn.ui.viewer.component import Pane as ViewerPane
-from mkpn.ui.viewer.component import Rect, ViewerValue, make_pane, viewer_value
+from mkpn.ui.viewer.component import ViewerValue, make_pane, viewer_value
 
 STORY = ("noisy", "kpn-l3", "kpn-l25", "mkpn", "truth")
 """What the viewer shows at first: noise, a small and a large kernel, all kernels together, and the truth."""
@@ -13,16 +13,15 @@ STORY = ("noisy", "kpn-l3", "kpn-l25", "mkpn", "truth")
 
 def compare(run: Run) -> ViewerValue:
     """Returns what the viewer shows of a run; a pane that is not finished says so."""
-    region = run.region
     return viewer_value(
         [_pane(run, pane) for pane in run.panes.values()],
         # Not the gain or the seed: zoom, reference and region survive a new burst of the same picture.
         dataset_id=f"{run.title} {run.size}",
         # The region is part of every value: one without it would clear the user's selection.
-        crop=None if region is None else Rect(x=region.x, y=region.y, w=region.w, h=region.h),
+        region=run.region,
         view=run.view,
         note=run.definition.describe(),
-        square=Rect(x=run.crop.x, y=run.crop.y, w=run.crop.side, h=run.crop.side),
+        square=run.square,
         story=STORY,
     )
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from mkpn.checks import choice
 from mkpn.figures import drawings
-from mkpn.figures.comparison import Area
+from mkpn.geometry import Rectangle
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS, Noise
 from mkpn.ui.explorer.service import Service
@@ -26,7 +26,7 @@ from mkpn.ui.page import views
 from mkpn.ui.page.answers import KEEP, Chosen, Moved, Shown, Stopped, warn
 from mkpn.ui.page.compare import compare
 from mkpn.ui.run.models import ModelStore
-from mkpn.ui.run.session import Crop, Run, mark_next, run_models, start_run, stay_in_place
+from mkpn.ui.run.session import Run, mark_next, run_models, start_run, stay_in_place
 from mkpn.ui.run.settings import MAX_SIDE, Settings
 from mkpn.ui.run.sources import Source, example_source, forget_source, upload_source
 from mkpn.ui.saved.fields import Fields
@@ -157,23 +157,23 @@ class Handlers:
         """Shows another whole picture."""
         return KEEP if (run := kept(run)) is None else views.overview(run, shown)
 
-    def move_crop(self, run: Run | None, shown: str, event: gr.EventData) -> Moved:
+    def move_square(self, run: Run | None, shown: str, event: gr.EventData) -> Moved:
         """Moves the compared square to a pixel that was clicked."""
-        return self._recrop(run, shown, _pixel(event), None)
+        return self._look_at(run, shown, _pixel(event), None)
 
-    def resize_crop(self, run: Run | None, shown: str, side: int) -> Moved:
+    def resize_square(self, run: Run | None, shown: str, side: int) -> Moved:
         """Changes the side of the compared square."""
-        return self._recrop(run, shown, None, side) if run is not None else Moved()
+        return self._look_at(run, shown, None, side) if run is not None else Moved()
 
     def measure_region(self, run: Run | None, event: EventData) -> ViewerValue | Update:
         """Measures the SSIM of a rectangle that was selected in the viewer."""
-        record = parse_event("crop", event._data)  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
+        record = parse_event("region", event._data)  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
         if (run := kept(run)) is None:
             return KEEP
         width, height = run.size
-        x, y = min(record["x"], width), min(record["y"], height)
-        region = Area(x, y, min(record["w"], width - x), min(record["h"], height - y))
-        run.region = region if region.w and region.h else None
+        drawn = Rectangle(record["x"], record["y"], record["w"], record["h"])
+        region = drawn.grown(0, Rectangle.whole(height, width))
+        run.region = region if region.w > 0 and region.h > 0 else None
         return compare(run)
 
     def _page(self, run: Run, shown: str) -> Shown:
@@ -185,11 +185,11 @@ class Handlers:
             viewer=compare(run),
         )
 
-    def _recrop(self, run: Run | None, shown: str, pixel: tuple[int, int] | None, side: int | None) -> Moved:
+    def _look_at(self, run: Run | None, shown: str, pixel: tuple[int, int] | None, side: int | None) -> Moved:
         if (run := kept(run)) is None:
             warn(FORGOTTEN)
             return Moved()
-        run.crop = Crop.around(*(pixel or run.crop.pixel), side or run.crop.side, *run.size)
+        run.look_at(pixel or run.pixel, side or run.square.w)
         # Handing the run back keeps it for another half hour.
         return Moved(run, views.overview(run, shown), views.crops(run), views.table(run), views.burst_frames(run))
 

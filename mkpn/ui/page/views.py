@@ -7,7 +7,7 @@ from html import escape
 from math import isinf
 
 from mkpn.ui.run.pictures import picture_url
-from mkpn.ui.run.session import CROP_DEFINITION, Pane, Run, crop_metrics
+from mkpn.ui.run.session import CROP_DEFINITION, Pane, Run, square_metrics
 
 MAGNIFICATIONS = {32: 6, 48: 4, 64: 3, 96: 2, 192: 1}
 """Sides of the crops in pixels and their integer magnification, so that all are shown 192 px wide."""
@@ -51,30 +51,29 @@ def overview(run: Run, shown: str) -> str:
     """
     pane = run.panes[shown if run.done(shown) else "noisy"]
     width, height = run.size
-    crop = run.crop
-    x, y = crop.pixel
+    square, (x, y) = run.square, run.pixel
     assert pane.path is not None
     box = (
-        f"left:{100 * crop.x / width:.4f}%;top:{100 * crop.y / height:.4f}%;"
-        f"width:{100 * crop.side / width:.4f}%;height:{100 * crop.side / height:.4f}%"
+        f"left:{100 * square.x / width:.4f}%;top:{100 * square.y / height:.4f}%;"
+        f"width:{100 * square.w / width:.4f}%;height:{100 * square.h / height:.4f}%"
     )
     dot = f"left:{100 * (x + 0.5) / width:.4f}%;top:{100 * (y + 0.5) / height:.4f}%"
     return (
         f'<div class="overview" tabindex="0" role="application" data-width="{width}" data-height="{height}" '
-        f'data-side="{crop.side}" data-x="{x}" data-y="{y}" aria-label="{pane.label}, whole image. Click, or move with '
+        f'data-side="{square.w}" data-x="{x}" data-y="{y}" aria-label="{pane.label}, whole image. Click, or move with '
         f'the arrow keys (Shift: 8 pixels), to choose the compared square and the pixel whose kernels are shown.">'
         f'<img src="{picture_url(pane.path)}" width="{width}" height="{height}" alt="{pane.label}, whole image" '
         f'data-pane="{pane.id}" decoding="sync" draggable="false">'
         f'<span class="box" style="{box}"></span><span class="dot" style="{dot}"></span></div>'
         f'<p class="caption">{pane.label}, {width}×{height} px{_numbers(pane)} · pixel x {x}, y {y} · '
-        f"square {crop.side}×{crop.side} at x {crop.x}, y {crop.y}</p>"
+        f"square {square.w}×{square.h} at x {square.x}, y {square.y}</p>"
     )
 
 
 def crops(run: Run) -> str:
     """Returns the compared square of every picture, each a window onto the exact PNG at an integer magnification."""
     tiles = "".join(_crop_figure(run, pane) for pane in run.panes.values())
-    size = f"{run.crop.side}×{run.crop.side}"
+    size = f"{run.square.w}×{run.square.h}"
     return (
         f'<div class="crops" style="{_crop_style(run)}">{tiles}<p class="caption">The same {size} '
         'pixels of every picture, each pixel shown <span class="mag"></span> wide; under each: PSNR in dB and SSIM of '
@@ -85,7 +84,7 @@ def crops(run: Run) -> str:
 def table(run: Run) -> str:
     """Returns the table of all pictures with the best figures marked, and the definition of the metrics."""
     rows = [pane for pane in run.panes.values() if pane.group != "truth"]
-    in_crop = {pane.id: crop_metrics(run, pane) or (None, None) for pane in rows}
+    in_crop = {pane.id: square_metrics(run, pane) or (None, None) for pane in rows}
     columns: list[tuple[Callable[[Pane], float | None], int]] = [
         (lambda pane: pane.psnr, 2),
         (lambda pane: pane.ssim, 4),
@@ -160,10 +159,10 @@ def _numbers(pane: Pane) -> str:
 
 def _crop_style(run: Run) -> str:
     width, height = run.size
-    magnification = MAGNIFICATIONS.get(run.crop.side) or max(1, 192 // run.crop.side)
+    magnification = MAGNIFICATIONS.get(run.square.w) or max(1, 192 // run.square.w)
     return (
-        f"--side:{run.crop.side};--x:{run.crop.x};--y:{run.crop.y};--w:{width};--h:{height};"
-        f"--mag:{magnification};--mag-phone:{max(1, 144 // run.crop.side)}"
+        f"--side:{run.square.w};--x:{run.square.x};--y:{run.square.y};--w:{width};--h:{height};"
+        f"--mag:{magnification};--mag-phone:{max(1, 144 // run.square.w)}"
     )
 
 
@@ -180,7 +179,7 @@ def _crop_figure(run: Run, pane: Pane) -> str:
     else:
         inner = _window(pane.id, pane.label, picture_url(pane.path))
     lines = ""
-    numbers = crop_metrics(run, pane)
+    numbers = square_metrics(run, pane)
     if numbers and pane.psnr is not None and pane.ssim is not None:
         lines += f"<span>{_figure(pane.psnr, 2)} dB · {pane.ssim:.4f}</span>"
         lines += f'<span class="square">square {_figure(numbers[0], 2)} · {numbers[1]:.4f}</span>'

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mkpn.figures.comparison import Area
+from mkpn.geometry import Rectangle
 from mkpn.inference.denoiser import Result, Stopped
 from mkpn.metrics import MetricDefinition, definition_for, psnr, ssim
 from mkpn.model.config import MODELS, model_config
@@ -44,7 +44,7 @@ class Pane:
         seconds: time of the network and the local convolution.
         message: what went wrong, for people.
         result: what the kernels can be read from.
-        measured: PSNR and SSIM of a square, and which square that was.
+        measured: PSNR and SSIM of the compared square, and which one that was.
     """
 
     id: str
@@ -59,25 +59,7 @@ class Pane:
     seconds: float | None = None
     message: str = ""
     result: Result | None = None
-    measured: tuple[Crop, float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A square of the image, in pixels: its top left corner, its side, and the pixel that was clicked."""
-
-    x: int
-    y: int
-    side: int
-    pixel: tuple[int, int]
-
-    @staticmethod
-    def around(x: int, y: int, side: int, width: int, height: int) -> Crop:
-        """Returns the square of at most `side` around a pixel, moved inside of the image."""
-        side = min(side, width, height)
-        x, y = min(max(x, 0), width - 1), min(max(y, 0), height - 1)
-        left, top = (min(max(centre - side // 2, 0), size - side) for centre, size in ((x, width), (y, height)))
-        return Crop(left, top, side, (x, y))
+    measured: tuple[Rectangle, float, float] | None = None
 
 
 @dataclass(kw_only=True)
@@ -94,7 +76,8 @@ class Run:
         definition: how the whole images are measured.
         device: where the models run, for people.
         stop: set to keep what is finished, to give up the model that runs and to start no further one.
-        crop: the square that is compared.
+        square: the part that is compared, large in the page.
+        pixel: column and row whose kernels are shown, in the middle of the square where the image does not end.
         image: which picture this is, to find it again.
         region: the rectangle that is selected in the viewer.
         view: how the viewer should look; None leaves it as it is.
@@ -114,11 +97,12 @@ class Run:
     folder: PictureFolder
     definition: MetricDefinition
     device: str
-    crop: Crop
+    square: Rectangle
+    pixel: tuple[int, int]
     image: ImageRef
     scene: NDArray[np.float32]
     token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
-    region: Area | None = None
+    region: Rectangle | None = None
     view: dict[str, Any] | None = None
     recorded: Recorded | None = None
     caveats: list[str] = field(default_factory=lambda: list[str]())
@@ -136,6 +120,12 @@ class Run:
     def model_panes(self) -> list[Pane]:
         """The panes of the networks that were asked for."""
         return [pane for pane in self.panes.values() if pane.group in ("baseline", "mkpn")]
+
+    def look_at(self, pixel: tuple[int, int], side: int) -> None:
+        """Compares the square of at most `side` around a pixel, which is moved inside of the image."""
+        width, height = self.size
+        self.pixel = (min(max(pixel[0], 0), width - 1), min(max(pixel[1], 0), height - 1))
+        self.square = Rectangle.around(self.pixel, side, width, height)
 
     def done(self, name: str) -> bool:
         """Tells whether a pane's picture is there."""
@@ -158,7 +148,7 @@ class Run:
 
 
 def start_run(
-    pixels: NDArray[np.float32], title: str, settings: Settings, store: ModelStore, root: Path, crop_side: int = 64
+    pixels: NDArray[np.float32], title: str, settings: Settings, store: ModelStore, root: Path, side: int = 64
 ) -> Run:
     """Makes the burst and the pictures that need no model: noisy frame, burst mean, ground truth, all frames.
 
@@ -168,7 +158,7 @@ def start_run(
         settings: what to do.
         store: the models; none is loaded yet.
         root: folder below which the pictures go.
-        crop_side: side of the compared square in pixels.
+        side: of the compared square in pixels.
 
     Raises:
         ValueError: if the image is too small for the settings.
@@ -185,7 +175,8 @@ def start_run(
         folder=PictureFolder(root),
         definition=definition_for(height, width),
         device=store.device_name,
-        crop=Crop.around(width // 2, height // 2, crop_side, width, height),
+        square=Rectangle.around((width // 2, height // 2), side, width, height),
+        pixel=(width // 2, height // 2),
         image=ImageRef(title),
         scene=scene,
     )
@@ -240,22 +231,21 @@ def _reason(error: Exception, folder: Path) -> str:
     return sentence if isinstance(error, ValueError) else f"{type(error).__name__}: {sentence}"
 
 
-def crop_metrics(run: Run, pane: Pane) -> tuple[float, float] | None:
+def square_metrics(run: Run, pane: Pane) -> tuple[float, float] | None:
     """Returns PSNR and SSIM of the compared square, no border removed; None where there is nothing to measure."""
     if pane.image is None or pane.group == "truth":
         return None
-    crop = run.crop
-    if pane.measured is None or pane.measured[0] != crop:
-        region = (slice(None), slice(crop.y, crop.y + crop.side), slice(crop.x, crop.x + crop.side))
-        a, b = pane.image[region].clamp(0, 1), run.burst.clean[region]
-        pane.measured = (crop, psnr(a, b, CROP_DEFINITION), ssim(a, b, CROP_DEFINITION))
+    if pane.measured is None or pane.measured[0] != run.square:
+        rows, columns = run.square.slices
+        a, b = pane.image[:, rows, columns].clamp(0, 1), run.burst.clean[:, rows, columns]
+        pane.measured = (run.square, psnr(a, b, CROP_DEFINITION), ssim(a, b, CROP_DEFINITION))
     return pane.measured[1:]
 
 
 def stay_in_place(run: Run, previous: Run | None) -> None:
     """Takes square and region over from the run before, where the pictures have the same size."""
     if previous is not None and previous.size == run.size:
-        run.crop = Crop.around(*previous.crop.pixel, run.crop.side, *run.size)
+        run.look_at(previous.pixel, run.square.w)
         run.region = previous.region
 
 

@@ -20,7 +20,7 @@ MAX_SIDE = 512
 """Longest side of the scene in pixels: ten models then keep about 170 MB of features per session."""
 
 MIN_SHOWN = 16
-"""Shortest side of what is left inside of the displacements' frame."""
+"""Shortest side of what is left inside of the displacements' margin."""
 
 FIRST_GAIN = 4
 FIRST_SEED = 4
@@ -98,7 +98,7 @@ def fit_scene(pixels: NDArray[np.float32], settings: Settings) -> tuple[NDArray[
         The scene `[h,w,3]` and one sentence per change.
 
     Raises:
-        ValueError: if nothing sensible is left inside of the displacements' frame.
+        ValueError: if nothing sensible is left inside of the displacements' margin.
     """
     notes: list[str] = []
     scene = pixels
@@ -124,7 +124,7 @@ def fit_scene(pixels: NDArray[np.float32], settings: Settings) -> tuple[NDArray[
         )
     if margin:
         shown = f"{scene.shape[1] - 2 * margin}×{scene.shape[0] - 2 * margin}"
-        notes.append(f"A frame of {margin} px around the picture feeds the displaced frames: {shown} px are shown.")
+        notes.append(f"A margin of {margin} px around the picture feeds the displaced frames: {shown} px are shown.")
     return scene, notes
 
 

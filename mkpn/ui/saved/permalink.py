@@ -7,7 +7,7 @@ message; nothing that an address says can do more than that.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import astuple, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -41,7 +41,7 @@ def to_query(state: State) -> str:
         "fit": (settings.fit, "shrink"),
         "burst": ((motion.rate, motion.small, motion.large), (usual.rate, usual.small, usual.large)),
         "square": (state.square, None),
-        "region": (state.region, None),
+        "region": (None if state.region is None else astuple(state.region), None),
         "shown": (state.shown, "noisy"),
         "figure": (state.panes, FIGURE_PANES),
     }

@@ -7,17 +7,18 @@ import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import mkpn
-from mkpn.figures.comparison import Area, Panel, PaperFigure, paper_figure
+from mkpn.figures.comparison import Panel, PaperFigure, paper_figure
+from mkpn.geometry import Rectangle
 from mkpn.metrics import MetricDefinition, psnr, ssim
 from mkpn.synthesis.images import to_uint8
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import PictureFolder
-from mkpn.ui.run.session import CROP_DEFINITION, Crop, Pane, Run
+from mkpn.ui.run.session import CROP_DEFINITION, Pane, Run
 from mkpn.ui.run.settings import Recorded
 from mkpn.ui.saved.look import PANES, Look
 from mkpn.ui.saved.state import SIDES, State
@@ -53,11 +54,11 @@ class Sheet:
 
 def state_of(run: Run, look: Look, panes: tuple[str, ...], shown: str, store: ModelStore) -> State:
     """Returns the state of a run with the numbers that were measured in it."""
-    side = min((side for side in SIDES if side >= run.crop.side), default=SIDES[-1])
+    side = min((side for side in SIDES if side >= run.square.w), default=SIDES[-1])
     return State(
         image=run.image,
         settings=run.settings,
-        square=(*run.crop.pixel, side),
+        square=(*run.pixel, side),
         region=run.region,
         shown=shown,
         panes=panes,
@@ -88,17 +89,14 @@ def fingerprint(definition: MetricDefinition) -> str:
 def restore_place(run: Run, state: State) -> None:
     """Puts square, region and look of a state into a run that was started for it, and notes what does not fit."""
     width, height = run.size
-    x, y, side = state.square or (width // 2, height // 2, run.crop.side)
-    run.crop = Crop.around(x, y, side, width, height)
+    x, y, side = state.square or (width // 2, height // 2, run.square.w)
+    run.look_at((x, y), side)
     run.region = state.region
-    inside = state.region is None or (
-        state.region.x + state.region.w <= width and state.region.y + state.region.h <= height
-    )
-    if not inside or (state.region is not None and not (state.region.w and state.region.h)):
+    if run.region is not None and not run.region.lies_in(Rectangle.whole(height, width)):
         run.region = None
         run.caveats.append(f"the recorded region does not lie in the picture of {width}×{height} px and was left out")
     # The folder's name makes every restored view a new one to the viewer, the same view twice too.
-    region = None if run.region is None else run.region._asdict()
+    region = None if run.region is None else asdict(run.region)
     run.view = {**state.look.for_viewer(), "region": region, "token": run.folder.path.name}
     run.recorded = state.recorded
 
@@ -129,9 +127,9 @@ def differences(run: Run, store: ModelStore) -> list[str]:
     return found
 
 
-def crop_area(run: Run) -> Area:
+def enlarged(run: Run) -> Rectangle:
     """Returns what a figure enlarges: the region selected in the viewer, else the compared square."""
-    return run.region or Area(run.crop.x, run.crop.y, run.crop.side, run.crop.side)
+    return run.region or run.square
 
 
 def make_sheet(run: Run, state: State, root: Path) -> Sheet:
@@ -148,34 +146,34 @@ def make_sheet(run: Run, state: State, root: Path) -> Sheet:
     panes = [run.panes[name] for name in state.panes if run.done(name)]
     if not panes:
         raise ValueError("Choose at least one picture that is there for the figure.")
-    area = crop_area(run)
-    panels = [_panel(run, pane, area) for pane in panes]
+    rectangle = enlarged(run)
+    panels = [_panel(run, pane, rectangle) for pane in panes]
     title = _title(state)
-    figure = paper_figure(panels, area, title=title, note=_note(run))
+    figure = paper_figure(panels, rectangle, title=title, note=_note(run))
     folder = PictureFolder(root)
     stem = _stem(state)
     png, pdf, text = (folder.path / f"{stem}.{ending}" for ending in ("png", "pdf", "json"))
     png.write_bytes(figure.png)
     pdf.write_bytes(figure.pdf)
-    text.write_text(state.to_json(_for_people(run, figure, panes, panels, area, title)), encoding="utf-8")
+    text.write_text(state.to_json(_for_people(run, figure, panes, panels, rectangle, title)), encoding="utf-8")
     missing = tuple(run.panes[name].label if name in run.panes else name for name in state.panes if not run.done(name))
     return Sheet(folder=folder, png=png, pdf=pdf, json=text, alt=figure.alt, size=figure.size, left_out=missing)
 
 
-def _panel(run: Run, pane: Pane, area: Area) -> Panel:
+def _panel(run: Run, pane: Pane, rectangle: Rectangle) -> Panel:
     assert pane.image is not None
     pixels = to_uint8(pane.image)
     if pane.group == "truth":
         return Panel(label=pane.label, pixels=pixels)
-    inside = (slice(None), slice(area.y, area.y + area.h), slice(area.x, area.x + area.w))
-    crop, clean = pane.image[inside].clamp(0, 1), run.burst.clean[inside]
+    rows, columns = rectangle.slices
+    crop, clean = pane.image[:, rows, columns].clamp(0, 1), run.burst.clean[:, rows, columns]
     return Panel(
         label=pane.label,
         pixels=pixels,
         psnr=pane.psnr,
         ssim=pane.ssim,
         crop_psnr=psnr(crop, clean, CROP_DEFINITION),
-        crop_ssim=ssim(crop, clean, CROP_DEFINITION) if CROP_DEFINITION.fits(area.h, area.w) else None,
+        crop_ssim=ssim(crop, clean, CROP_DEFINITION) if CROP_DEFINITION.fits(*rectangle.shape) else None,
     )
 
 
@@ -196,7 +194,7 @@ def _note(run: Run) -> str:
 
 
 def _for_people(
-    run: Run, figure: PaperFigure, panes: list[Pane], panels: list[Panel], area: Area, title: str
+    run: Run, figure: PaperFigure, panes: list[Pane], panels: list[Panel], rectangle: Rectangle, title: str
 ) -> dict[str, Any]:
     pairs = zip(panes, panels, strict=True)
     in_crop = {pane.id: {"psnr": _json(panel.crop_psnr), "ssim": panel.crop_ssim} for pane, panel in pairs}
@@ -205,7 +203,7 @@ def _for_people(
         "made_by": f"MKPN Studio {mkpn.__version__}",
         "title": title,
         "alt": figure.alt,
-        "crop": {**area._asdict(), "magnification": figure.crop_factor, "figures": in_crop},
+        "crop": {**asdict(rectangle), "magnification": figure.crop_factor, "figures": in_crop},
         "picture": {"width": run.size[0], "height": run.size[1], "notes": run.notes},
         "metric_definition": definitions,
         "device": run.device,

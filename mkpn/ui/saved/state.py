@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, TypeVar
 
 from mkpn.checks import shown
-from mkpn.figures.comparison import Area
+from mkpn.geometry import Rectangle
 from mkpn.model.config import MODELS
 from mkpn.synthesis.images import EXAMPLES
 from mkpn.synthesis.motion import BurstConfig
@@ -53,7 +53,7 @@ class State:
     image: ImageRef
     settings: Settings
     square: tuple[int, int, int] | None = None
-    region: Area | None = None
+    region: Rectangle | None = None
     shown: str = "noisy"
     panes: tuple[str, ...] = FIGURE_PANES
     look: Look = field(default_factory=Look)
@@ -77,7 +77,7 @@ class State:
             "fit": settings.fit,
             "models": list(settings.models),
             "square": None if self.square is None else list(self.square),
-            "region": None if self.region is None else list(self.region),
+            "region": None if self.region is None else list(astuple(self.region)),
             "shown": self.shown,
             "figure": list(self.panes),
             "view": self.look.to_record(),
@@ -145,7 +145,9 @@ def read_record(record: Mapping[str, Any], problems: list[str] | None = None) ->
         image=part(lambda: _image(fields.object("image")), ImageRef(EXAMPLES[0].name, EXAMPLES[0].loader)),
         settings=settings,
         square=part(lambda: _square(fields), None),
-        region=part(lambda: Area(*fields.integers("region", 4, _LARGEST_SIDE)) if "region" in fields else None, None),
+        region=part(
+            lambda: Rectangle(*fields.integers("region", 4, _LARGEST_SIDE)) if "region" in fields else None, None
+        ),
         shown=part(lambda: fields.choice("shown", PANES), "noisy"),
         panes=part(lambda: fields.names("figure", PANES), FIGURE_PANES),
         look=part(lambda: Look.from_record(fields.object("view")), Look()),

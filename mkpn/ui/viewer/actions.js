@@ -207,7 +207,7 @@ function addActions(app) {
       app.refresh({ region: done || work < 3e5 });
       if (!done) return;
       app.announce(region ? `Region ${region.w} by ${region.h} at ${region.x}, ${region.y}` : "Region cleared");
-      app.emit("crop", region ?? { x: 0, y: 0, w: 0, h: 0 });
+      app.emit("region", region ?? { x: 0, y: 0, w: 0, h: 0 });
     },
     /** The whole pixels that are visible, even in part. */
     visibleRect() {

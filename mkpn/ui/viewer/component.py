@@ -12,6 +12,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 
@@ -20,24 +21,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mkpn.checks import shown
+from mkpn.geometry import Rectangle
 
 if TYPE_CHECKING:
     import gradio as gr
 
 Group = Literal["noisy", "mean", "classical", "baseline", "mkpn", "truth"]
 Status = Literal["waiting", "running", "done", "failed", "stopped"]
-EVENTS = ("pick", "crop", "reference", "view")
+EVENTS = ("pick", "region", "reference", "view")
 STYLES = ("theme", "controls", "stage", "side", "responsive")  # where two rules weigh the same, the later one wins
 _ASSETS = Path(__file__).parent
-
-
-class Rect(TypedDict):
-    """A rectangle of whole image pixels."""
-
-    x: int
-    y: int
-    w: int
-    h: int
 
 
 class Pixel(TypedDict):
@@ -76,11 +69,11 @@ class ViewerValue(TypedDict):
     panes: list[Pane]
     reference: str | None
     dataset_id: str
-    crop: Rect | None
+    region: dict[str, int] | None
     pick: Pixel | None
     view: dict[str, Any] | None
     note: str
-    square: Rect | None
+    square: dict[str, int] | None
     story: list[str]
 
 
@@ -93,7 +86,7 @@ def comparison_viewer(
 ) -> gr.HTML:
     """Builds the viewer inside the current Gradio layout.
 
-    Listen with `viewer.pick(...)`, `viewer.crop(...)`, `viewer.reference(...)`, `viewer.view(...)`; the handler's
+    Listen with `viewer.pick(...)`, `viewer.region(...)`, `viewer.reference(...)`, `viewer.view(...)`; the handler's
     `gr.EventData` carries the fields named in `parse_event`. Use the component as an output only.
 
     Args:
@@ -165,11 +158,11 @@ def viewer_value(
     *,
     dataset_id: str,
     reference: str | None = None,
-    crop: Rect | None = None,
+    region: Rectangle | None = None,
     pick: Pixel | None = None,
     view: dict[str, Any] | None = None,
     note: str = "",
-    square: Rect | None = None,
+    square: Rectangle | None = None,
     story: Sequence[str] = (),
 ) -> ViewerValue:
     """Puts panes together to the component's value.
@@ -181,7 +174,7 @@ def viewer_value(
         panes: in the order shown.
         dataset_id: changes with the image; zoom and pan survive it as long as the size stays.
         reference: the pane compared against; default the `truth` pane.
-        crop: the selected region.
+        region: the selected rectangle.
         pick: the pinned pixel.
         view: a record from a `view` event, to restore it.
         note: the metric's definition, shown under the pictures.
@@ -198,11 +191,11 @@ def viewer_value(
         "panes": list(panes),
         "reference": reference,
         "dataset_id": dataset_id,
-        "crop": crop,
+        "region": None if region is None else asdict(region),
         "pick": pick,
         "view": view,
         "note": note,
-        "square": square,
+        "square": None if square is None else asdict(square),
         "story": list(story),
     }
 
@@ -261,13 +254,14 @@ def parse_event(name: str, data: Any) -> dict[str, Any]:
     """Checks what the browser sent with an event and returns it as plain JSON types.
 
     Args:
-        name: `pick` {x, y, pane}, `crop` {x, y, w, h} (0 0 0 0 clears), `reference` {id} or `view`; with `dataset_id`.
+        name: `pick` {x, y, pane}, `region` {x, y, w, h} (0 0 0 0 clears), `reference` {id} or `view`; with
+            `dataset_id`.
         data: the `_data` of the handler's `gr.EventData`.
 
     Raises:
         ValueError: for an unknown event or a field of another kind: the page may send anything.
     """
-    numbers = {"pick": ("x", "y"), "crop": ("x", "y", "w", "h"), "reference": (), "view": ()}
+    numbers = {"pick": ("x", "y"), "region": ("x", "y", "w", "h"), "reference": (), "view": ()}
     if name not in numbers:
         raise ValueError(f"event: expected one of {', '.join(EVENTS)}, got {name!r}")
     if not isinstance(data, Mapping):

@@ -4,7 +4,7 @@ const root = element.querySelector(".mkpn-viewer");
 const viewer = createViewer(root);
 viewer.app.send = (name, data) => trigger(name, data);
 root.mkpnViewer = viewer.app.handle;
-// The names under which Python listens: "pick", "crop", "reference", "view".
+// The names under which Python listens: "pick", "region", "reference", "view".
 viewer.ingest(props.value);
 watch("value", () => viewer.ingest(props.value));
 const ended = new MutationObserver(() => {

@@ -229,9 +229,9 @@ function createViewer(root) {
       state.reference = value.reference;
     }
     if (!byId.has(state.active)) state.active = (state.panes.find((pane) => pane.group === "mkpn") ?? state.panes[0])?.id ?? null;
-    const crop = rectFrom(value.crop, width, height);
+    const region = rectFrom(value.region, width, height);
     // No rectangle means that Python has none to give: the one on the screen outlives a new run.
-    if (fresh(value, "crop") && crop && !isEcho("crop", crop)) state.region = crop;
+    if (fresh(value, "region") && region && !isEcho("region", region)) state.region = region;
     if (fresh(value, "pick") && !isEcho("pick", value.pick)) state.pick = value.pick ?? null;
     if (fresh(value, "view") && value.view) {
       app.start.forget();
@@ -261,7 +261,7 @@ function createViewer(root) {
 }
 
 function echoText(name, detail) {
-  const fields = { crop: ["x", "y", "w", "h"], pick: ["x", "y"], reference: ["id"] }[name];
+  const fields = { region: ["x", "y", "w", "h"], pick: ["x", "y"], reference: ["id"] }[name];
   return fields ? fields.map((field) => detail?.[field] || 0).join(" ") : "";
 }
 
