@@ -22,6 +22,7 @@ from mkpn.console import DONE, EXIT_CODES, Failed, Output, exit_code, keeping
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.model.config import MODELS, model_config
 from mkpn.training.config import RegisterConfig, TrainConfig
+from mkpn.training.recipes import OF_ALL, recipes
 from mkpn.ui.service.options import ServiceOptions
 
 # Everything heavy is imported inside the commands, so that --help answers at once.
@@ -36,8 +37,10 @@ EXAMPLES = {
         "mkpn denoise a.dng b.dng c.dng --out out",
     ),
     "train": (
-        "mkpn train mkpn --images DIR --run runs/mkpn --init runs/start.safetensors --hold-registration",
-        "mkpn train kpn-l5 --images DIR --run runs/l5 --validate-images OTHER",
+        "mkpn train mkpn --images DIR --run runs/mkpn --init runs/start.safetensors",
+        "mkpn train kpn-l5 --images DIR --run runs/l5 --init runs/start.safetensors --validate-images OTHER",
+        "mkpn train mkpn --images DIR --run runs/on --recipe on --init checkpoints/mkpn.safetensors",
+        "mkpn train all --images DIR --run runs/all",
     ),
     "register": ("mkpn register --images DIR --out runs/start.safetensors",),
     "evaluate": (
@@ -196,7 +199,10 @@ def train(
         tyro.conf.arg(metavar="MODEL", help=f"one of {', '.join(MODELS)}, or all of them: all"),
     ],
     config: Annotated[TrainConfig, tyro.conf.arg(name="")],
-    schedule: Literal["shipped", "tiny"] = "shipped",
+    recipe: Annotated[
+        str | None,
+        tyro.conf.arg(metavar="NAME", help="; ".join(f"{name}: {one.about}" for name, one in recipes().items())),
+    ] = None,
     output: _Output = Output(),  # noqa: B008 - frozen
 ) -> None:
     """Train a network, or all ten from one start; the same command resumes. One process at a time trains in a folder.
@@ -204,14 +210,14 @@ def train(
     Args:
         model: the network.
         config: the run.
-        schedule: of `all`: pieces with their steps, patches, learning rates and seeds (`mkpn.training.schedule`).
+        recipe: a name of `mkpn/training/recipes.toml`, whose phases set steps, patches, learning rates and seeds.
         output: what is printed.
     """
     with output.results() as results, keeping(lambda: _kept_of(config.run)):
-        if model == "all":
-            from mkpn.training.schedule import train_all
+        if model == "all" or recipe is not None:
+            from mkpn.training.phases import train_recipe
 
-            ends = train_all(config, schedule)
+            ends = train_recipe(MODELS if model == "all" else [model], config, recipe or OF_ALL)
             print("\n".join(f"exported {path}" for path in ends.values()))
             results.value = {"exported": {name: str(path) for name, path in ends.items()}}
             return

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from mkpn.synthesis.burst import Burst, add_noise, burst_of, burst_windows, rng_
 from mkpn.synthesis.files import OWN_MEGAPIXELS
 from mkpn.synthesis.images import box_downsample, load_image, to_channels_first, to_channels_last, to_levels
 from mkpn.synthesis.motion import BurstConfig, sample_offsets
-from mkpn.synthesis.noise import Noise, sample_noise
+from mkpn.synthesis.noise import Noise, NoiseRange, sample_noise
 from mkpn.synthesis.scenes import KINDS, sharp_scene
 
 log = logging.getLogger(__name__)
@@ -107,7 +106,7 @@ class TrainingStream:
         photographs: `[C,H,W]` 8-bit arrays, see `load_photographs`.
         batch: bursts per step.
         patch: side of the bursts in pixels.
-        recipe: of the noise, see `mkpn.synthesis.noise.sample_noise`.
+        noise_range: see `mkpn.synthesis.noise.sample_noise`.
         seed: of the stream.
         rank: of the process.
         burst: motion settings; the paper's by default.
@@ -120,7 +119,7 @@ class TrainingStream:
         *,
         batch: int,
         patch: int,
-        recipe: Literal["gains", "paper"],
+        noise_range: NoiseRange,
         seed: int,
         rank: int = 0,
         burst: BurstConfig | None = None,
@@ -128,7 +127,7 @@ class TrainingStream:
     ) -> None:
         self.photographs = photographs
         self.batch, self.patch, self.seed, self.rank, self.sharp = batch, patch, seed, rank, sharp
-        self.recipe: Literal["gains", "paper"] = recipe
+        self.noise_range: NoiseRange = noise_range
         self.burst = burst or BurstConfig()
 
     def sample(
@@ -151,7 +150,7 @@ class TrainingStream:
             scene = scene[:, ::-1]
         if rng.random() < 0.5:
             scene = scene.transpose(0, 2, 1)
-        noise = sample_noise(rng, self.recipe)
+        noise = sample_noise(rng, self.noise_range)
         offsets = sample_offsets(rng, self.burst)
         windows = burst_windows(scene, offsets, margin)
         return add_noise(windows, noise, rng), windows[0], offsets, noise

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from mkpn.checks import choice, number
 
+NoiseRange = Literal["gains", "paper"]
+"""Of the noise that is trained on: wide enough for all four gains, or as printed in section 3.1."""
+
 Image = TypeVar("Image", torch.Tensor, NDArray[np.float32])
 
 
@@ -55,14 +58,14 @@ def noise_for_gain(gain: int) -> Noise:
     return GAINS[choice("gain", gain, tuple(GAINS))]
 
 
-def sample_noise(rng: np.random.Generator, recipe: Literal["gains", "paper"]) -> Noise:
+def sample_noise(rng: np.random.Generator, noise_range: NoiseRange) -> Noise:
     """Draws training noise (reading 4 in mkpn/training/README.md).
 
     Args:
         rng: source of randomness.
-        recipe: `paper`, uniform in the ranges printed in section 3.1, or `gains`, log-uniform and wide enough for
-            all four gains.
+        noise_range: `paper`, uniform in the ranges printed in section 3.1, or `gains`, log-uniform and wide enough
+            for all four gains.
     """
-    if recipe == "paper":
+    if noise_range == "paper":
         return Noise(rng.uniform(10**-3, 10**-1.5), rng.uniform(10**-2, 10**-1))
     return Noise(10 ** rng.uniform(-2.6, -1.0), 10 ** rng.uniform(-3.0, -1.3))

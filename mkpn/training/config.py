@@ -15,11 +15,14 @@ from mkpn.model.config import DEPTH_MULTIPLE, Preset
 class TrainConfig:
     """One training run; every field is an option of `python -m mkpn train`.
 
+    The defaults are the best settings of "Evidence for the recipe" in mkpn/training/README.md, for a start that
+    registers.
+
     Attributes:
         images: folders of training photographs, searched recursively.
         run: folder of the run: configuration, statistics, checkpoints. The same command again resumes it.
         preset: width of the network, `compact` or `paper`.
-        recipe: noise range, `gains` (covers the four gains) or `paper` (as printed in section 3.1).
+        noise_range: of the training noise, `gains` (covers the four gains) or `paper` (as printed in section 3.1).
         steps: length of the run in optimiser steps.
         batch: bursts per step and process.
         patch: side of the training patches in pixels, a multiple of 16.
@@ -35,15 +38,15 @@ class TrainConfig:
         weight_decay: AdamW's decoupled weight decay.
         clip: largest norm of the gradient.
         ema: decay of the moving average of the weights, which is what is evaluated and exported.
-        beta: weight of the annealing term (Eq. 6).
+        beta: weight of the annealing term (Eq. 6; the paper needs it to register, and 100 is ours for it).
         intensity_weight: lambda_1 of Eq. 5, 0 to 1; lambda_2 is the rest (reading 8 in mkpn/training/README.md).
         annealing: step at which the annealing term has decayed by 1/e (the paper's alpha 0.9998 is 5,000).
         sharp: share of samples that show a synthetic scene, e.g. text or a chart, instead of a photograph.
         seed: seed of the data and of the initial weights.
         init: a checkpoint that the run starts from: whole where it is the same network, else its trunk, and a last
             convolution that predicts the centres of its kernels.
-        hold_registration: keep the weights that measure motion as they are (a start from `mkpn register`, or from a
-            network that started so).
+        hold_registration: keep the weights that measure motion as they are, where the run starts from `mkpn register`
+            or from a network that started so; else there are none.
         registration: a network of `mkpn register` whose measurement of motion replaces that of `init`.
         fresh_last: start with centred deltas for kernels whatever `init` predicts.
         device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
@@ -61,28 +64,28 @@ class TrainConfig:
     images: tuple[Path, ...]
     run: Path
     preset: Preset = "compact"
-    recipe: Literal["gains", "paper"] = "gains"
+    noise_range: Literal["gains", "paper"] = "gains"
     steps: int = 10_000
     batch: int = 8
     patch: int = 64
     downsample: int = 2
     large_downsample: int = 4
     large_side: int = 700
-    lr: float = 1e-3
+    lr: float = 8e-4
     lr_end: float = 0.01
-    lr_last: float = 1.0
-    rotate: bool = False
+    lr_last: float = 0.15
+    rotate: bool = True
     warmup: int = 100
     weight_decay: float = 1e-4
     clip: float = 1.0
     ema: float = 0.998
-    beta: float = 100.0
+    beta: float = 0.0
     intensity_weight: float = 0.99
     annealing: float = 500.0
     sharp: float = 0.1
     seed: int = 0
     init: Path | None = None
-    hold_registration: bool = False
+    hold_registration: bool = True
     registration: Path | None = None
     fresh_last: bool = False
     device: str = "auto"
@@ -135,7 +138,7 @@ class RegisterConfig:
         steps: length of the training.
         batch: places of a sixteenth of the resolution per step; a place is seven samples, one for each displaced frame.
         lr: peak learning rate of AdamW.
-        recipe: noise range, `gains` or `paper`.
+        noise_range: `gains` or `paper`.
         sharp: share of bursts that show a synthetic scene instead of a photograph.
         downsample: box-downsampling factor of the photographs.
         large_downsample: the factor where the short side has `large_side` pixels or more.
@@ -153,7 +156,7 @@ class RegisterConfig:
     steps: int = 4_000
     batch: int = 1024
     lr: float = 4e-3
-    recipe: Literal["gains", "paper"] = "gains"
+    noise_range: Literal["gains", "paper"] = "gains"
     sharp: float = 0.1
     downsample: int = 2
     large_downsample: int = 4

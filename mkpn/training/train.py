@@ -39,7 +39,14 @@ log = logging.getLogger(__name__)
 _TYPICAL = 8
 
 # What a run did before an option existed, where that is not the option's default today.
-_BEFORE: dict[str, Any] = {"intensity_weight": 0.5, "sharp": 0.0}
+_BEFORE: dict[str, Any] = {"intensity_weight": 0.5, "sharp": 0.0, "lr_last": 1.0, "rotate": False} | {
+    "hold_registration": False
+}
+
+# Options by the names that they had in runs of earlier versions.
+_RENAMED = {"recipe": "noise_range"}
+
+_ADVICE = "`mkpn register` writes a start for --init"
 
 # What may change when a run is resumed: none of it changes the numbers of a step.
 _FREE_FIELDS = {"run", "device", "threads", "checkpoint_every", "log_every", "sample_every", "images"} | {
@@ -84,7 +91,7 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
         photographs,
         batch=config.batch,
         patch=config.patch,
-        recipe=config.recipe,
+        noise_range=config.noise_range,
         seed=config.seed,
         rank=rank,
         sharp=config.sharp,
@@ -180,16 +187,14 @@ class TrainingState:
         self.ancestry: dict[str, Any] | None = None
         if config.init:
             self._start_from(config.init, stream)
-        if config.hold_registration and not is_registered(self.ancestry):
-            raise ValueError(
-                "hold_registration: expected --init with a network from `mkpn register`, or one trained from such a "
-                f"network, got {config.init}"
-            )
+        registered = is_registered(self.ancestry)
+        if not registered:
+            log.warning("this run starts from nothing that registers the burst, which costs several dB: %s", _ADVICE)
         # Measured on two CPU cores: channels-last costs MKPN's step 10 %, because the kernels must be laid out anew.
         layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.network.to(device, memory_format=layout)  # pyright: ignore[reportCallIssue]
         self.averaged = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
-        held = hold(self.network) if config.hold_registration else []
+        held = hold(self.network) if config.hold_registration and registered else []
         self.optimizer = make_optimizer(self.network, config, held)
         self.step = 0
         self.losses: list[float] = []
@@ -219,7 +224,7 @@ class TrainingState:
         if not same and not self.config.fresh_last:
             # Neither the batch nor the process enters: two processes start as one does.
             typical = TrainingStream(
-                stream.photographs, batch=_TYPICAL, patch=stream.patch, recipe=stream.recipe, seed=stream.seed
+                stream.photographs, batch=_TYPICAL, patch=stream.patch, noise_range=stream.noise_range, seed=stream.seed
             )(0)
             with torch.no_grad():
                 transplant_taps(self.network, donor, donor.features(typical.frames, typical.noise_std))
@@ -319,9 +324,9 @@ def _write_or_check_config(run: Path, model: str, config: TrainConfig, world: in
 
 def _settings_of(path: Path) -> dict[str, Any]:
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings: Any = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(settings, dict):
-            return settings
+            return {_RENAMED.get(str(key), str(key)): value for key, value in settings.items()}
     except (OSError, ValueError):
         pass
     raise ValueError(

@@ -43,12 +43,12 @@ def test_noise_estimate_is_eq_8_on_frame_0() -> None:
     torch.testing.assert_close(burst.noise_std, expected)
 
 
-@pytest.mark.parametrize("recipe", ["gains", "paper"])
-def test_training_noise_covers_its_range(recipe: str) -> None:
+@pytest.mark.parametrize("noise_range", ["gains", "paper"])
+def test_training_noise_covers_its_range(noise_range: str) -> None:
     rng = rng_for(3)
-    draws = [sample_noise(rng, recipe) for _ in range(3000)]  # pyright: ignore[reportArgumentType]
+    draws = [sample_noise(rng, noise_range) for _ in range(3000)]  # pyright: ignore[reportArgumentType]
     reads, shots = np.array([n.sigma_r for n in draws]), np.array([n.sigma_s for n in draws])
-    if recipe == "gains":
+    if noise_range == "gains":
         reads, shots = np.log10(reads), np.log10(shots)
         (low_r, high_r), (low_s, high_s) = (-2.6, -1.0), (-3.0, -1.3)
         # Log-uniform, and wide enough for all four gains.

@@ -60,7 +60,7 @@ def test_box_downsampling_is_the_mean_of_boxes() -> None:
 
 @pytest.fixture(scope="module")
 def stream(photo_folder: Path) -> TrainingStream:
-    return TrainingStream(photographs(photo_folder), batch=4, patch=32, recipe="gains", seed=5)
+    return TrainingStream(photographs(photo_folder), batch=4, patch=32, noise_range="gains", seed=5)
 
 
 def test_samples_are_a_pure_function_of_their_key(stream: TrainingStream) -> None:
@@ -73,7 +73,7 @@ def test_samples_are_a_pure_function_of_their_key(stream: TrainingStream) -> Non
 
 def test_two_ranks_see_what_one_process_with_the_doubled_batch_sees(stream: TrainingStream) -> None:
     halves = [
-        TrainingStream(stream.photographs, batch=2, patch=32, recipe="gains", seed=5, rank=rank)(7).frames
+        TrainingStream(stream.photographs, batch=2, patch=32, noise_range="gains", seed=5, rank=rank)(7).frames
         for rank in (0, 1)
     ]
     assert torch.equal(torch.cat(halves), stream(7).frames)
@@ -95,7 +95,7 @@ def test_training_frames_are_real_content(stream: TrainingStream, photo: NDArray
 
 def test_flips_and_transpositions_happen() -> None:
     ramp = np.broadcast_to(np.linspace(0, 255, 64, dtype=np.uint8), (3, 64, 64))
-    stream = TrainingStream([ramp], batch=1, patch=32, recipe="gains", seed=0)
+    stream = TrainingStream([ramp], batch=1, patch=32, noise_range="gains", seed=0)
     seen = set()
     for step in range(40):
         clean = stream.sample(step, 0)[1][0]

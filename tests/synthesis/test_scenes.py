@@ -47,7 +47,7 @@ def test_a_share_of_the_stream_is_drawn() -> None:
     black = [np.zeros((3, 80, 80), np.uint8)]
 
     def stream(sharp: float) -> TrainingStream:
-        return TrainingStream(black, batch=1, patch=32, recipe="gains", seed=1, sharp=sharp)
+        return TrainingStream(black, batch=1, patch=32, noise_range="gains", seed=1, sharp=sharp)
 
     def drawn(sharp: float) -> int:
         return sum(bool(stream(sharp).sample(step, 0)[1].any()) for step in range(60))

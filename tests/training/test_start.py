@@ -279,12 +279,26 @@ def holding(photo_folder: Path, tmp_path: Path) -> TrainConfig:
     )
 
 
-def test_only_what_registers_can_be_held(holding: TrainConfig, tmp_path: Path) -> None:
+def test_only_what_registers_is_held(holding: TrainConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     child = train("kpn-l3", replace(holding, run=tmp_path / "child", steps=1))
     train("kpn-l5", replace(holding, run=tmp_path / "grandchild", steps=1, init=child))
-    with pytest.raises(ValueError, match="hold_registration: expected --init with a network from `mkpn register`"):
-        train("kpn-l5", replace(holding, run=tmp_path / "wrong", init=None))
-    assert not (tmp_path / "wrong").exists()
+    grandchild = load_model(tmp_path / "grandchild" / "kpn-l5.safetensors")[0]
+    held, before = held_rows(grandchild), load_model(child)[0].state_dict()
+    assert all(
+        torch.equal(before[f"{name}.weight"][rows], grandchild.state_dict()[f"{name}.weight"][rows])
+        for name, rows in held.items()
+    )
+    # What starts from nothing has nothing to hold, and says what that costs.
+    assert "registers" not in caplog.text
+    orphan = train("kpn-l5", replace(holding, run=tmp_path / "orphan", init=None))
+    assert "starts from nothing that registers the burst" in caplog.text
+    torch.manual_seed(holding.seed)
+    fresh = KernelPredictionNetwork(model_config("kpn-l5")).state_dict()
+    after = load_model(orphan)[0].state_dict()
+    assert all(
+        not torch.equal(fresh[f"{name}.weight"][rows].half().float(), after[f"{name}.weight"][rows])
+        for name, rows in held.items()
+    )
 
 
 def test_held_weights_stay_bit_for_bit(holding: TrainConfig) -> None:

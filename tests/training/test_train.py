@@ -39,6 +39,10 @@ def config(photo_folder: Path, tmp_path: Path) -> TrainConfig:
         patch=16,
         steps=20,
         warmup=5,
+        lr=1e-3,
+        lr_last=1.0,
+        rotate=False,
+        beta=100.0,
         annealing=2,
         checkpoint_every=5,
         log_every=5,
@@ -57,12 +61,11 @@ def threads() -> object:
 
 def command(config: TrainConfig, model: str = "kpn-l3") -> list[str]:
     options = ["--images", str(config.images[0]), "--run", str(config.run)]
-    for field in ("downsample", "batch", "patch", "steps", "warmup", "annealing", "device", "threads"):
+    for field in ("downsample", "batch", "patch", "steps", "warmup", "annealing", "device", "threads", "lr", "beta"):
         options += [f"--{field}", str(getattr(config, field))]
-    for field in ("checkpoint_every", "log_every", "sample_every"):
+    for field in ("checkpoint_every", "log_every", "sample_every", "lr_last"):
         options += [f"--{field.replace('_', '-')}", str(getattr(config, field))]
-    if config.rotate:
-        options.append("--rotate")
+    options.append("--rotate" if config.rotate else "--no-rotate")
     return ["-m", "mkpn", "train", model, *options]
 
 
@@ -127,7 +130,7 @@ def test_training_learns_and_exports(config: TrainConfig) -> None:
     assert len((config.run / "stats.jsonl").read_text().splitlines()) == 6
     network, metadata = load_model(exported)
     photographs = [mkpn.load_image(path).transpose(2, 0, 1) * 255 for path in sorted(config.images[0].iterdir())]
-    unseen = TrainingStream(photographs, batch=8, patch=32, recipe="gains", seed=99)(0)  # pyright: ignore[reportArgumentType]
+    unseen = TrainingStream(photographs, batch=8, patch=32, noise_range="gains", seed=99)(0)  # pyright: ignore[reportArgumentType]
     with torch.inference_mode():
         denoised = local_conv(unseen.frames, network(unseen.frames, unseen.noise_std), network.config.sizes)
     before = basic_loss(unseen.frames.mean(1), unseen.clean)
@@ -182,6 +185,24 @@ def test_a_run_from_before_an_option_existed_resumes(config: TrainConfig) -> Non
     train("kpn-l1", replace(short, intensity_weight=0.5))
     with pytest.raises(ValueError, match=r"clip was 1\.0, is 2\.0"):
         train("kpn-l1", replace(short, clip=2.0))
+
+
+def test_a_run_with_the_names_of_an_earlier_version_resumes(config: TrainConfig) -> None:
+    """The noise range was called `recipe`; holding, rotating and a rate of the last convolution were no defaults."""
+    short = replace(config, steps=5, sample_every=0, noise_range="paper", hold_registration=False)
+    exported = train("kpn-l1", short)
+    before = exported.stat().st_mtime_ns
+    path = config.run / "config.json"
+    settings = json.loads(path.read_text())
+    settings["recipe"] = settings.pop("noise_range")
+    for later in ("lr_last", "rotate", "hold_registration", "registration"):
+        del settings[later]
+    path.write_text(json.dumps(settings))
+    assert train("kpn-l1", short).stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match="noise_range was 'paper', is 'gains'"):
+        train("kpn-l1", replace(short, noise_range="gains"))
+    with pytest.raises(ValueError, match=r"lr_last was 1\.0, is 0\.15, rotate was False, is True"):
+        train("kpn-l1", replace(short, lr_last=0.15, rotate=True))
 
 
 def test_other_settings_are_refused(config: TrainConfig) -> None:

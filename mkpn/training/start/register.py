@@ -81,9 +81,9 @@ def register(config: RegisterConfig) -> dict[str, float]:
     reader = _train(config, known)
     figures = measure(reader, unseen)
     wire_reader(network, reader)
-    recipe = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
+    settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
     provenance: dict[str, Any] = {
-        "registration": {**recipe, "images": [str(path) for path in config.images], **figures}
+        "registration": {**settings, "images": [str(path) for path in config.images], **figures}
     }
     save_model(config.out, network.config, network.state_dict(), {**provenance, "steps_done": 0, "hours": 0.0})
     return figures
@@ -123,7 +123,12 @@ def _collect(network: KernelPredictionNetwork, config: RegisterConfig, index: in
     )
     batch = max(1, _PIXELS // patch**2)
     stream = TrainingStream(
-        photographs, batch=batch, patch=patch, recipe=config.recipe, seed=config.seed + index, sharp=config.sharp
+        photographs,
+        batch=batch,
+        patch=patch,
+        noise_range=config.noise_range,
+        seed=config.seed + index,
+        sharp=config.sharp,
     )
     parts: list[tuple[Tensor, Tensor, Tensor]] = []
     for step in tqdm(range(-(-config.bursts // batch)), desc=f"bursts {patch}", unit="batch", mininterval=5):

@@ -1,0 +1,82 @@
+"""Runs a recipe: a start that registers, one trunk, and from it one network or all ten, phase by phase."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any
+
+from mkpn.model.checkpoint import read_metadata
+from mkpn.model.config import model_config
+from mkpn.training.config import RegisterConfig, TrainConfig
+from mkpn.training.recipes import Phase, recipe_named
+from mkpn.training.start.register import register
+from mkpn.training.train import train
+
+log = logging.getLogger(__name__)
+
+TRUNK = "kpn-l11"
+"""The network as which the trunk is trained: its kernels hold those of the smaller ones."""
+
+LAST_RATE, LEAST_LAST_RATE = 2.5, 0.1
+"""Of `Phase.lr_last_by_taps`: kernels of many taps sum up as many steps of Adam."""
+
+
+def train_recipe(models: Sequence[str], config: TrainConfig, name: str) -> dict[str, Path]:
+    """Trains networks by a recipe, or goes on where an earlier command stopped.
+
+    Args:
+        models: names of the networks.
+        config: data, device and folder, and whatever the recipe leaves open; `init` replaces the recipe's own start.
+        name: of the recipe.
+
+    Returns:
+        The last checkpoint of each network, `<run>/<phase>/<model>/<model>.safetensors`.
+
+    Raises:
+        ValueError: if there is no such recipe, `config` says otherwise than it, a run holds other settings, or there is
+            nothing to train on.
+    """
+    recipe = recipe_named(name)
+    for field in fields(config):
+        given = getattr(config, field.name)
+        if field.name in recipe.sets and field.default is not MISSING and given != field.default:
+            raise ValueError(f"{field.name}: expected none beside the recipe {name}, which sets it, got {given}")
+    start = config.init
+    if start is None and recipe.register is not None:
+        start = _start(config, recipe.register)
+    ends = dict.fromkeys(models, start)
+    # Phase by phase, so that all networks are as far as each other whenever the command is stopped.
+    for phase in recipe.phases:
+        if phase.trunk:
+            ends = dict.fromkeys(models, _run(phase, TRUNK, start, config))
+        else:
+            ends |= {model: _run(phase, model, ends[model], config) for model in models if model in phase.models}
+    return {model: end for model, end in ends.items() if end is not None}
+
+
+def _start(config: TrainConfig, settings: Any) -> Path:
+    start = config.run / "registering.safetensors"
+    if not start.exists():
+        names = {field.name for field in fields(RegisterConfig)} & {field.name for field in fields(TrainConfig)}
+        shared = {key: getattr(config, key) for key in names - {"steps", "batch", "lr", "seed"}}
+        options: dict[str, Any] = {**shared, **settings}
+        if "patches" in options:
+            options["patches"] = tuple(options["patches"])
+        log.info("registered: %s", register(RegisterConfig(out=start, **options)))
+    return start
+
+
+def _run(phase: Phase, model: str, init: Path | None, config: TrainConfig) -> Path:
+    settings: dict[str, Any] = dict(phase.settings)
+    if phase.lr_last_by_taps:
+        architecture = model_config(model, config.preset)
+        taps = architecture.kernel_channels // (2 if architecture.separable else 1)
+        settings["lr_last"] = max(LEAST_LAST_RATE, LAST_RATE / taps)
+    own = replace(config, run=config.run / phase.name / model, init=init, **settings)
+    done = own.run / f"{model}.safetensors"
+    if done.exists() and read_metadata(done)["training"].get("steps_done") == own.steps:
+        return done
+    return train(model, own)

@@ -1,0 +1,91 @@
+"""Recipes: what `mkpn train --recipe NAME` sets, phase by phase; the data are in recipes.toml."""
+
+from __future__ import annotations
+
+import functools
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mkpn.checks import choice
+from mkpn.model.config import MODELS
+
+OF_ALL = "shipped"
+"""The recipe of `train all` where none is named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """One training run of a recipe.
+
+    Attributes:
+        name: of its folder.
+        settings: fields of `TrainConfig`.
+        models: the networks that go through it; the others keep what the phase before made of them.
+        trunk: one network is trained for all, from which each of them goes on.
+        lr_last_by_taps: the last convolution learns with 2.5 / taps of the learning rate, 0.1 at least; taps are the
+            side of a separable kernel, the sum of the sides, or the square of the side of a full kernel.
+    """
+
+    name: str
+    settings: Mapping[str, Any]
+    models: tuple[str, ...] = MODELS
+    trunk: bool = False
+    lr_last_by_taps: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How one network, or all ten, come about.
+
+    Attributes:
+        name: what it is called.
+        about: what it does, in one line.
+        phases: one after the other, each from what the phase before it has made.
+        register: fields of `RegisterConfig` for the start; None where a recipe makes none.
+    """
+
+    name: str
+    about: str
+    phases: tuple[Phase, ...]
+    register: Mapping[str, Any] | None = None
+
+    @property
+    def sets(self) -> frozenset[str]:
+        """The fields of `TrainConfig` that it decides in one phase or another."""
+        return frozenset(key for phase in self.phases for key in phase.settings) | (
+            {"lr_last"} if any(phase.lr_last_by_taps for phase in self.phases) else frozenset[str]()
+        )
+
+
+@functools.cache
+def recipes() -> dict[str, Recipe]:
+    """Returns the recipes by name."""
+    text = (Path(__file__).parent / "recipes.toml").read_text(encoding="utf-8")
+    found: dict[str, Recipe] = {}
+    for name, table in tomllib.loads(text).items():
+        phases = tuple(_phase(phase, table.get("all", {})) for phase in table["phases"])
+        found[name] = Recipe(name=name, about=table["about"], phases=phases, register=table.get("register"))
+    return found
+
+
+def recipe_named(name: str) -> Recipe:
+    """Returns a recipe.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    return recipes()[choice("recipe", name, tuple(recipes()))]
+
+
+def _phase(table: dict[str, Any], common: Mapping[str, Any]) -> Phase:
+    own = {"name", "models", "trunk", "lr_last_by_taps"}
+    return Phase(
+        name=table["name"],
+        settings={**common, **{key: value for key, value in table.items() if key not in own}},
+        models=tuple(table.get("models", MODELS)),
+        trunk=table.get("trunk", False),
+        lr_last_by_taps=table.get("lr_last_by_taps", False),
+    )

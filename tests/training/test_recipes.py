@@ -1,0 +1,130 @@
+"""Recipes: every phase starts from the one before, nothing is done twice, and what a recipe sets is not overruled."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mkpn.model.checkpoint import read_metadata
+from mkpn.model.config import MODELS
+from mkpn.training import phases
+from mkpn.training.config import RegisterConfig, TrainConfig
+from mkpn.training.phases import train_recipe
+from mkpn.training.recipes import OF_ALL, recipes
+
+THREE = ("kpn-l3", "kpn", "mkpn")
+
+
+@pytest.fixture
+def config(photo_folder: Path, tmp_path: Path) -> TrainConfig:
+    return TrainConfig(images=(photo_folder,), run=tmp_path / "all", downsample=1, device="cpu", threads=1)
+
+
+@pytest.fixture
+def noted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, TrainConfig]]:
+    """The runs that a recipe asks for, of which none is done."""
+    runs: list[tuple[str, TrainConfig]] = []
+
+    def note(model: str, run: TrainConfig) -> Path:
+        runs.append((model, run))
+        return run.run / f"{model}.safetensors"
+
+    monkeypatch.setattr(phases, "train", note)
+    monkeypatch.setattr(phases, "register", lambda _: {})
+    return runs
+
+
+def test_all_networks_come_from_one_trunk_and_resume(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, trained = phases.train, []
+
+    def counted(model: str, run: TrainConfig) -> Path:
+        trained.append((run.run.parent.name, model))
+        if len(trained) == 3:
+            raise KeyboardInterrupt
+        return real(model, run)
+
+    monkeypatch.setattr(phases, "train", counted)
+    with pytest.raises(KeyboardInterrupt):
+        train_recipe(THREE, config, "tiny")
+    assert trained == [("trunk", "kpn-l11"), ("apart", "kpn-l3"), ("apart", "kpn")]
+    ends = train_recipe(THREE, config, "tiny")
+    # What was finished is not trained again, what was interrupted is.
+    assert trained[3:] == [("apart", "kpn"), ("apart", "mkpn")]
+    assert ends == {name: config.run / "apart" / name / f"{name}.safetensors" for name in THREE}
+    for name, path in ends.items():
+        training = read_metadata(path)["training"]
+        assert training["recipe"]["seed"] == 2, name
+        assert training["started_from"]["model"] == "kpn-l11"
+        assert "registration" in training["started_from"]["training"]["started_from"]["training"]
+    before = len(trained)
+    assert train_recipe(THREE, config, "tiny") == ends
+    assert len(trained) == before
+    with pytest.raises(ValueError, match="recipe: expected one of shipped, on, paper, tiny, got 'fast'"):
+        train_recipe(THREE, config, "fast")
+
+
+def test_the_last_convolution_learns_slower_the_more_taps_it_has(
+    config: TrainConfig, noted: list[tuple[str, TrainConfig]]
+) -> None:
+    """The rates of the model card: 2.5 / taps, at least 0.1, by which 25 taps and more learn alike."""
+    assert list(train_recipe(MODELS, config, OF_ALL)) == list(MODELS)
+    expected = {"kpn-l1": 2.5, "kpn-l3": 0.83, "kpn-l5": 0.5, "kpn": 0.1, "kpn-l7": 0.36, "kpn-l9": 0.28}
+    expected |= {"kpn-l11": 0.23, "kpn-l13": 0.19, "kpn-l25": 0.1, "mkpn": 0.1}
+    rates = {model: run.lr_last for model, run in noted if run.run.parent.name == "more"}
+    assert rates == pytest.approx(expected, abs=0.005)
+
+
+def test_a_network_leaves_out_the_phases_of_others(config: TrainConfig, noted: list[tuple[str, TrainConfig]]) -> None:
+    ends = train_recipe(("kpn-l1", "kpn", "mkpn"), config, "shipped")
+    last = {model: path.parent.parent.name for model, path in ends.items()}
+    assert last == {"kpn-l1": "brightness", "kpn": "scenes-full", "mkpn": "scenes"}
+    inits = {(run.run.parent.name, model): run.init for model, run in noted}
+    trunk = config.run / "trunk" / "kpn-l11" / "kpn-l11.safetensors"
+    assert inits["apart", "kpn-l1"] == inits["apart", "mkpn"] == trunk
+    assert inits["scenes-full", "kpn"] == config.run / "brightness" / "kpn" / "kpn.safetensors"
+    assert [model for model, run in noted if run.run.parent.name == "trunk"] == ["kpn-l11"]
+
+
+def test_a_start_of_ones_own_replaces_the_recipe_s(
+    config: TrainConfig, noted: list[tuple[str, TrainConfig]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(_: RegisterConfig) -> dict[str, float]:
+        raise AssertionError("there is a start")
+
+    monkeypatch.setattr(phases, "register", never)
+    own = Path("own.safetensors")
+    train_recipe(["mkpn"], replace(config, init=own, steps=300), "on")
+    assert [(run.init, run.steps, run.patch, run.lr) for _, run in noted] == [(own, 300, 128, 2e-4)]
+    train_recipe(["mkpn"], replace(config, init=own), "tiny")
+    assert noted[1][1].init == own
+
+
+@pytest.mark.parametrize(("field", "value"), [("lr", 1e-3), ("lr_last", 0.5), ("beta", 1.0), ("steps", 7)])
+def test_what_a_recipe_sets_is_not_overruled(config: TrainConfig, field: str, value: float) -> None:
+    with pytest.raises(
+        ValueError, match=f"{field}: expected none beside the recipe shipped, which sets it, got {value}"
+    ):
+        train_recipe(["mkpn"], replace(config, **{field: value}), "shipped")
+
+
+def test_every_recipe_has_settings_that_exist(config: TrainConfig) -> None:
+    for recipe in recipes().values():
+        assert len({phase.name for phase in recipe.phases}) == len(recipe.phases)
+        assert recipe.register is None or set(recipe.register) <= set(RegisterConfig.__dataclass_fields__)
+        for phase in recipe.phases:
+            assert replace(config, **phase.settings) != config, phase.name
+            assert set(phase.models) <= set(MODELS)
+            assert not phase.lr_last_by_taps or "lr_last" not in phase.settings
+
+
+def test_the_command_offers_all_and_the_recipes() -> None:
+    command = [sys.executable, "-m", "mkpn", "train", "--help"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"})
+    assert "or all of them: all" in text.stdout
+    for name, recipe in recipes().items():
+        assert f"{name}: {recipe.about[:40]}" in " ".join(text.stdout.replace("│", " ").split())
