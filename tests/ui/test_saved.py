@@ -6,6 +6,7 @@ import contextlib
 import json
 import math
 from dataclasses import replace
+from typing import Annotated
 from urllib.parse import parse_qs
 
 import pytest
@@ -19,7 +20,7 @@ from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS, Noise
 from mkpn.ui.page import views
 from mkpn.ui.run.settings import FIRST_SEED, ImageRef, Recorded, Settings
-from mkpn.ui.saved.fields import Fields
+from mkpn.ui.saved.checked import check, whole
 from mkpn.ui.saved.look import ERRORS, MODES, PANES, PARTNERS, Look
 from mkpn.ui.saved.permalink import from_query, to_query
 from mkpn.ui.saved.state import FIGURE_PANES, FORMAT, LARGEST_SEED, SIDES, State, from_json
@@ -188,7 +189,7 @@ def test_a_plain_address_names_no_view() -> None:
         ("[" * 100_000, "no JSON"),
         ("[1, 2]", "got list"),
         ('{"format": "somebody-elses"}', f"{FORMAT}, got 'somebody-elses'"),
-        (f'{{"format": "{FORMAT}"}}', "noise: expected an object, got None"),
+        (f'{{"format": "{FORMAT}"}}', "noise: expected an object, got nothing"),
         ("1" * 1_000_001, "at most 1000000 characters"),
     ],
 )
@@ -220,7 +221,7 @@ def test_a_wrong_field_of_a_file_is_named(key: str, value: object, message: str)
 
 def test_messages_repeat_no_more_than_a_line() -> None:
     with pytest.raises(ValueError, match="…") as caught:
-        Fields({"seed": "x" * 100_000}).integer("seed", 0, 9)
+        check(Annotated[int, whole(0, 9)], "x" * 100_000, "seed")
     assert len(str(caught.value)) < 150
 
 

@@ -9,7 +9,7 @@ import io
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import gradio as gr
 from gradio import EventData
@@ -29,7 +29,7 @@ from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, mark_next, run_models, start_run, stay_in_place
 from mkpn.ui.run.settings import MAX_SIDE, Settings
 from mkpn.ui.run.sources import Source, example_source, forget_source, upload_source
-from mkpn.ui.saved.fields import Fields
+from mkpn.ui.saved.checked import NOTHING, check, text, whole
 from mkpn.ui.viewer.component import ViewerValue, parse_event
 
 CUSTOM = "custom"
@@ -49,7 +49,7 @@ class Handlers:
     def pick_example(self, event: gr.EventData) -> Chosen:
         """Takes a bundled example."""
         try:
-            source = example_source(sent(event).text("name"), self.root)
+            source = example_source(sent_text(event, "name"), self.root)
         except ValueError as error:
             warn(str(error))
             return Chosen()
@@ -57,8 +57,7 @@ class Handlers:
 
     def take_upload(self, previous: Source | None, event: gr.EventData) -> Chosen:
         """Takes a file that the browser has sent, if it is an image that can be used."""
-        data = sent(event)
-        path, name = Path(data.text("path", 4096)), data.text("name", 4096)
+        path, name = Path(sent_text(event, "path", 4096)), sent_text(event, "name", 4096)
         # The browser names the file: without this check it could name any file of the server.
         if not is_in_or_equal(path, get_upload_folder()):
             warn("That file was not uploaded to this page.")
@@ -73,7 +72,7 @@ class Handlers:
 
     def refuse_upload(self, event: gr.EventData) -> None:
         """Tells why the browser did not send a file."""
-        warn(sent(event).text("reason", 4096))
+        warn(sent_text(event, "reason", 4096))
 
     def choose_gain(self, gain: str) -> tuple[Any, Any]:
         """Shows the parameters of one of the four gains; custom keeps what is there."""
@@ -218,14 +217,24 @@ def _gain(gain: str) -> Noise:
     return GAINS[int(choice("gain", gain, [str(known) for known in GAINS]))]
 
 
-def sent(event: EventData) -> Fields:
-    """Returns the data of an event, which whoever sent it may have made up."""
-    return Fields(event._data, "event")  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
+def sent(event: EventData, field: str, kind: Any) -> Any:
+    """Returns a field of an event's data, which whoever sent it may have made up.
+
+    Raises:
+        ValueError: if it is not of that kind, see `check`.
+    """
+    data = check(dict[str, Any], event._data, "event")  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
+    return check(kind, data.get(field, NOTHING), f"event.{field}")
+
+
+def sent_text(event: EventData, field: str, longest: int = 255, shortest: int = 1) -> str:
+    """Returns a text that an event brings."""
+    return sent(event, field, Annotated[str, text(longest, shortest)])
 
 
 def _pixel(event: EventData) -> tuple[int, int]:
-    data = sent(event)
-    return data.integer("x", 0, MAX_SIDE), data.integer("y", 0, MAX_SIDE)
+    x, y = (sent(event, field, Annotated[int, whole(0, MAX_SIDE)]) for field in "xy")
+    return x, y
 
 
 def _picture(data: bytes) -> Image.Image:

@@ -12,7 +12,7 @@ import gradio as gr
 from gradio import EventData
 
 from mkpn.ui.page.answers import KEEP, Drawn, Opened, Shown, warn
-from mkpn.ui.page.handlers import CUSTOM, Handlers, Update, kept, owner_of, sent
+from mkpn.ui.page.handlers import CUSTOM, Handlers, Update, kept, owner_of, sent_text
 from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.session import Run, start_run
 from mkpn.ui.run.sources import Source, example_source
@@ -50,23 +50,23 @@ class Sharing:
 
     def open_link(self, source: Source | None, event: EventData) -> Opened:
         """Takes the query of the address that the page was opened with."""
-        state, problems = from_query(sent(event).text("query", 100_000, shortest=0))
+        state, problems = from_query(sent_text(event, "query", 100_000, 0))
         if state is None:
             return Opened(notice=_failure("This link cannot be opened.", problems) if problems else KEEP)
         return self._open(Pending(state, "the link", tuple(problems)), source)
 
     def open_file(self, source: Source | None, event: EventData) -> Opened:
         """Takes the text of a figure's file; one that cannot be read changes nothing but the message."""
-        name = sent(event).text("name", 4096)
+        name = sent_text(event, "name", 4096)
         try:
-            state = from_json(sent(event).text("text", 10 * MOST_CHARACTERS, shortest=0))
+            state = from_json(sent_text(event, "text", 10 * MOST_CHARACTERS, 0))
         except ValueError as error:
             return Opened(notice=_failure(f"{name} was not opened and nothing was changed.", [str(error)]))
         return self._open(Pending(state, name), source)
 
     def refuse_file(self, event: EventData) -> str:
         """Tells why the browser did not send a file."""
-        return _failure("Nothing was opened.", [sent(event).text("reason", 4096)])
+        return _failure("Nothing was opened.", [sent_text(event, "reason", 4096)])
 
     def resume(self, pending: Pending | None, source: Source | None) -> Opened:
         """Looks whether a picture that was just uploaded is the one that a state waits for."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import model_validator
 
 from mkpn.model.config import MODELS
-from mkpn.ui.saved.fields import Fields
+from mkpn.ui.saved.checked import Record, check, flag, number, one_of, pair, some_of
 
 PANES = ("noisy", "mean", *MODELS, "truth")
 """Every picture that a run may show, in display order."""
@@ -16,12 +17,14 @@ MODES = ("grid", "single", "blink", "split")
 ERRORS = ("absolute", "squared", "signed", "relative", "relative-squared", "ssim")
 PARTNERS = ("reference", "all")
 
+_DIGITS = 4
 _FARTHEST = 10_000  # pixels; larger than any picture, so that a centre outside of one is only limited
 
 
-@dataclass(frozen=True, kw_only=True)
-class Look:
+class Look(Record):
     """What the viewer's `view` event tells; the defaults are a viewer that nobody has touched.
+
+    Numbers are rounded, so that an address stays short and says the same as a file: a hundredth of a screen pixel.
 
     Attributes:
         mode: one of `MODES`.
@@ -41,72 +44,41 @@ class Look:
         partner: what blink mode alternates with.
     """
 
-    mode: str = "grid"
-    fit: bool = True
-    zoom: float = 1.0
-    center: tuple[float, float] = (0.0, 0.0)
-    active: str | None = None
-    second: str | None = None
-    reference: str = "truth"
-    hidden: tuple[str, ...] = ()
-    error: str | None = None
-    top: float | None = None
-    ev: float = 0.0
-    contrast: float = 1.0
-    split: float = 0.5
-    rate: float = 1.0
-    partner: str = "reference"
+    mode: Annotated[str, one_of(MODES)] = "grid"
+    fit: Annotated[bool, flag()] = True
+    zoom: Annotated[float, number(0.001, 64, _DIGITS)] = 1.0
+    center: Annotated[tuple[float, float], pair(-_FARTHEST, _FARTHEST, _DIGITS)] = (0.0, 0.0)
+    active: Annotated[str, one_of(PANES)] | None = None
+    second: Annotated[str, one_of(PANES)] | None = None
+    reference: Annotated[str, one_of(PANES)] = "truth"
+    hidden: Annotated[tuple[str, ...], some_of(PANES)] = ()
+    error: Annotated[str, one_of(ERRORS)] | None = None
+    top: Annotated[float, number(0, 1, _DIGITS)] | None = None
+    ev: Annotated[float, number(-4, 4, _DIGITS)] = 0.0
+    contrast: Annotated[float, number(0.5, 4, _DIGITS)] = 1.0
+    split: Annotated[float, number(0, 1, _DIGITS)] = 0.5
+    rate: Annotated[float, number(0.25, 3, _DIGITS)] = 1.0
+    partner: Annotated[str, one_of(PARTNERS)] = "reference"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _what_counts(cls, values: Any) -> Any:
+        """What says nothing would only make addresses longer: where a fitted view is, and the scale of no map."""
+        if not isinstance(values, Mapping):
+            return values
+        idle = {"zoom", "center"} if values.get("fit", True) is True else set[str]()
+        idle |= set[str]() if values.get("error") else {"top"}
+        return {key: value for key, value in values.items() if key not in idle}  # pyright: ignore[reportUnknownVariableType]
 
     def to_record(self) -> dict[str, Any]:
-        """Returns JSON values that `from_record` reads."""
-        return {**asdict(self), "center": list(self.center), "hidden": list(self.hidden)}
+        """Returns JSON values, of which `check(Look, ...)` makes a look again."""
+        return {**self.model_dump(), "center": list(self.center), "hidden": list(self.hidden)}
 
     def for_viewer(self) -> dict[str, Any]:
         """Returns the record that the viewer restores; what it should decide itself is left out."""
         record = self.to_record()
         record["blink"] = {"rate": record.pop("rate"), "partner": record.pop("partner")}
         return {key: value for key, value in record.items() if value is not None or key == "error"}
-
-    @staticmethod
-    def from_record(fields: Fields) -> Look:
-        """Reads what `to_record` wrote; a missing field has its default.
-
-        Raises:
-            ValueError: for a field that is not what it should be.
-        """
-        default = Look()
-
-        def number(key: str, low: float, high: float) -> float:
-            # Rounded, so that an address stays short and says the same as a file: a hundredth of a screen pixel.
-            return round(fields.number(key, low, high), 4) if key in fields else getattr(default, key)
-
-        def choice(key: str, choices: tuple[str, ...]) -> Any:
-            return fields.choice(key, choices) if key in fields else getattr(default, key)
-
-        center, fit = default.center, fields.flag("fit") if "fit" in fields else default.fit
-        if "center" in fields and not fit:
-            x, y = fields.numbers("center", 2, -_FARTHEST, _FARTHEST)
-            center = (round(x, 4), round(y, 4))
-        hidden = fields.names("hidden", PANES) if "hidden" in fields else ()
-        error = choice("error", ERRORS)
-        return Look(
-            mode=choice("mode", MODES),
-            fit=fit,
-            zoom=default.zoom if fit else number("zoom", 0.001, 64),
-            center=center,
-            active=choice("active", PANES),
-            second=choice("second", PANES),
-            reference=choice("reference", PANES),
-            hidden=hidden,
-            error=error,
-            # The scale of a map that is not shown would only make addresses longer.
-            top=number("top", 0, 1) if error and "top" in fields else None,
-            ev=number("ev", -4, 4),
-            contrast=number("contrast", 0.5, 4),
-            split=number("split", 0, 1),
-            rate=number("rate", 0.25, 3),
-            partner=choice("partner", PARTNERS),
-        )
 
     @staticmethod
     def from_event(data: Mapping[str, Any]) -> Look:
@@ -117,9 +89,7 @@ class Look:
         """
         blink = data.get("blink")
         nested: Mapping[str, Any] = blink if isinstance(blink, Mapping) else {}
-        return Look.from_record(
-            Fields({**data, "rate": nested.get("rate"), "partner": nested.get("partner")}, name="view")
-        )
+        return check(Look, {**data, "rate": nested.get("rate"), "partner": nested.get("partner")}, "view")
 
     def visible(self) -> tuple[str, ...]:
         """Returns the panes that are on the screen, in display order."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, field
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from mkpn.checks import shown
 from mkpn.geometry import Rectangle
@@ -18,7 +18,7 @@ from mkpn.synthesis.images import EXAMPLES
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS, Noise, noise_for_gain
 from mkpn.ui.run.settings import FIRST_GAIN, FIRST_SEED, ImageRef, Recorded, Settings
-from mkpn.ui.saved.fields import Fields
+from mkpn.ui.saved.checked import NOTHING, Record, check, decibel, digest, number, one_of, some_of, text, whole, wholes
 from mkpn.ui.saved.look import PANES, Look
 
 FORMAT = "mkpn-studio-view-1"
@@ -122,7 +122,6 @@ def read_record(record: Mapping[str, Any], problems: list[str] | None = None) ->
     Raises:
         ValueError: for the first such part, if there is no such list.
     """
-    fields = Fields(record)
 
     def part(read: Callable[[], Part], default: Part) -> Part:
         try:
@@ -133,65 +132,107 @@ def read_record(record: Mapping[str, Any], problems: list[str] | None = None) ->
             problems.append(str(error))
             return default
 
+    def field(name: str, kind: Any, default: Any) -> Any:
+        return part(lambda: check(kind, record.get(name, NOTHING), name), default)
+
     settings = Settings(
-        noise=part(lambda: _noise(fields.object("noise")), noise_for_gain(FIRST_GAIN)),
-        downsample=part(lambda: fields.choice("downsample", (1, 2, 4)), 1),
-        fit=part(lambda: fields.choice("fit", ("shrink", "crop")), "shrink"),
-        motion=part(lambda: _motion(fields.object("burst")), BurstConfig()),
-        seed=part(lambda: fields.integer("seed", 0, LARGEST_SEED), FIRST_SEED),
-        models=part(lambda: fields.names("models", MODELS), MODELS),
+        noise=part(lambda: _noise(record.get("noise", NOTHING)), noise_for_gain(FIRST_GAIN)),
+        downsample=field("downsample", Annotated[int, one_of((1, 2, 4))], 1),
+        fit=field("fit", Annotated[str, one_of(("shrink", "crop"))], "shrink"),
+        motion=part(lambda: _motion(record.get("burst", NOTHING)), BurstConfig()),
+        seed=field("seed", Annotated[int, whole(0, LARGEST_SEED)], FIRST_SEED),
+        models=field("models", Annotated[Any, some_of(MODELS)], MODELS),
     )
+    corners = Annotated[Any, wholes(4, _LARGEST_SIDE)]
+    region = None if record.get("region") is None else field("region", corners, None)
     return State(
-        image=part(lambda: _image(fields.object("image")), ImageRef(EXAMPLES[0].name, EXAMPLES[0].loader)),
+        image=part(lambda: _image(record.get("image", NOTHING)), ImageRef(EXAMPLES[0].name, EXAMPLES[0].loader)),
         settings=settings,
-        square=part(lambda: _square(fields), None),
-        region=part(
-            lambda: Rectangle(*fields.integers("region", 4, _LARGEST_SIDE)) if "region" in fields else None, None
-        ),
-        shown=part(lambda: fields.choice("shown", PANES), "noisy"),
-        panes=part(lambda: fields.names("figure", PANES), FIGURE_PANES),
-        look=part(lambda: Look.from_record(fields.object("view")), Look()),
-        recorded=part(lambda: _recorded(fields), Recorded()),
+        square=part(lambda: _square(record.get("square")), None),
+        region=None if region is None else Rectangle(*region),
+        shown=field("shown", Annotated[str, one_of(PANES)], "noisy"),
+        panes=field("figure", Annotated[Any, some_of(PANES)], FIGURE_PANES),
+        look=field("view", Look, Look()),
+        recorded=part(lambda: _recorded(record), Recorded()),
     )
 
 
-def _image(fields: Fields) -> ImageRef:
-    if "bundled" in fields:
-        loader = fields.choice("bundled", [example.loader for example in EXAMPLES])
-        title = next(example.name for example in EXAMPLES if example.loader == loader)
-        return ImageRef(title, loader, fields.digest("sha256") if "sha256" in fields else "")
-    return ImageRef(fields.text("title"), None, fields.digest("sha256"))
+class _Bundled(Record):
+    bundled: Annotated[str, one_of([example.loader for example in EXAMPLES])]
+    sha256: Annotated[str, digest()] | None = None
 
 
-def _noise(fields: Fields) -> Noise:
+class _Own(Record):
+    title: Annotated[str, text()] = NOTHING
+    sha256: Annotated[str, digest()] = NOTHING
+
+
+class _Gain(Record):
+    gain: Annotated[int, one_of(tuple(GAINS))]
+
+
+class _Sigmas(Record):
+    sigma_r: Annotated[float, number(0, 1)] = NOTHING
+    sigma_s: Annotated[float, number(0, 1)] = NOTHING
+
+
+class _Motion(Record):
+    frames: Annotated[int, one_of((BurstConfig().frames,))] = NOTHING
+    rate: Annotated[float, number(0, 8)] = NOTHING
+    small: Annotated[int, whole(0, 16)] = NOTHING
+    large: Annotated[int, whole(0, 64)] = NOTHING
+
+
+class _Figures(Record):
+    psnr: Annotated[float, decibel()] = NOTHING
+    ssim: Annotated[float, number(-1, 1)] = NOTHING
+
+
+def _image(value: Any) -> ImageRef:
+    if not _has(value, "bundled"):
+        own: _Own = check(_Own, value, "image")
+        return ImageRef(own.title, None, own.sha256)
+    bundled: _Bundled = check(_Bundled, value, "image")
+    title = next(example.name for example in EXAMPLES if example.loader == bundled.bundled)
+    return ImageRef(title, bundled.bundled, bundled.sha256 or "")
+
+
+def _noise(value: Any) -> Noise:
     # Where both are there the parameters count: they are what the burst was made with.
-    if "gain" in fields and "sigma_r" not in fields:
-        return noise_for_gain(fields.choice("gain", tuple(GAINS)))
-    return Noise(fields.number("sigma_r", 0, 1), fields.number("sigma_s", 0, 1))
+    if _has(value, "gain") and not _has(value, "sigma_r"):
+        return noise_for_gain(check(_Gain, value, "noise").gain)
+    sigmas: _Sigmas = check(_Sigmas, value, "noise")
+    return Noise(sigmas.sigma_r, sigmas.sigma_s)
 
 
-def _motion(fields: Fields) -> BurstConfig:
-    frames = fields.choice("frames", (BurstConfig().frames,))
-    rate = fields.number("rate", 0, 8)
-    return BurstConfig(
-        frames=frames, rate=rate, small=fields.integer("small", 0, 16), large=fields.integer("large", 0, 64)
-    )
+def _motion(value: Any) -> BurstConfig:
+    return BurstConfig(**check(_Motion, value, "burst").model_dump())
 
 
-def _square(fields: Fields) -> tuple[int, int, int] | None:
-    if "square" not in fields:
+def _square(value: Any) -> tuple[int, int, int] | None:
+    if value is None:
         return None
-    x, y, side = fields.integers("square", 3, _LARGEST_SIDE)
+    x, y, side = check(Annotated[Any, wholes(3, _LARGEST_SIDE)], value, "square")
     if side not in SIDES:
         raise ValueError(f"square: expected a side of {', '.join(map(str, SIDES))} pixels, got {side}")
     return x, y, side
 
 
-def _recorded(fields: Fields) -> Recorded:
-    weights, figures = fields.object("weights"), fields.object("figures")
-    measured = {name: figures.object(name) for name in PANES if name in figures}
+def _recorded(record: Mapping[str, Any]) -> Recorded:
+    weights = check(dict[str, Any], record.get("weights", NOTHING), "weights")
+    figures = check(dict[str, Any], record.get("figures", NOTHING), "figures")
+    start = Annotated[str, digest(8)]
+    measured: dict[str, _Figures] = {
+        pane: check(_Figures, figures[pane], f"figures.{pane}") for pane in PANES if figures.get(pane) is not None
+    }
     return Recorded(
-        weights={name: weights.digest(name, 8) for name in MODELS if name in weights},
-        metric=fields.digest("metric", 8) if "metric" in fields else "",
-        figures={name: (pane.decibel("psnr"), pane.number("ssim", -1, 1)) for name, pane in measured.items()},
+        weights={
+            name: check(start, weights[name], f"weights.{name}") for name in MODELS if weights.get(name) is not None
+        },
+        metric="" if record.get("metric") is None else check(start, record["metric"], "metric"),
+        figures={pane: (one.psnr, one.ssim) for pane, one in measured.items()},
     )
+
+
+def _has(value: Any, key: str) -> bool:
+    return isinstance(value, Mapping) and value.get(key) is not None
