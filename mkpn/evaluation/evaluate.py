@@ -8,7 +8,7 @@ import logging
 import math
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from mkpn.model.config import MODELS
 from mkpn.paper import ORACLE, SHARP, is_oracle, measured_on
 from mkpn.synthesis.burst import Burst
 from mkpn.synthesis.datasets import TestSet, image_files
+from mkpn.synthesis.kept import Kept
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
 from mkpn.synthesis.scenes import KINDS
@@ -113,8 +114,9 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     definition = MetricDefinition(border=config.border, channels=config.channels)
     # Whatever may be wrong is found before the work, which takes minutes.
     paths = _checkpoints(config.models)
-    files, left_out = _usable(config, definition)
-    sets = [_test_set(config, gain, files) for gain in config.gains]
+    scenes = Kept(_test_set(config, config.gains[0], ()).scene, lambda scene: scene.nbytes)
+    files, left_out = _usable(config, definition, scenes)
+    sets = [replace(_test_set(config, gain, files), kept=scenes) for gain in config.gains]
     folders = [folder.resolve().name for folder in config.images] if config.scene == "photographs" else [SHARP]
     settings: dict[str, Any] = {
         "images": [config.title] if config.title else folders,
@@ -303,19 +305,21 @@ def _denoise_with(denoiser: Denoiser) -> Method:
     return lambda burst: denoiser(burst).image
 
 
-def _usable(config: EvaluateConfig, definition: MetricDefinition) -> tuple[tuple[Path, ...], list[dict[str, str]]]:
+def _usable(
+    config: EvaluateConfig, definition: MetricDefinition, scenes: Kept[NDArray[np.float32]]
+) -> tuple[tuple[Path, ...], list[dict[str, str]]]:
     """Reads every image once: those to measure, up to the limit, and the others with the reason; or names scenes."""
     if config.scene == "sharp":
         count = config.limit or _SCENES * len(KINDS)
         return tuple(Path(f"{KINDS[index % len(KINDS)]} {index // len(KINDS)}") for index in range(count)), []
-    test = _test_set(config, config.gains[0], ())
+    margin = _test_set(config, config.gains[0], ()).burst.margin
     usable: list[Path] = []
     left_out: list[dict[str, str]] = []
     for path in image_files(config.images):
         if config.limit and len(usable) == config.limit:
             break
         try:
-            height, width = (side - 2 * test.burst.margin for side in test.scene(path).shape[:2])
+            height, width = (side - 2 * margin for side in scenes(path).shape[:2])
             if not definition.fits(height, width):
                 raise ValueError(f"image: nothing to measure of {width}x{height} px within the border")
         except ValueError as error:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -12,12 +13,13 @@ import torch
 from mkpn.checks import whole
 from mkpn.inference.denoiser import Denoiser
 from mkpn.metrics import definition_for, psnr, ssim
-from mkpn.synthesis.burst import Burst, synthesize
+from mkpn.synthesis.burst import Burst, burst_of, rng_for
 from mkpn.synthesis.datasets import image_files
 from mkpn.synthesis.files import OWN_MEGAPIXELS
-from mkpn.synthesis.images import load_image
+from mkpn.synthesis.images import Photograph, box_downsample, load_photograph
+from mkpn.synthesis.kept import Kept
 from mkpn.synthesis.noise import noise_for_gain
-from mkpn.synthesis.writing import FileFormat, icc_profile, write_burst, write_picture
+from mkpn.synthesis.writing import FileFormat, write_burst, write_picture
 
 log = logging.getLogger(__name__)
 
@@ -66,14 +68,23 @@ class Synthesis:
         whole("downsample", self.downsample, 1)
         whole("seed", self.seed, 0)
 
+    @cached_property
+    def pictures(self) -> Kept[Photograph]:
+        """Reads pictures, box-downsampled: each is looked at before the work, and read once where it has room."""
+
+        def read(path: Path) -> Photograph:
+            picture = load_photograph(path, OWN_MEGAPIXELS)
+            return replace(picture, pixels=box_downsample(picture.pixels, self.downsample))
+
+        return Kept(read, lambda picture: picture.pixels.nbytes)
+
     def burst(self, path: Path) -> Burst:
         """Makes the burst of a picture.
 
         Raises:
             ValueError: if the picture cannot be used.
         """
-        pixels = load_image(path, max_megapixels=OWN_MEGAPIXELS)
-        return synthesize(pixels, gain=self.gain, seed=self.seed, downsample=self.downsample)
+        return burst_of(self.pictures(path).pixels, noise_for_gain(self.gain), rng_for(self.seed))
 
 
 def usable_images(given: Sequence[Path], synthesis: Synthesis, strict: bool) -> list[Path]:
@@ -128,7 +139,7 @@ def denoise_picture(
     Yields:
         `noisy`, `mean` and every network, as soon as it is done.
     """
-    burst, profile = synthesis.burst(image), icc_profile(image, OWN_MEGAPIXELS)
+    burst, profile = synthesis.burst(image), synthesis.pictures(image).profile
     folder.mkdir(parents=True, exist_ok=True)
     write_picture(folder, "clean", burst.clean, synthesis.file_format, profile)
     write_picture(folder, "noisy", burst.frames[0], synthesis.file_format, profile)

@@ -186,11 +186,6 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
     return sha.hexdigest()
 
 
-def weights_hash(path: Path) -> str:
-    """Returns the `digest` of a checkpoint's tensors; its metadata does not enter."""
-    return digest(read_tensors(path)[0])
-
-
 def stamp_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
     """Replaces the figures in a checkpoint's metadata; its weights stay as they are."""
     tensors, metadata = read_tensors(path)

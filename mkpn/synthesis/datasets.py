@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -177,6 +177,7 @@ class TestSet:
         burst: motion settings.
         seen: how many frames keep their content; the others become copies of the reference.
         drawn: show synthetic scenes (`mkpn.synthesis.scenes`) of `crop` pixels instead, all kinds in turn.
+        kept: where scenes come from that several sets share; None reads each with `scene`.
     """
 
     __test__ = False  # not a test class, whatever its name suggests to pytest
@@ -190,6 +191,7 @@ class TestSet:
     burst: BurstConfig
     seen: int | None = None
     drawn: bool = False
+    kept: Callable[[Path], NDArray[np.float32]] | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -204,7 +206,8 @@ class TestSet:
         image = box_downsample(image, self.downsample)
         margin = self.burst.margin
         if self.crop:
-            return centre_crop(image, self.crop + 2 * margin)
+            # A copy, which does not hold the whole image in memory.
+            return centre_crop(image, self.crop + 2 * margin).copy()
         if min(image.shape[:2]) <= 2 * margin:
             raise ValueError(
                 f"image: expected sides over {2 * margin} px after downsampling, got {image.shape[1]}x{image.shape[0]}"
@@ -216,7 +219,7 @@ class TestSet:
             side = self.crop + 2 * self.burst.margin
             scene = to_channels_last(sharp_scene(rng_for(self.seed, index), side, side, KINDS[index % len(KINDS)]))
         else:
-            scene = self.scene(self.files[index])
+            scene = (self.kept or self.scene)(self.files[index])
         burst = burst_of(scene, self.noise, rng_for(self.seed, self.gain, index), self.burst)
         if self.seen is not None and burst.surroundings is not None:
             frames = burst.surroundings.frames

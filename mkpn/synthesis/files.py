@@ -69,6 +69,16 @@ def opened(source: str | Path | bytes | Image.Image, max_megapixels: float) -> G
                 yield image
 
 
+def read_file(path: Path) -> bytes:
+    """Returns a file that may be a picture, for several looks at it.
+
+    Raises:
+        ValueError: as `opened`, as far as the path tells.
+    """
+    with named(path):
+        return _checked_path(path).read_bytes()
+
+
 @contextmanager
 def named(source: str | Path | bytes | Image.Image) -> Generator[None]:
     """Turns whatever goes wrong with a picture's pixels into a ValueError that begins with the picture's name."""
@@ -131,14 +141,7 @@ def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO
         file: IO[bytes] = io.BytesIO(source)
         size = len(source)
     else:
-        path = Path(source)
-        if not path.exists():
-            raise Refused("expected an image file, but it does not exist")
-        # A pipe or a device may never end.
-        if not path.is_file():
-            raise Refused("expected an image file, got a folder or a device")
-        if path.suffix.lower() in RAW_SUFFIXES:
-            raise _raw_file()
+        path = _checked_path(Path(source))
         file, size = path.open("rb"), path.stat().st_size
     try:
         head = file.read(_HEADER)
@@ -158,6 +161,17 @@ def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO
         file.close()
         raise
     return file, size
+
+
+def _checked_path(path: Path) -> Path:
+    if not path.exists():
+        raise Refused("expected an image file, but it does not exist")
+    # A pipe or a device may never end.
+    if not path.is_file():
+        raise Refused("expected an image file, got a folder or a device")
+    if path.suffix.lower() in RAW_SUFFIXES:
+        raise _raw_file()
+    return path
 
 
 def _other_picture(head: bytes) -> str | None:

@@ -103,15 +103,37 @@ def load_image(
         return _from_array(source, min_side)
     if not isinstance(source, str | Path | bytes | Image.Image):  # pyright: ignore[reportUnnecessaryIsInstance] - users
         raise ValueError(f"image: expected a path, bytes, a PIL image or an array, got {type(source).__name__}")
-    picture, deepest = _picture(source, min_side, max_megapixels)
-    result = np.empty((picture.height, picture.width, 3), np.float32)
-    rows = max(1, _STRIP // picture.width)
-    # In strips, so that beside picture and result nothing large is in memory.
-    with named(source):
-        for top in range(0, picture.height, rows):
-            bottom = min(top + rows, picture.height)
-            result[top:bottom] = _strip_intensities(picture.crop((0, top, picture.width, bottom)), deepest)
-    return result
+    return _intensities(source, *_picture(source, min_side, max_megapixels))
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A file's picture.
+
+    Attributes:
+        pixels: `[H,W,3]` intensities, as `load_image`.
+        profile: its ICC profile if that is one for RGB.
+    """
+
+    pixels: NDArray[np.float32]
+    profile: bytes | None
+
+
+def load_photograph(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photograph:
+    """Reads pixels and colour profile of a file at once.
+
+    Raises:
+        ValueError: as `load_image`.
+    """
+    picture, deepest = _picture(path, MIN_SIDE, max_megapixels)
+    return Photograph(_intensities(path, picture, deepest), rgb_profile(picture))
+
+
+def rgb_profile(picture: Image.Image) -> bytes | None:
+    """Returns a picture's ICC profile; one for CMYK or grey is left out, because what is written is RGB."""
+    profile = picture.info.get("icc_profile")
+    # ICC.1:2022, 7.2: bytes 16 to 19 of the header name the colour space.
+    return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
 
 
 def conversion_notes(source: str | Path | bytes, max_megapixels: float = MAX_MEGAPIXELS) -> list[str]:
@@ -234,6 +256,17 @@ def _picture(source: str | Path | bytes | Image.Image, min_side: int, max_megapi
         turn = _UPRIGHT.get(_orientation(image))
         deepest = 2**32 - 1 if image.format == "TIFF" and image.mode == "I" else 2**16 - 1
         return (image.copy() if turn is None else image.transpose(turn)), deepest
+
+
+def _intensities(source: str | Path | bytes | Image.Image, picture: Image.Image, deepest: int) -> NDArray[np.float32]:
+    result = np.empty((picture.height, picture.width, 3), np.float32)
+    rows = max(1, _STRIP // picture.width)
+    # In strips, so that beside picture and result nothing large is in memory.
+    with named(source):
+        for top in range(0, picture.height, rows):
+            bottom = min(top + rows, picture.height)
+            result[top:bottom] = _strip_intensities(picture.crop((0, top, picture.width, bottom)), deepest)
+    return result
 
 
 def _orientation(image: Image.Image) -> int:

@@ -16,7 +16,7 @@ from PIL import Image
 
 from mkpn.synthesis.burst import Burst
 from mkpn.synthesis.files import opened
-from mkpn.synthesis.images import to_channels_last, to_levels, to_uint8
+from mkpn.synthesis.images import rgb_profile, to_channels_last, to_levels, to_uint8
 
 FileFormat = Literal["png", "png16", "tiff"]
 
@@ -31,15 +31,11 @@ STORED: dict[FileFormat, str] = {
 def icc_profile(path: Path, max_megapixels: float) -> bytes | None:
     """Returns the colour profile of a picture's file if it is one for RGB; None if there is no such profile.
 
-    A profile for CMYK or grey is left out, because what is written is RGB.
-
     Raises:
         ValueError: as `mkpn.load_image`.
     """
     with opened(path, max_megapixels) as image:
-        profile = image.info.get("icc_profile")
-    # ICC.1:2022, 7.2: bytes 16 to 19 of the header name the colour space.
-    return profile if isinstance(profile, bytes) and profile[16:20] == b"RGB " else None
+        return rgb_profile(image)
 
 
 def write_picture(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from mkpn.model.checkpoint import save_model, write_tensors
+from mkpn.model.checkpoint import read_metadata, save_model, write_tensors
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.ui.page.published import table1
@@ -192,7 +192,7 @@ def test_figures_that_are_none_are_not_shown(tmp_path: Path, change: dict[str, A
     path = tmp_path / "mkpn.safetensors"
     for stamp, shown in ((good, True), ({**good, **change}, False), ([1], False)):
         write_tensors(path, {"a": torch.zeros(1)}, {"config": {}, "metrics": stamp})
-        html = table1({"mkpn": path})
+        html = table1({"mkpn": read_metadata(path)})
         assert "<script" not in html
         assert ("30.00" in html) is shown
 

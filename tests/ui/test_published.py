@@ -81,12 +81,12 @@ def test_other_measurements_are_left_out_and_named(folder: Path) -> None:
     paths = {name: folder / f"{name}.safetensors" for name in FIGURES}
     stamp = read_metadata(paths["kpn-l1"])["metrics"]
     stamp_metrics(paths["kpn-l1"], {**stamp, "settings": {**SETTINGS, "crop": 64}})
-    html = table1(paths)
+    html = table1({name: read_metadata(path) for name, path in paths.items()})
     assert list(tables(html)[0]) == ["noisy frame", "KPN L25", "MKPN"]
     assert "Without figures of this measurement: KPN L1." in html
     for path in paths.values():
         stamp_metrics(path, {})
     paths["kpn-l3"] = folder / "missing.safetensors"
-    html = table1(paths)
+    html = table1({name: read_metadata(path) for name, path in paths.items()})
     assert "carry no figures" in html
     assert len(tables(html)) == 1

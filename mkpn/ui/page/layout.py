@@ -205,7 +205,7 @@ def results(store: ModelStore, service: Service) -> Results:
         with gr.Tab(TAB, id="explore"):
             explored = explorer(service.answer)
         with gr.Tab("Table 1", id="table1"):
-            gr.HTML(table1(store.paths), elem_id="table1")
+            gr.HTML(table1(store.metadata), elem_id="table1")
         with gr.Tab("Burst", id="burst"):
             frames = gr.HTML(views.placeholder("The eight noisy frames."), elem_id="frames")
         with gr.Tab("My burst", id="captured"):

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
 from mkpn.metrics import MetricDefinition
-from mkpn.model.checkpoint import read_metadata
 from mkpn.model.config import MODELS
 from mkpn.paper import MEASURED_ON, PAPER, label, measured_on, paper_rows
 
@@ -21,14 +19,14 @@ _EMPTY = (
 _DIGITS = (("psnr", 2), ("ssim", 3))
 
 
-def table1(paths: Mapping[str, Path]) -> str:
+def table1(metadata: Mapping[str, Mapping[str, Any]]) -> str:
     """Returns three tables: the stamped figures, the paper's, and how far MKPN is above the others in each.
 
     Args:
-        paths: checkpoint files by model name. Those without figures, or measured on something else than MKPN (or else
-            the first one), are left out and named.
+        metadata: of the checkpoints by model name. Those without figures, or measured on something else than MKPN (or
+            else the first one), are left out and named.
     """
-    stamped = {name: figures for name, path in paths.items() if (figures := _stamp(path))}
+    stamped = {name: figures for name, one in metadata.items() if (figures := _stamp(one))}
     paper = _part("The paper", MEASURED_ON, _table(paper_rows(), set(), "PSNR and SSIM of the paper's Table 1"))
     if not stamped:
         return f'{_EMPTY}<div class="table1">{paper}</div>'
@@ -45,7 +43,7 @@ def table1(paths: Mapping[str, Path]) -> str:
     }
     definition = MetricDefinition(border=base["metric"]["border"], channels=base["metric"]["channels"])
     where = f"{measured_on(base['settings'], rows[0]['images'])} {definition.describe()}"
-    missing = [label(name) for name in paths if name not in same]
+    missing = [label(name) for name in metadata if name not in same]
     if missing:
         where += f" Without figures of this measurement: {', '.join(missing)}."
     ours = _part("The shipped networks", where, _table(rows, ties, "PSNR and SSIM of the shipped networks"))
@@ -81,10 +79,10 @@ class _Stamp(BaseModel, strict=True, extra="allow"):
     against: list[_Tie] = []
 
 
-def _stamp(path: Path) -> dict[str, Any]:
+def _stamp(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a checkpoint's figures; nothing where it has none, or some that this page cannot show."""
     try:
-        figures = read_metadata(path).get("metrics") or {}
+        figures = metadata.get("metrics") or {}
         checked = _Stamp.model_validate(figures)
         if not checked.rows:
             return {}

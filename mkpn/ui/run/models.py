@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -21,13 +22,14 @@ class ModelStore:
 
     Attributes:
         paths: checkpoint files by model name, in the order of `mkpn.MODELS`.
+        metadata: what their files say about themselves, as `read_metadata`.
         left_out: a sentence for each file that is no checkpoint of the model that its name says.
         device: where the networks run.
         going: the runs that use them.
     """
 
     def __init__(self, folder: Path | None = None, device: str = "auto", going: Going | None = None) -> None:
-        """Finds the checkpoints; reads none of them yet.
+        """Finds the checkpoints and reads their headers, but no weights yet.
 
         Args:
             folder: where `<model>.safetensors` lie; None takes the shipped ones.
@@ -37,9 +39,15 @@ class ModelStore:
         Raises:
             ValueError: if the device is not available.
         """
-        found = {path: (name, _flaw(name, path)) for name, path in shipped_models(folder).items()}
-        self.paths = {name: path for path, (name, flaw) in found.items() if not flaw}
-        self.left_out = [f"{path.name}: {flaw}" for path, (_, flaw) in found.items() if flaw]
+        self.paths: dict[str, Path] = {}
+        self.metadata: dict[str, dict[str, Any]] = {}
+        self.left_out: list[str] = []
+        for name, path in shipped_models(folder).items():
+            try:
+                self.metadata[name] = _declared(name, path)
+                self.paths[name] = path
+            except ValueError as error:
+                self.left_out.append(f"{path.name}: {error}")
         self.device: torch.device = select_device(device)
         self.going = Going() if going is None else going
         self._loaded: dict[str, Denoiser] = {}
@@ -105,14 +113,16 @@ class ModelStore:
                 continue  # the run that asks for it reports the damaged file
 
 
-def _flaw(name: str, path: Path) -> str:
-    """Says what is wrong with a checkpoint, as far as its header tells; nothing where it can be used."""
+def _declared(name: str, path: Path) -> dict[str, Any]:
+    """Returns a checkpoint's metadata; a ValueError says why it cannot be used, as far as its header tells."""
+    config = model_config(name)
     try:
-        declared = read_metadata(path)["config"]
-        config = model_config(name)
-        if (tuple(declared["sizes"]), declared["separable"]) != (config.sizes, config.separable):
-            return f"expected the kernels of {config.label}, got sizes {shown(declared['sizes'])}"
+        metadata = read_metadata(path)
+        sizes, separable = metadata["config"]["sizes"], metadata["config"]["separable"]
+        right = (tuple(sizes), separable) == (config.sizes, config.separable)
     # Whatever somebody has put there must not keep the app from starting with the others.
     except Exception as error:
-        return f"expected a checkpoint of this program ({type(error).__name__})"
-    return ""
+        raise ValueError(f"expected a checkpoint of this program ({type(error).__name__})") from error
+    if not right:
+        raise ValueError(f"expected the kernels of {config.label}, got sizes {shown(sizes)}")
+    return metadata

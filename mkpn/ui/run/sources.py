@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from mkpn.synthesis.files import read_file
 from mkpn.synthesis.images import (
     EXAMPLES,
     box_downsample,
@@ -98,18 +99,18 @@ def upload_source(path: Path, name: str, folder: Path) -> Source:
         ValueError: if it is no image, damaged, too small or too large; the message is for the user.
     """
     try:
-        pixels = load_image(path)
-        notes = conversion_notes(path)
+        data = read_file(path)
+        pixels, notes = load_image(data), conversion_notes(data)
     except ValueError as error:
         # The server's own name of the file says nothing to the user.
-        reason = str(error).removeprefix(f"{path.name}: ")
+        reason = str(error).removeprefix(f"{path.name}: ").removeprefix("image: ")
         raise ValueError(f"{name}: {reason}") from error
     handle, file = tempfile.mkstemp(prefix="upload-", suffix=".png", dir=folder)
     os.close(handle)
     preview = Path(file)
     _write_preview(pixels, preview)
     caption = f"{_size(pixels)} px." + "".join(f" {note[0].upper()}{note[1:]}." for note in notes)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = hashlib.sha256(data).hexdigest()
     return Source(title=name, path=path, caption=caption, preview=preview, sha256=digest)
 
 
