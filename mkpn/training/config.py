@@ -49,6 +49,10 @@ class TrainConfig:
             or from a network that started so; else there are none.
         registration: a network of `mkpn register` whose measurement of motion replaces that of `init`.
         fresh_last: start with centred deltas for kernels whatever `init` predicts.
+        teacher: a separable network of one size, whose kernels a network of full kernels of that size imitates besides
+            Eq. 5.
+        teacher_weight: of the imitation at the start of the run, see `mkpn.training.losses.imitation_loss`.
+        teacher_until: share of the run after which the weight has faded to nothing, over 0 and at most 1.
         device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
         threads: CPU threads; 0 keeps PyTorch's choice.
         precision: `float32`, or `bfloat16` mixed precision for the network's convolutions.
@@ -88,6 +92,9 @@ class TrainConfig:
     hold_registration: bool = True
     registration: Path | None = None
     fresh_last: bool = False
+    teacher: Path | None = None
+    teacher_weight: float = 0.1
+    teacher_until: float = 0.7
     device: str = "auto"
     threads: int = 0
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -110,11 +117,13 @@ class TrainConfig:
         for field in ("lr", "clip"):
             if not 0 < getattr(self, field) < math.inf:
                 raise ValueError(f"{field}: expected a positive number, got {getattr(self, field)}")
-        for field in ("lr_end", "lr_last", "beta", "weight_decay"):
+        for field in ("lr_end", "lr_last", "beta", "weight_decay", "teacher_weight"):
             if not 0 <= getattr(self, field) < math.inf:
                 raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
         if self.patch < DEPTH_MULTIPLE or self.patch % DEPTH_MULTIPLE:
             raise ValueError(f"patch: expected a positive multiple of {DEPTH_MULTIPLE}, got {self.patch}")
+        if not 0 < self.teacher_until <= 1:
+            raise ValueError(f"teacher_until: expected 0 < teacher_until <= 1, got {self.teacher_until}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: expected 0 <= ema < 1, got {self.ema}")
         for field in ("intensity_weight", "sharp"):

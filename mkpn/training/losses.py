@@ -60,3 +60,26 @@ def total_loss(
         return loss
     assert estimates is not None
     return loss + weight * basic_loss(estimates, target[:, None, None], intensity_weight)
+
+
+def imitation_loss(kernels: torch.Tensor, factors: torch.Tensor) -> torch.Tensor:
+    """Distance of full kernels to the products of a separable network's factors.
+
+    An image says of 25 weights only what their sum does to it. A teacher says it of each of them.
+
+    Args:
+        kernels: `[B,N,K*K,h,w]`, full.
+        factors: `[B,N,2,K,h,w]` of the teacher, vertical before horizontal.
+
+    Returns:
+        A scalar: the squared difference, summed over frames and taps of the mean that Eq. 4 takes over frames, and
+        averaged over bursts and pixels.
+    """
+    vertical, horizontal = factors.unbind(2)
+    products = (vertical[:, :, :, None] * horizontal[:, :, None]).flatten(2, 3)
+    return (kernels - products).square().sum((1, 2)).mean() / kernels.shape[1] ** 2
+
+
+def imitation_weight(step: int, steps: int, weight: float, until: float) -> float:
+    """Returns `weight`, fading linearly to 0 at the share `until` of a run of `steps`."""
+    return weight * max(0.0, 1 - step / (until * steps))

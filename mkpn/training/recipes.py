@@ -24,6 +24,7 @@ class Phase:
         name: of its folder.
         settings: fields of `TrainConfig`.
         models: the networks that go through it; the others keep what the phase before made of them.
+        teacher: the network whose kernels it imitates, as the phases before have made it (`TrainConfig.teacher`).
         trunk: one network is trained for all, from which each of them goes on.
         lr_last_by_taps: the last convolution learns with 2.5 / taps of the learning rate, 0.1 at least; taps are the
             side of a separable kernel, the sum of the sides, or the square of the side of a full kernel.
@@ -32,6 +33,7 @@ class Phase:
     name: str
     settings: Mapping[str, Any]
     models: tuple[str, ...] = MODELS
+    teacher: str | None = None
     trunk: bool = False
     lr_last_by_taps: bool = False
 
@@ -55,9 +57,11 @@ class Recipe:
     @property
     def sets(self) -> frozenset[str]:
         """The fields of `TrainConfig` that it decides in one phase or another."""
-        return frozenset(key for phase in self.phases for key in phase.settings) | (
-            {"lr_last"} if any(phase.lr_last_by_taps for phase in self.phases) else frozenset[str]()
-        )
+        keys = {key for phase in self.phases for key in phase.settings}
+        for phase in self.phases:
+            keys |= {"lr_last"} if phase.lr_last_by_taps else set[str]()
+            keys |= {"teacher"} if phase.teacher else set[str]()
+        return frozenset(keys)
 
 
 @functools.cache
@@ -81,11 +85,12 @@ def recipe_named(name: str) -> Recipe:
 
 
 def _phase(table: dict[str, Any], common: Mapping[str, Any]) -> Phase:
-    own = {"name", "models", "trunk", "lr_last_by_taps"}
+    own = {"name", "models", "teacher", "trunk", "lr_last_by_taps"}
     return Phase(
         name=table["name"],
         settings={**common, **{key: value for key, value in table.items() if key not in own}},
         models=tuple(table.get("models", MODELS)),
+        teacher=table.get("teacher"),
         trunk=table.get("trunk", False),
         lr_last_by_taps=table.get("lr_last_by_taps", False),
     )

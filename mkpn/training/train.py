@@ -27,7 +27,7 @@ from mkpn.training.config import TrainConfig
 from mkpn.training.distributed import local_device, process_group
 from mkpn.training.journal import Statistics, Validation, write_sample
 from mkpn.training.lock import locked
-from mkpn.training.losses import annealing_weight, total_loss
+from mkpn.training.losses import annealing_weight, imitation_loss, imitation_weight, total_loss
 from mkpn.training.optimizer import make_optimizer
 from mkpn.training.start.transplant import transplant_taps
 from mkpn.training.start.widen import widen_head
@@ -99,6 +99,7 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
     state = TrainingState(architecture, config, device, stream)
     _write_or_check_config(config.run, model, config, world, rank)
     state.resume(config.run / "state.safetensors")
+    teacher = _teacher(config.teacher, architecture, device) if config.teacher else None
 
     network: torch.nn.Module = state.network
     if config.compile:
@@ -114,7 +115,7 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
         while state.step < config.steps:
             batch = _to(upcoming.result(), device)
             upcoming = executor.submit(stream, state.step + 1)
-            loss = _step(network, state, config, batch)
+            loss = _step(network, state, config, batch, teacher)
             progress.update()
             if statistics:
                 statistics.add(state.step, loss, state.optimizer.param_groups[0]["lr"])
@@ -130,7 +131,23 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
     return config.run / f"{model}.safetensors"
 
 
-def _step(network: torch.nn.Module, state: TrainingState, config: TrainConfig, batch: Batch) -> float:
+def _teacher(path: Path, architecture: ModelConfig, device: torch.device) -> KernelPredictionNetwork:
+    network, _ = load_model(path)
+    if architecture.separable or not network.config.separable or network.config.sizes != architecture.sizes:
+        raise ValueError(
+            "teacher: expected a separable network for a network of full kernels of the same single size, "
+            f"got {network.config.name} for {architecture.name}"
+        )
+    return network.to(device).eval()
+
+
+def _step(
+    network: torch.nn.Module,
+    state: TrainingState,
+    config: TrainConfig,
+    batch: Batch,
+    teacher: KernelPredictionNetwork | None = None,
+) -> float:
     """Takes one optimiser step and returns its loss."""
     learning_rate = _learning_rate(state.step, config)
     for group in state.optimizer.param_groups:
@@ -146,6 +163,11 @@ def _step(network: torch.nn.Module, state: TrainingState, config: TrainConfig, b
     else:
         image, estimates = local_conv(batch.frames, coeffs, sizes), None
     loss = total_loss(image, estimates, batch.clean, weight, config.intensity_weight)
+    imitation = imitation_weight(state.step, config.steps, config.teacher_weight, config.teacher_until)
+    if teacher and imitation:
+        with torch.no_grad():
+            factors = teacher(batch.frames, batch.noise_std)
+        loss = loss + imitation * imitation_loss(coeffs, factors)
     value = loss.item()
     if not math.isfinite(value):
         raise FloatingPointError(

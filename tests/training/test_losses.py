@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from mkpn.training.losses import annealing_weight, basic_loss, total_loss
+from mkpn.training.losses import annealing_weight, basic_loss, imitation_loss, imitation_weight, total_loss
 
 
 def test_basic_loss_is_eq_5() -> None:
@@ -44,3 +44,21 @@ def test_annealing_is_the_papers_decay_and_ends() -> None:
     assert annealing_weight(1, 100, 5000) == pytest.approx(100 * 0.9998, rel=1e-7)
     assert annealing_weight(500, 100, 500) == pytest.approx(100 / math.e)
     assert annealing_weight(100_000, 100, 500) == 0
+
+
+def test_imitation_compares_full_kernels_with_the_teachers_outer_products() -> None:
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.rand(2, 8, 2, 5, 3, 4, generator=generator)
+    products = torch.einsum("bnihw,bnjhw->bnijhw", factors[:, :, 0], factors[:, :, 1])
+    same = products.flatten(2, 3)
+    assert imitation_loss(same, factors).item() == pytest.approx(0, abs=1e-12)
+    # One tap of one frame is off by 8 everywhere: Eq. 4's mean over 8 frames makes it 1.
+    same[:, 3, 7] += 8
+    assert imitation_loss(same, factors).item() == pytest.approx(1)
+    turned = products.transpose(2, 3).flatten(2, 3)
+    assert imitation_loss(turned, factors).item() > 1e-3
+
+
+def test_imitation_fades_to_nothing() -> None:
+    weights = [imitation_weight(step, 100, 0.1, 0.5) for step in (0, 25, 50, 99)]
+    assert weights == pytest.approx([0.1, 0.05, 0, 0])

@@ -12,7 +12,9 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -25,7 +27,7 @@ from mkpn.synthesis.datasets import TrainingStream
 from mkpn.training.config import TrainConfig
 from mkpn.training.journal import Validation
 from mkpn.training.lock import locked
-from mkpn.training.losses import basic_loss
+from mkpn.training.losses import basic_loss, imitation_loss
 from mkpn.training.train import _learning_rate, train
 
 
@@ -265,6 +267,24 @@ def test_a_trunk_starts_another_network(config: TrainConfig) -> None:
     assert a.last.weight.abs().max() > 1e-3 > last_of["fresh"].abs().max()
     with pytest.raises(ValueError, match="same preset"):
         train("mkpn", replace(config, run=config.run / "paper", preset="paper", init=donor))
+
+
+def test_full_kernels_imitate_a_separable_teacher(config: TrainConfig) -> None:
+    """Few steps of imitation alone bring the kernels nearer to the teacher's, nearer than the same steps without."""
+    teacher = train("kpn-l5", replace(config, run=config.run / "teacher", steps=5, lr=5e-3))
+    batch = TrainingStream([np.zeros((3, 64, 64), np.uint8)], batch=2, patch=16, noise_range="gains", seed=0)(0)
+    factors = load_model(teacher)[0](batch.frames, batch.noise_std)
+
+    def distance(run: str, **settings: Any) -> float:
+        path = train("kpn", replace(config, run=config.run / run, beta=0.0, ema=0.0, **settings))
+        with torch.no_grad():
+            return imitation_loss(load_model(path)[0](batch.frames, batch.noise_std), factors).item()
+
+    alone = distance("alone")
+    taught = distance("taught", teacher=teacher, teacher_weight=100.0, teacher_until=1.0)
+    assert taught < 0.5 * alone
+    with pytest.raises(ValueError, match=r"teacher: expected a separable network .* got kpn-l5 for kpn-l3"):
+        train("kpn-l3", replace(config, run=config.run / "wrong", teacher=teacher))
 
 
 def test_a_loss_that_is_not_finite_stops(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
