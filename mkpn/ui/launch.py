@@ -61,13 +61,16 @@ def launch(
     from mkpn.ui.run.pictures import make_root
 
     root = make_root(folder)
-    going = Going()
+    going = Going(service.kept_runs)
     if block:
         leave_on_signals(root, going)
     # Before gradio is imported: it asks the network for its newest version otherwise.
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    # Its statistics for a page that is not served: 10,000 records, from which it makes a table after every event.
+    os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
     from gradio.themes import Default
     from gradio.themes.utils.fonts import LocalFont
+    from gradio.utils import get_upload_folder
 
     from mkpn.ui.page.api import RUNS
     from mkpn.ui.page.events import build
@@ -78,17 +81,25 @@ def launch(
     from mkpn.ui.service.health import health_of
     from mkpn.ui.service.logins import login_check
     from mkpn.ui.service.queue import MOST_EVENTS, limit_runs, stopping_unheard
+    from mkpn.ui.service.uploads import trimming
+    from mkpn.ui.service.visitors import Visitors, forgetting
 
     login = login_check(service.auth_file)
     logs.configure(service.log)
     store = ModelStore(checkpoints, device, going)
     page = build(store, root).queue(max_size=MOST_EVENTS)
     limit_runs(page, RUNS, MAX_WAITING)
-    guarded = around(service, root, lambda: health_of(page, store, RUNS, MAX_WAITING), host)
+    visitors = Visitors()
+    guarded = around(service, root, lambda: health_of(page, store, RUNS, MAX_WAITING), host, visitors)
 
     @asynccontextmanager
     async def life(app: Any) -> AsyncGenerator[None]:
-        async with guarded(app), stopping_unheard(page, going, RUNS):
+        async with (
+            guarded(app),
+            stopping_unheard(page, going, RUNS),
+            forgetting(page, visitors, going, service.forget_seconds),
+            trimming(Path(get_upload_folder()), service.max_disk_mb * 2**20),
+        ):
             yield
 
     try:

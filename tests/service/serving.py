@@ -32,21 +32,38 @@ class Server:
         process: of the server.
         log: what it has written, stdout and stderr.
         folder: its folder of temporary files.
+        forget_seconds: how long it keeps what closed pages leave.
     """
 
     address: str
     process: subprocess.Popen[bytes]
     log: Path
     folder: Path
+    forget_seconds: int = 3
 
     def memory(self, key: str = "VmRSS") -> int:
         """Memory in MB; `VmHWM` is the peak."""
+        return self.memory_kb(key) // 1024
+
+    def memory_kb(self, key: str = "VmRSS") -> int:
+        """The same in KB."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(key)) // 1024
+        return next(int(line.split()[1]) for line in lines if line.startswith(key))
 
     def records(self) -> list[dict[str, Any]]:
         """The lines of its log that are JSON."""
-        return [json.loads(line) for line in self.log.read_text("utf-8").splitlines() if line.startswith("{")]
+        # The last line may not be whole yet.
+        lines = self.log.read_text("utf-8").rpartition("\n")[0].splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
+    def logged(self, request_id: str, lines: int = 1) -> list[dict[str, Any]]:
+        """The lines of the log that belong to a request, of which there must be so many; an answer comes before its."""
+        end = time.monotonic() + 60
+        while True:
+            found = [record for record in self.records() if record.get("request_id") == request_id]
+            if len(found) >= lines or time.monotonic() > end:
+                return found
+            time.sleep(0.05)
 
     def tracebacks(self) -> str:
         """The end of the log where it holds a traceback, else nothing."""
@@ -74,7 +91,8 @@ def serving(folder: Path, *options: str, **variables: str) -> Iterator[Server]:
     kept.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(kept), **variables}
     environment.pop("GRADIO_TEMP_DIR", None)
-    command = [sys.executable, "app.py", "--port", str(port), "--device", "cpu", "--log", "json", *options]
+    command = [sys.executable, "app.py", "--port", str(port), "--device", "cpu", "--log", "json"]
+    command += ["--forget-seconds", str(Server.forget_seconds), *options]
     log = folder / "server.log"
     with log.open("wb") as out:
         process = subprocess.Popen(command, cwd=HOME, env=environment, stdout=out, stderr=subprocess.STDOUT)

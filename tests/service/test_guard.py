@@ -77,6 +77,13 @@ def test_every_answer_forbids_sniffing_and_foreign_frames() -> None:
     assert "x-frame-options" not in framed.headers
 
 
+def test_whether_the_page_is_there_is_told_without_making_it() -> None:
+    inner = Inner()
+    assert ask("HEAD", "/", inner=inner).status_code == 200
+    assert inner.scopes == []
+    assert ask("HEAD", "/", hosts=("other.example",)).status_code == 421
+
+
 @pytest.mark.parametrize(
     ("origin", "options", "status"),
     [
@@ -290,7 +297,7 @@ def test_the_page_shows_no_folder_of_the_server(server: Server) -> None:
 
 def test_requests_are_logged_with_their_id(server: Server) -> None:
     httpx.get(f"{server.address}/nope?secret=1", headers={"x-request-id": "logged-1"})
-    found = [record for record in server.records() if record.get("request_id") == "logged-1"]
+    found = server.logged("logged-1")
     assert [(record["path"], record["status"]) for record in found] == [("/nope", 404)]
 
 

@@ -104,7 +104,7 @@ class Service:
             what = choice("what", record.get("what"), tuple(self._questions))
             token = record.get("token")
             run = self._runs.get(token) if isinstance(token, str) else None
-            if run is None:
+            if run is None or run.closed:
                 raise ValueError(FORGOTTEN)
             return self._questions[what](run, record)
         except ValueError as error:

@@ -34,6 +34,7 @@ from mkpn.ui.viewer.component import ViewerValue, parse_event
 
 CUSTOM = "custom"
 FORGOTTEN = "This run is no longer kept: it is half an hour old, or others needed its place. Press Run again."
+AWAY = "This page was away for so long that its picture is no longer kept: choose it again."
 
 Update = dict[str, Any]
 
@@ -46,16 +47,17 @@ class Handlers:
         self.root = root
         self.service = Service(store)
 
-    def pick_example(self, event: gr.EventData) -> Chosen:
+    def pick_example(self, event: gr.EventData, request: gr.Request | None = None) -> Chosen:
         """Takes a bundled example."""
         try:
             source = example_source(sent_text(event, "name"), self.root)
         except ValueError as error:
             warn(str(error))
             return Chosen()
+        self.store.going.welcome(owner_of(request))
         return Chosen(source, source.html())
 
-    def take_upload(self, previous: Source | None, event: gr.EventData) -> Chosen:
+    def take_upload(self, previous: Source | None, event: gr.EventData, request: gr.Request | None = None) -> Chosen:
         """Takes a file that the browser has sent, if it is an image that can be used."""
         path, name = Path(sent_text(event, "path", 4096)), sent_text(event, "name", 4096)
         # The browser names the file: without this check it could name any file of the server.
@@ -68,6 +70,7 @@ class Handlers:
             warn(str(error))
             return Chosen()
         forget_source(previous)
+        self.store.going.welcome(owner_of(request))
         return Chosen(source, source.html())
 
     def refuse_upload(self, event: gr.EventData) -> None:
@@ -115,6 +118,8 @@ class Handlers:
         try:
             if source is None:
                 raise ValueError("Choose an image first.")
+            if self.store.going.forgotten(owner_of(request)):
+                raise ValueError(AWAY)
             settings = Settings(
                 noise=_noise(gain, sigma_r, sigma_s),
                 downsample=downsample,

@@ -88,6 +88,8 @@ class Sharing:
         if pending is None or source is None:
             yield *Shown(), KEEP
             return
+        # What waits was put there by this very session, and its picture with it.
+        self.store.going.welcome(owner_of(request))
         state = pending.state
         side = state.square[2] if state.square else 64
         try:

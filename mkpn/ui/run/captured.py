@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
+
+import torch
 
 from mkpn.capture.burst import CapturedBurst, read_burst
 from mkpn.capture.residual import Residual, residual
 from mkpn.checks import choice
 from mkpn.evaluation.captured import describe
 from mkpn.figures.residual import residual_figure
+from mkpn.inference.denoiser import Stopped
 from mkpn.model.config import model_config
 from mkpn.synthesis.files import MAX_MEGAPIXELS
 from mkpn.synthesis.noise import Noise
@@ -41,7 +45,7 @@ class Finished:
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class CapturedRun:
     """A burst of photographs and what the models have made of it so far.
 
@@ -52,6 +56,9 @@ class CapturedRun:
         folder: where the pictures lie.
         noisy: exact PNG of the reference, as it is shown.
         finished: the networks that have run.
+        owner: whose run it is: the session of the page or the call.
+        stop: set to keep what is finished and to give up the network that runs.
+        closed: its results are not kept any more.
     """
 
     burst: CapturedBurst
@@ -60,6 +67,27 @@ class CapturedRun:
     folder: PictureFolder
     noisy: Path
     finished: list[Finished] = field(default_factory=lambda: list[Finished]())
+    owner: str = ""
+    stop: threading.Event = field(default_factory=threading.Event)
+    closed: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the pictures."""
+        return self.burst.frames.shape[3], self.burst.frames.shape[2]
+
+    def cancel(self) -> None:
+        """Keeps what is finished and gives up the rest."""
+        self.stop.set()
+
+    def close(self) -> None:
+        """Gives up what is not finished, and deletes the results and their pictures."""
+        self.cancel()
+        self.closed = True
+        nothing = torch.zeros(())
+        hollow = {name: nothing.expand(getattr(self.burst, name).shape) for name in ("frames", "noise_std")}
+        self.burst = replace(self.burst, surroundings=None, **hollow)
+        self.folder.remove()
 
 
 def start_captured(
@@ -98,20 +126,26 @@ def start_captured(
 
 
 def run_captured(run: CapturedRun, store: ModelStore) -> Iterator[Finished]:
-    """Runs the models; yields each one when it is finished."""
-    for name in run.models:
-        result = store.get(name)(run.burst)
-        report = residual(run.burst, result.image)
-        label = model_config(name).label
-        figure = run.folder.path / f"residual-{name}.png"
-        figure.write_bytes(residual_figure(report, label))
-        done = Finished(
-            model=name,
-            label=label,
-            picture=run.folder.save(name, run.burst.displayed(result.image)),
-            figure=figure,
-            report=report,
-            seconds=result.seconds,
-        )
-        run.finished.append(done)
-        yield done
+    """Runs the models; yields each one when it is finished, and nothing more once `run.stop` is set."""
+    with store.going.computing(run):
+        for name in run.models:
+            try:
+                result = store.get(name)(run.burst, stop=run.stop.is_set)
+            except Stopped:
+                return
+            if run.stop.is_set():
+                return
+            report = residual(run.burst, result.image)
+            label = model_config(name).label
+            figure = run.folder.path / f"residual-{name}.png"
+            figure.write_bytes(residual_figure(report, label))
+            done = Finished(
+                model=name,
+                label=label,
+                picture=run.folder.save(name, run.burst.displayed(result.image)),
+                figure=figure,
+                report=report,
+                seconds=result.seconds,
+            )
+            run.finished.append(done)
+            yield done

@@ -4,15 +4,33 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mkpn.ui.run.session import Run
+from typing import Protocol
 
 MOST_KEPT = 16
 """Runs whose results are kept at the same time: 170 MB each, if they have ten models at 512 pixels."""
+
+_MOST_FORGOTTEN = 10_000  # names of sessions, 20 bytes each
+
+
+class Run(Protocol):
+    """What is computed for a visitor and can be stopped, and whose results are kept until it is closed.
+
+    Attributes:
+        owner: the session of the page or the call.
+        closed: its results are not kept any more.
+    """
+
+    owner: str
+    closed: bool
+
+    def cancel(self) -> None:
+        """Keeps what is finished and gives up the rest."""
+
+    def close(self) -> None:
+        """Gives up what is not finished, and deletes the results."""
 
 
 class Going:
@@ -28,10 +46,16 @@ class Going:
         self._lock = threading.Lock()
         self._computed: list[Run] = []
         self._kept: list[Run] = []
+        self._forgotten: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
         """How many runs are being computed."""
         return len(self._computed)
+
+    @property
+    def kept(self) -> int:
+        """How many runs have results that are kept."""
+        return sum(not run.closed for run in self._kept)
 
     @contextmanager
     def computing(self, run: Run) -> Generator[None]:
@@ -52,6 +76,23 @@ class Going:
             over = idle[: max(0, len(self._kept) - self._most)]
         for other in over:
             other.close()
+
+    def forget(self, owner: str) -> None:
+        """Lets go of the runs that are closed, and notes that a visitor's choices are gone with them."""
+        with self._lock:
+            self._kept = [run for run in self._kept if not run.closed]
+            self._forgotten[owner] = None
+            while len(self._forgotten) > _MOST_FORGOTTEN:
+                self._forgotten.popitem(last=False)
+
+    def forgotten(self, owner: str) -> bool:
+        """Tells whether a visitor who is back has to choose a picture again."""
+        return owner in self._forgotten
+
+    def welcome(self, owner: str) -> None:
+        """A visitor has chosen a picture."""
+        with self._lock:
+            self._forgotten.pop(owner, None)
 
     def cancel(self, owner: str) -> None:
         """Stops the runs of a visitor."""

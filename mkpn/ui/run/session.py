@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import threading
@@ -22,6 +23,8 @@ from mkpn.synthesis.burst import Burst, burst_of, rng_for
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import PictureFolder
 from mkpn.ui.run.settings import ImageRef, Recorded, Settings, fit_scene
+
+LOGGER = logging.getLogger("mkpn.service")
 
 Group = Literal["noisy", "mean", "baseline", "mkpn", "truth"]
 Status = Literal["waiting", "running", "done", "failed", "stopped"]
@@ -144,7 +147,20 @@ class Run:
         self.closed = True
         for pane in self.panes.values():
             pane.image, pane.result = None, None
+        self.burst, self.scene = _hollow(self.burst), np.broadcast_to(np.float32(0), self.scene.shape)
         self.folder.remove()
+
+
+def _hollow(burst: Burst) -> Burst:
+    """A burst of the same shape that holds no pixels: a page may keep its closed run for as long as it is open."""
+    nothing = torch.zeros(())
+    return Burst(
+        frames=nothing.expand(burst.frames.shape),
+        noise_std=nothing.expand(burst.noise_std.shape),
+        clean=nothing.expand(burst.clean.shape),
+        offsets=burst.offsets,
+        noise=burst.noise,
+    )
 
 
 def start_run(
@@ -211,6 +227,8 @@ def run_models(run: Run, store: ModelStore) -> Iterator[Pane]:
             # One model that fails in any way must not lose the others' results.
             except Exception as error:
                 pane.status, pane.message = "failed", _reason(error, store.paths[pane.id].parent)
+            fields = {"model": pane.id, "status": pane.status, "seconds": pane.seconds, "message": pane.message}
+            LOGGER.info("model", extra={"fields": {name: value for name, value in fields.items() if value}})
             mark_next(run)
             yield pane
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import Any
 
 import gradio as gr
 from gradio.block_function import BlockFunction
 
-from mkpn.ui.service.logs import LOGGER
+from mkpn.ui.service.logs import LOGGER, REQUEST_ID, request_id
 
 _LONGEST = 400  # characters of a sentence
+_BEGAN = "mkpn.began"
 
 
 class Page(gr.Blocks):
@@ -20,18 +22,35 @@ class Page(gr.Blocks):
     """
 
     async def process_api(self, block_fn: BlockFunction | int, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Runs one step of an event as Gradio does; whatever goes wrong is a `gr.Error` with one sentence."""
+        """Runs one step of an event as Gradio does; whatever goes wrong is a `gr.Error` with one sentence.
+
+        The lines that are logged meanwhile, in the worker's thread too, carry the id of the request that asked.
+        """
+        scope = _scope_of(kwargs.get("request"))
+        token = request_id.set(str(scope.get(REQUEST_ID, "")))
+        began = scope.setdefault(_BEGAN, time.perf_counter())
+        outcome = "failed"
         try:
-            return await super().process_api(block_fn, *args, **kwargs)
+            result = await super().process_api(block_fn, *args, **kwargs)
+            outcome = "" if result.get("is_generating") else "done"
+            return result
         except gr.Error as error:
+            outcome = "refused"
             raise refusal(str(error.message)) from error
         # By the convention of the package this is a sentence for whoever sent the value.
         except ValueError as error:
             if ": expected " in str(error):
+                outcome = "refused"
                 raise refusal(str(error)) from error
             raise self._unexpected(block_fn, error) from error
         except Exception as error:
             raise self._unexpected(block_fn, error) from error
+        finally:
+            if outcome:
+                fields = {"event": _name(block_fn), "outcome": outcome}
+                fields |= {"session": kwargs.get("session_hash"), "ms": round(1000 * (time.perf_counter() - began), 1)}
+                LOGGER.info("event", extra={"fields": fields})
+            request_id.reset(token)
 
     async def preprocess_data(self, block_fn: BlockFunction, inputs: list[Any], *args: Any, **kwargs: Any) -> list[Any]:
         """Reads what a client has sent as Gradio does; what does not fit its components is refused."""
@@ -50,10 +69,20 @@ class Page(gr.Blocks):
 
     def _unexpected(self, block_fn: BlockFunction | int, error: Exception) -> gr.Error:
         """Writes an error to the log, and returns what the visitor hears of it."""
-        name = str(block_fn.api_name if isinstance(block_fn, BlockFunction) else block_fn)
+        name = _name(block_fn)
         found = uuid.uuid4().hex[:12]
         LOGGER.error("event failed", exc_info=error, extra={"fields": {"event": name, "error_id": found}})
         return refusal(f"{name}: this call failed; the server's log has the reason under {found}.")
+
+
+def _name(block_fn: BlockFunction | int) -> str:
+    return str(block_fn.api_name if isinstance(block_fn, BlockFunction) else block_fn)
+
+
+def _scope_of(request: Any) -> dict[str, Any]:
+    """What is known of the request that joined the queue; kept from step to step of an event."""
+    scope = getattr(getattr(request, "request", None), "scope", None)
+    return scope if isinstance(scope, dict) else {}
 
 
 def _names_another_server(value: Any) -> bool:

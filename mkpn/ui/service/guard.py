@@ -16,8 +16,9 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from mkpn.ui.run.pictures import PICTURES
-from mkpn.ui.service.logs import LOGGER, request_id
+from mkpn.ui.service.logs import LOGGER, REQUEST_ID, request_id
 from mkpn.ui.service.options import ServiceOptions
+from mkpn.ui.service.visitors import Visitors
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -73,6 +74,7 @@ class Guard:
         options: hosts, origins, frames, sizes.
         root: folder of the pictures, which addresses leave out.
         health: tells how the service is, for `/health`.
+        visitors: told of the requests that an open page holds.
     """
 
     def __init__(
@@ -82,9 +84,11 @@ class Guard:
         root: Path,
         health: Callable[[], Mapping[str, Any]],
         host: str = "0.0.0.0",
+        visitors: Visitors | None = None,
     ) -> None:
         """Takes over an application; `host` is the address that it listens on."""
         self.app, self.options, self.root, self.health = app, options, root, health
+        self.visitors = Visitors() if visitors is None else visitors
         self._local_only = host in LOOPBACK and not (options.hosts or options.root_path or options.share)
         self._extra = [(name.encode(), value.encode()) for name, value in _response_headers(options).items()]
 
@@ -117,8 +121,12 @@ class Guard:
             if scope["path"] == "/health":
                 found = dict(self.health())
                 await _respond(answer, 200 if found["status"] == "ok" else 503, found)
+            # Gradio asks itself so at its start, gives up after 3 s, and would make the whole page for it.
+            elif (scope["method"], scope["path"]) == ("HEAD", "/"):
+                await _respond(answer, 200, {})
             else:
-                await self.app(scope, self._counted(scope, receive), worded)
+                with self.visitors.listening(scope):
+                    await self.app(scope, self._counted(scope, receive), worded)
         # Whatever it is, the visitor learns no more than a sentence; the log has the rest with the request's id.
         except Exception as error:
             refusal = self._refusal(error, asked)
@@ -181,7 +189,8 @@ class Guard:
             if not (picture.is_relative_to(self.root) and picture.is_file()):
                 raise Refusal(404, "path: expected a picture that is still kept")
             path = f"/gradio_api/file={picture.as_posix()}"
-        return {**scope, "path": path, "headers": [(name, value) for name, value in headers if name not in dropped]}
+        kept = [(name, value) for name, value in headers if name not in dropped]
+        return {**scope, "path": path, "headers": kept, REQUEST_ID: request_id.get()}
 
     def _may_call(self, origin: str, host: str) -> bool:
         own = {host, urlsplit(self.options.root_path).netloc, *self.options.hosts} - {""}
@@ -244,7 +253,7 @@ class Guard:
 
 
 def around(
-    options: ServiceOptions, root: Path, health: Callable[[], Mapping[str, Any]], host: str
+    options: ServiceOptions, root: Path, health: Callable[[], Mapping[str, Any]], host: str, visitors: Visitors
 ) -> Callable[[Any], AbstractAsyncContextManager[None]]:
     """Returns the life span that puts the guard around a FastAPI application.
 
@@ -256,11 +265,12 @@ def around(
         root: folder of the pictures.
         health: tells how the service is.
         host: the address that the server listens on.
+        visitors: told of the requests that an open page holds.
     """
 
     @asynccontextmanager
     async def life(app: Any) -> AsyncGenerator[None]:
-        app.middleware_stack = Guard(app.middleware_stack, options, root, health, host)
+        app.middleware_stack = Guard(app.middleware_stack, options, root, health, host, visitors)
         yield
 
     return life

@@ -11,7 +11,7 @@ from mkpn.ui.run.models import ModelStore
 
 
 def health_of(page: gr.Blocks, store: ModelStore, queue_id: str, most_waiting: int) -> dict[str, Any]:
-    """Returns what `/health` answers: status, version, models, queue.
+    """Returns what `/health` answers: status, version, models, queue, what is kept.
 
     Args:
         page: the page; its queue is read.
@@ -31,4 +31,5 @@ def health_of(page: gr.Blocks, store: ModelStore, queue_id: str, most_waiting: i
             "waiting": len(waiting.queue) if waiting else 0,
             "limit": most_waiting,
         },
+        "kept": {"sessions": len(page.state_holder.session_data), "runs": store.going.kept},  # pyright: ignore[reportAttributeAccessIssue] - set at launch
     }

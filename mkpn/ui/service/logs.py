@@ -12,7 +12,10 @@ from typing import Any
 LOGGER = logging.getLogger("mkpn.service")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
-"""Of the request that is being answered."""
+"""Of the request that is being answered, or that has started the job which is being done."""
+
+REQUEST_ID = "mkpn.request_id"
+"""Under this name a request carries its id into the queue."""
 
 
 class JsonLines(logging.Formatter):

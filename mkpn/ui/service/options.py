@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from mkpn.checks import choice, shown, whole
+from mkpn.ui.run.going import MOST_KEPT
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?|\[[0-9a-f:]+\](:\d{1,5})?")
 _ORIGIN = re.compile(r"https?://(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?")
@@ -27,7 +28,10 @@ class ServiceOptions:
         origins: other sites whose pages may call the app, e.g. https://lab.example; by default none.
         frames: other sites that may show the app in a frame, e.g. https://huggingface.co; by default none.
         root_path: path or full address under which a proxy serves the app.
-        log: text prints problems only, json one line for each request and problem.
+        kept_runs: runs whose results are kept at the same time, 1 to 1000; the oldest goes first.
+        forget_seconds: how long results are kept after their page was closed, 1 to 86400.
+        max_disk_mb: uploads are kept up to this size together, 64 to 1048576; the oldest goes first.
+        log: text prints problems only, json one line for each request, event and problem.
         share: ask gradio.live for a public link that lasts a week; everybody who knows it may use the app.
         mcp: serve the endpoints to language models, too (needs the extra mcp).
     """
@@ -38,12 +42,18 @@ class ServiceOptions:
     origins: tuple[str, ...] = ()
     frames: tuple[str, ...] = ()
     root_path: str = ""
+    kept_runs: int = MOST_KEPT
+    forget_seconds: int = 180
+    max_disk_mb: int = 2048
     log: Literal["text", "json"] = "text"
     share: bool = False
     mcp: bool = False
 
     def __post_init__(self) -> None:
         whole("max_upload_mb", self.max_upload_mb, 1, 512)
+        whole("kept_runs", self.kept_runs, 1, 1000)
+        whole("forget_seconds", self.forget_seconds, 1, 86400)
+        whole("max_disk_mb", self.max_disk_mb, 64, 2**20)
         choice("log", self.log, ("text", "json"))
         for host in self.hosts:
             if not _HOST.fullmatch(host):

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from mkpn.ui.run.going import Going
+from mkpn.ui.service.logs import LOGGER, REQUEST_ID
 
 MOST_EVENTS = 1000
 """Events of any other kind that may wait: each of them takes milliseconds."""
@@ -75,5 +76,7 @@ async def _watch(page: gr.Blocks, going: Going, runs: str) -> None:
             unread[session] = (left, since)
             if time.monotonic() - since > UNHEARD_SECONDS:
                 await queue.clean_events(event_id=event._id)
+                fields = {"event": str(event.fn.api_name), "request_id": event.request.scope.get(REQUEST_ID, "")}
+                LOGGER.info("stopped, because nobody listens", extra={"fields": fields})
             if not event.alive:
                 going.cancel(session)

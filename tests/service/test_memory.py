@@ -1,0 +1,93 @@
+"""Memory over a thousand runs, each of another visitor: flat once the first ones are forgotten.
+
+Half of the visitors come by the page (upload, run, page closed), half by the API. `MKPN_LONG=1` is needed; with
+`MKPN_REPORT=FOLDER` the figures stay there as `memory.csv` and `memory.png`.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from serving import Server, serving
+from skimage import data
+from visiting import API, completed, visiting
+
+pytestmark = pytest.mark.skipif(os.environ.get("MKPN_LONG") != "1", reason="makes 1,000 runs: MKPN_LONG=1")
+
+RUNS = int(os.environ.get("MKPN_RUNS", "1000"))
+SETTLED = RUNS // 5
+"""Runs until the first visitors are forgotten and every buffer has been needed once."""
+
+STEEPEST = 10.0
+"""KB a run, over the runs after these: 8 MB in all, a twentieth of what is kept of the visitors otherwise."""
+
+MODELS = ["kpn-l1", "mkpn"]
+
+
+def by_page(server: Server, number: int, picture: Path, config: dict[str, object]) -> None:
+    with visiting(server.address, f"memory{number}", config) as page:
+        page.upload(picture)
+        assert "Done: 2 models" in str(completed(page.run(MODELS, seed=number)))
+
+
+def by_api(client: httpx.Client, number: int, picture: Path) -> None:
+    path = client.post(f"{API}/upload", files={"files": (f"{number}.png", picture.read_bytes())}).json()[0]
+    image = {"path": path, "orig_name": "cat.png", "meta": {"_type": "gradio.FileData"}}
+    event = client.post(f"{API}/call/denoise", json={"data": [image, 4, number, 1, MODELS]}).json()["event_id"]
+    text = client.get(f"{API}/call/denoise/{event}").text
+    assert json.loads(text.rpartition("data: ")[2])[0][-1]["status"] == "done", text
+
+
+def test_memory_is_flat_over_a_thousand_runs(tmp_path: Path) -> None:
+    picture = tmp_path / "cat.png"
+    Image.fromarray(data.chelsea()[100:164, 150:214]).save(picture)
+    rows: list[tuple[int, float, int, int, int]] = []
+    with serving(tmp_path, "--forget-seconds", "180") as server, httpx.Client(base_url=server.address) as client:
+        client.timeout = httpx.Timeout(600)
+        config = client.get("/config").json()
+        began = time.monotonic()
+        for number in range(1, RUNS + 1):
+            if number % 2:
+                by_page(server, number, picture, config)
+            else:
+                by_api(client, number, picture)
+            kept = client.get("/health").json()["kept"]
+            memory = server.memory_kb()
+            rows.append((number, round(time.monotonic() - began, 1), memory, kept["sessions"], kept["runs"]))
+        assert server.tracebacks() == ""
+    after = np.array(rows[SETTLED:], np.float64)
+    slope = float(np.polyfit(after[:, 0], after[:, 2], 1)[0])
+    print(
+        f"\n{RUNS} runs in {rows[-1][1]:.0f} s: {rows[0][2] // 1024} MB after the first, {rows[-1][2] // 1024} MB at "
+    )
+    print(f"the end, at most {max(row[2] for row in rows) // 1024} MB; {slope:.1f} KB a run after run {SETTLED}")
+    if folder := os.environ.get("MKPN_REPORT"):
+        report(Path(folder), rows, slope)
+    assert slope < STEEPEST
+
+
+def report(folder: Path, rows: list[tuple[int, float, int, int, int]], slope: float) -> None:
+    """Writes the figures and a drawing of them."""
+    from matplotlib.figure import Figure
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "memory.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("run", "seconds", "rss_kb", "sessions", "runs_kept"))
+        writer.writerows(rows)
+    figure = Figure(figsize=(6.4, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    values = np.array(rows, np.float64)
+    axes.plot(values[:, 0], values[:, 2] / 1024, color="#0f766e", linewidth=1)
+    axes.set(xlabel="run, each of another visitor", ylabel="memory (MB)", xlim=(0, len(rows)), ylim=(0, None))
+    axes.set_title(f"{slope:+.1f} KB a run after run {SETTLED}", fontsize=9, loc="right")
+    axes.grid(alpha=0.3)
+    figure.savefig(folder / "memory.png", dpi=120)

@@ -1,0 +1,108 @@
+"""What a visitor leaves behind: kept while the page is open, gone soon after it is closed, memory and disk."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import httpx
+from serving import Server
+from visiting import completed, visiting
+
+from mkpn.ui.run.going import Going
+from mkpn.ui.service.uploads import trim
+from mkpn.ui.service.visitors import Visitors
+
+
+def kept(server: Server) -> dict[str, int]:
+    return httpx.get(f"{server.address}/health").json()["kept"]
+
+
+def wait_until_forgotten(server: Server, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while kept(server) != {"sessions": 0, "runs": 0}:
+        assert time.monotonic() < end, kept(server)
+        time.sleep(0.2)
+
+
+def test_a_closed_page_leaves_nothing(server: Server, small_picture: Path) -> None:
+    config = httpx.get(f"{server.address}/config").json()
+    wait_until_forgotten(server)
+    with visiting(server.address, "leaver", config) as page:
+        page.upload(small_picture)
+        assert completed(page.run(["kpn-l1"]))["success"]
+        # An open page keeps its results, however long its visitor only looks at them.
+        time.sleep(server.forget_seconds + 2)
+        assert kept(server) == {"sessions": 1, "runs": 1}
+        assert len(list(server.folder.glob("mkpn-studio-*/run-*"))) == 1
+    wait_until_forgotten(server)
+    assert list(server.folder.glob("mkpn-studio-*/run-*")) == []
+    assert list(server.folder.glob("mkpn-studio-*/upload-*.png")) == []
+    # Who comes back is told to choose again, instead of getting a result of another picture.
+    with visiting(server.address, "leaver", config) as page:
+        told = [message["log"] for message in page.run(["kpn-l1"]) if message["msg"] == "log"]
+        assert told == ["This page was away for so long that its picture is no longer kept: choose it again."]
+        page.upload(small_picture)
+        assert "Done: 1 models" in str(completed(page.run(["kpn-l1"])))
+    wait_until_forgotten(server)
+    assert server.tracebacks() == ""
+
+
+def test_a_job_s_lines_carry_the_id_of_its_request(server: Server, small_picture: Path) -> None:
+    config = httpx.get(f"{server.address}/config").json()
+    with visiting(server.address, "logged", config) as page:
+        page.upload(small_picture)
+        page.client.headers["x-request-id"] = "run-of-7"
+        page.run(["kpn-l1"])
+    # Join and its messages, the event, the model.
+    lines = server.logged("run-of-7", 4)
+    (event,) = [line for line in lines if line["message"] == "event"]
+    assert (event["event"], event["outcome"], event["session"]) == ("run", "done", "logged")
+    assert event["ms"] > 0
+    # From the worker's thread, while the networks ran.
+    assert [line["model"] for line in lines if line["message"] == "model"] == ["kpn-l1"]
+
+
+def request(path: str, query: bytes = b"", method: str = "GET") -> dict[str, object]:
+    return {"path": path, "query_string": query, "method": method}
+
+
+def test_who_listens_is_there() -> None:
+    visitors, long_ago = Visitors(), time.monotonic() - 1000
+    assert visitors.away("a", long_ago) >= 1000
+    with visitors.listening(request("/gradio_api/heartbeat/a")):
+        with visitors.listening(request("/gradio_api/queue/data", b"x=1&session_hash=a")):
+            pass
+        assert visitors.away("a", long_ago) == 0
+        assert visitors.away("b", long_ago) >= 1000
+    assert visitors.away("a", long_ago) < 10
+    for other in (request("/gradio_api/heartbeat/b", method="POST"), request("/"), request("/gradio_api/queue/data")):
+        with visitors.listening(other):
+            assert visitors.away("b", long_ago) >= 1000
+    with visitors.listening(request("/gradio_api/call/denoise/event7")):
+        assert visitors.away("event7", long_ago) == 0
+    visitors.forget_unknown({"a"}, -1)
+    assert visitors.away("event7", long_ago) >= 1000
+    assert visitors.away("a", long_ago) < 10
+
+
+def test_only_so_many_forgotten_names_are_remembered() -> None:
+    going = Going()
+    for number in range(10_002):
+        going.forget(str(number))
+    assert [going.forgotten(name) for name in ("0", "1", "2", "10001")] == [False, False, True, True]
+    going.welcome("2")
+    assert not going.forgotten("2")
+
+
+def test_the_oldest_uploads_go_first(tmp_path: Path) -> None:
+    for number, name in enumerate("bac"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.png").write_bytes(bytes(100))
+        os.utime(tmp_path / name / "x.png", (number, number))
+    assert trim(tmp_path, 300) == 0
+    assert trim(tmp_path, 299) == 1
+    assert trim(tmp_path, 150) == 1
+    assert [path.parent.name for path in tmp_path.rglob("*.png")] == ["c"]
+    assert trim(tmp_path / "none", 0) == 0
