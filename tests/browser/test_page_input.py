@@ -131,6 +131,7 @@ def test_a_region_is_measured_and_outlives_a_new_gain(app: Any, photo: NDArray[n
     app.locator("#seed input").fill("7")
     app.locator("#run").click()
     expect(app.locator("#status .state")).to_contain_text(re.compile("Done: 1 model"))
+    app.locator('[data-table-to="region"]').click()
     for name, value in REGION.items():
         app.locator(f'[data-ui="region-{name}"]').fill(str(value))
     app.locator('[data-ui="region-h"]').press("Enter")
