@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import logging
 from collections.abc import Callable
@@ -185,14 +186,25 @@ def test_a_request_has_a_size() -> None:
         assert ask("POST", path, content=b"x" * limit * 2**20, max_upload_mb=1).text == str(limit * 2**20)
 
 
-def test_a_failure_is_a_sentence_with_the_id_that_the_log_has(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, logs.LOGGER.name):
-        logs.LOGGER.propagate = True
-        answer = ask("GET", "/config", headers={"x-request-id": "visit-7"})
+def test_a_failure_is_a_sentence_with_the_id_that_the_log_has(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A handler of its own: whether the logger propagates depends on whether an app has run in this process, and one
+    # that still runs writes into the same logger.
+    written = io.StringIO()
+    handler = logging.StreamHandler(written)
+    handler.setFormatter(logs.JsonLines())
+    monkeypatch.setattr(logs.LOGGER, "handlers", [handler])
+    caplog.set_level(logging.INFO, logs.LOGGER.name)
+    answer = ask("GET", "/config", headers={"x-request-id": "visit-7"})
     assert answer.status_code == 500
     assert answer.json() == {"detail": "The server failed; its log has request visit-7."}
     assert "secret" not in answer.text
-    assert [record.message for record in caplog.records] == ["request failed", "request"]
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    failed, request = (line for line in lines if line.get("request_id") == "visit-7")
+    assert failed["message"] == "request failed"
+    assert "a secret at /home/someone" in failed["traceback"]
+    assert (request["message"], request["path"], request["status"]) == ("request", "/config", 500)
     # Nobody writes a line of his own into the log.
     forged = ask("GET", "/", headers={"x-request-id": 'x"}{"level": "error"'})
     assert len(forged.headers["x-request-id"]) == 32
