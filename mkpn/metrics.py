@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from skimage.metrics import structural_similarity
 
 from mkpn.checks import choice, whole
-from mkpn.synthesis.images import to_intensities
+from mkpn.synthesis.images import check_intensities, row_strips, to_intensities
 
 _SSIM_WINDOW = 11
+_REACH = _SSIM_WINDOW // 2
 _MEANINGFUL = (-1, 2)  # far beyond [0,1] only what was never an intensity lies
 
 
@@ -78,7 +79,14 @@ def psnr(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: M
         >>> round(psnr(clean + 0.1, clean), 2)  # 10 log10(1 / 0.1**2)
         20.0
     """
-    error = float(np.mean([np.mean((x - y) ** 2) for x, y in _planes(a, b, definition, smallest=1)]))
+    x, y = _checked(a, b, definition, smallest=1)
+    rows = row_strips(*x.shape[1:])
+    weights = [part.stop - part.start for part in rows]
+    squares = [
+        [float(np.mean((one - other) ** 2)) for one, other in _channels(x[:, part], y[:, part], definition)]
+        for part in rows
+    ]
+    error = float(np.mean(np.average(squares, axis=0, weights=weights)))
     return float("inf") if error == 0 else -10 * float(np.log10(error))
 
 
@@ -93,14 +101,31 @@ def ssim(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: M
         >>> ssim(clean, clean), ssim(0.5 * clean, clean) < 0.9
         (1.0, True)
     """
-    planes = _planes(a, b, definition, smallest=_SSIM_WINDOW)
-    return float(np.mean([_similarity(x, y, full=False) for x, y in planes]))
+    x, y = _checked(a, b, definition, smallest=_SSIM_WINDOW)
+    values: list[list[float]] = []
+    weights: list[int] = []
+    # Strips that share ten rows: every window of 11 rows lies in one of them, and each of them has one.
+    for part in row_strips(x.shape[1] - 2 * _REACH, x.shape[2]):
+        rows = slice(part.start, part.stop + 2 * _REACH)
+        pairs = _channels(x[:, rows], y[:, rows], definition)
+        values.append([float(_similarity(one, other, full=False)) for one, other in pairs])
+        weights.append(part.stop - part.start)
+    return float(np.mean(np.average(values, axis=0, weights=weights)))
 
 
 def ssim_map(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor) -> NDArray[np.float32]:
     """Returns the local structural similarity `[H,W]`, the mean of the channels, without a border removed."""
-    planes = _planes(a, b, MetricDefinition(border=0), smallest=_SSIM_WINDOW)
-    return np.mean([_similarity(x, y, full=True) for x, y in planes], axis=0).astype(np.float32)
+    definition = MetricDefinition(border=0)
+    x, y = _checked(a, b, definition, smallest=_SSIM_WINDOW)
+    height, width = x.shape[1:]
+    result = np.empty((height, width), np.float32)
+    for part in row_strips(height, width, at_least=_SSIM_WINDOW):
+        top = max(0, part.start - _REACH)
+        rows = slice(top, part.stop + _REACH)
+        pairs = _channels(x[:, rows], y[:, rows], definition)
+        similar = np.mean([_similarity(one, other, full=True) for one, other in pairs], axis=0)
+        result[part] = similar[part.start - top : part.stop - top]
+    return result
 
 
 def _similarity(x: NDArray[np.float64], y: NDArray[np.float64], full: bool) -> NDArray[np.float64]:
@@ -118,13 +143,10 @@ def _similarity(x: NDArray[np.float64], y: NDArray[np.float64], full: bool) -> N
     return np.asarray(result[1] if full else result)
 
 
-def _planes(
+def _checked(
     a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: MetricDefinition, smallest: int
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Checks, clips and crops two images; yields pairs of channels `[h,w]` in float64.
-
-    One channel at a time: SSIM takes ten times the memory of what it compares.
-    """
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Checks two images and returns what the border leaves of them, `[C,h,w]` of the types that they have."""
     x, y = _array(a), _array(b)
     if x.shape != y.shape or x.ndim not in (2, 3):
         raise ValueError(f"images: expected two [C,H,W] or [H,W] of one shape, got {list(x.shape)} and {list(y.shape)}")
@@ -134,24 +156,34 @@ def _planes(
             f"images: expected sides of at least {2 * border + smallest} pixels (a border of {border} is removed), "
             f"got {list(x.shape)}"
         )
-    x, y = (image.reshape(-1, *image.shape[-2:]) for image in (x, y))
+    for image, name in ((x, "first image"), (y, "second image")):
+        check_intensities(image, *_MEANINGFUL, name)
+    height, width = x.shape[-2:]
+    x, y = (image.reshape(-1, height, width) for image in (x, y))
+    inner = (slice(None), slice(border, height - border), slice(border, width - border))
+    return x[inner], y[inner]
+
+
+def _channels(
+    x: NDArray[Any], y: NDArray[Any], definition: MetricDefinition
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Yields pairs of channels `[h,w]` in float64, clipped to [0,1].
+
+    One channel at a time, and of large images some rows at a time: SSIM takes ten times the memory of what it compares.
+    """
     # Luma is one plane of all channels.
     parts = [slice(None)] if definition.channels == "luma" else [slice(i, i + 1) for i in range(len(x))]
     for part in parts:
-        yield from zip(
-            _reduce(to_intensities(x[part], *_MEANINGFUL, np.float64, "first image"), definition),
-            _reduce(to_intensities(y[part], *_MEANINGFUL, np.float64, "second image"), definition),
-            strict=True,
-        )
+        yield from zip(_reduce(x[part], definition), _reduce(y[part], definition), strict=True)
 
 
 def _array(image: ArrayLike | torch.Tensor) -> NDArray[Any]:
     return image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asanyarray(image)
 
 
-def _reduce(image: NDArray[np.float64], definition: MetricDefinition) -> NDArray[np.float64]:
-    image = image.clip(0, 1)
-    if definition.channels == "luma" and image.shape[0] == 3:
-        image = np.tensordot([0.299, 0.587, 0.114], image, axes=1)[None]
-    border = definition.border
-    return image[:, border : image.shape[1] - border, border : image.shape[2] - border]
+def _reduce(image: NDArray[Any], definition: MetricDefinition) -> NDArray[np.float64]:
+    values = to_intensities(image, *_MEANINGFUL, np.float64)
+    np.clip(values, 0, 1, out=values)
+    if definition.channels == "luma" and len(values) == 3:
+        return np.tensordot([0.299, 0.587, 0.114], values, axes=1)[None]
+    return values

@@ -13,7 +13,7 @@ import torch
 from mkpn.checks import whole
 from mkpn.inference.denoiser import Denoiser
 from mkpn.metrics import definition_for, psnr, ssim
-from mkpn.synthesis.burst import Burst, burst_of, rng_for
+from mkpn.synthesis.burst import Burst, burst_of, check_scene, rng_for
 from mkpn.synthesis.datasets import image_files
 from mkpn.synthesis.files import OWN_MEGAPIXELS
 from mkpn.synthesis.images import Photograph, box_downsample, load_photograph
@@ -74,17 +74,19 @@ class Synthesis:
 
         def read(path: Path) -> Photograph:
             picture = load_photograph(path, OWN_MEGAPIXELS)
-            return replace(picture, pixels=box_downsample(picture.pixels, self.downsample))
+            pixels = box_downsample(picture.pixels, self.downsample)
+            check_scene((pixels.shape[2], *pixels.shape[:2]))
+            return replace(picture, pixels=pixels)
 
         return Kept(read, lambda picture: picture.pixels.nbytes)
 
     def burst(self, path: Path) -> Burst:
-        """Makes the burst of a picture.
+        """Makes the burst of a picture, which is not kept any longer.
 
         Raises:
             ValueError: if the picture cannot be used.
         """
-        return burst_of(self.pictures(path).pixels, noise_for_gain(self.gain), rng_for(self.seed))
+        return burst_of(self.pictures.take(path).pixels, noise_for_gain(self.gain), rng_for(self.seed))
 
 
 def usable_images(given: Sequence[Path], synthesis: Synthesis, strict: bool) -> list[Path]:
@@ -92,7 +94,7 @@ def usable_images(given: Sequence[Path], synthesis: Synthesis, strict: bool) -> 
 
     Args:
         given: files and folders.
-        synthesis: tried on every picture, so that a bad one is found before any work.
+        synthesis: every picture is read for it, so that a bad one is found before any work.
         strict: whether a bad picture stops everything, instead of being named in the log and left out.
 
     Raises:
@@ -102,7 +104,7 @@ def usable_images(given: Sequence[Path], synthesis: Synthesis, strict: bool) -> 
     usable: list[Path] = []
     for path in {path.resolve(): path for path in files}.values():
         try:
-            synthesis.burst(path)
+            synthesis.pictures(path)
         except ValueError as error:
             if strict or len(files) == 1:
                 raise
@@ -139,7 +141,8 @@ def denoise_picture(
     Yields:
         `noisy`, `mean` and every network, as soon as it is done.
     """
-    burst, profile = synthesis.burst(image), synthesis.pictures(image).profile
+    profile = synthesis.pictures(image).profile
+    burst = synthesis.burst(image)
     folder.mkdir(parents=True, exist_ok=True)
     write_picture(folder, "clean", burst.clean, synthesis.file_format, profile)
     write_picture(folder, "noisy", burst.frames[0], synthesis.file_format, profile)
@@ -164,5 +167,10 @@ def denoise_picture(
     yield measured("mean", burst.frames.mean(0))
     for name, denoiser in denoisers.items():
         result = denoiser(burst)
-        write_picture(folder, name, result.image, synthesis.file_format, profile)
-        yield measured(name, result.image, result.seconds)
+        denoised, seconds = result.image, result.seconds
+        # What it keeps for its kernels would otherwise stay while the next network runs.
+        del result
+        write_picture(folder, name, denoised, synthesis.file_format, profile)
+        done = measured(name, denoised, seconds)
+        del denoised
+        yield done

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from mkpn.checks import whole
-from mkpn.synthesis.images import ImageSource, box_downsample, load_image, to_channels_first
+from mkpn.synthesis.images import ImageSource, box_downsample, load_image, row_strips
 from mkpn.synthesis.motion import BurstConfig, sample_offsets
 from mkpn.synthesis.noise import Noise, noise_for_gain
 
 RIM = 8
 """Pixels around the shown image that the networks see, see `Surroundings`; even, as half resolution wants it."""
+
+_AT_ONCE = 2**20  # numbers that get their noise at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,14 +97,50 @@ def rng_for(*key: int) -> np.random.Generator:
 
 def burst_windows(scene: NDArray[np.float32], offsets: NDArray[np.int64], margin: int) -> NDArray[np.float32]:
     """Cuts the clean frames `[N,C,h,w]` out of a scene `[C,h+2*margin,w+2*margin]`: shifted content is real."""
+    return np.stack([_window(scene, offset, margin) for offset in offsets])
+
+
+def _window(scene: NDArray[np.float32], offset: NDArray[np.int64], margin: int) -> NDArray[np.float32]:
+    """A view of one frame's part of the scene."""
+    left, top = margin + offset
     height, width = scene.shape[1] - 2 * margin, scene.shape[2] - 2 * margin
-    return np.stack([scene[:, margin + y : margin + y + height, margin + x : margin + x + width] for x, y in offsets])
+    return scene[:, top : top + height, left : left + width]
 
 
 def add_noise(clean: NDArray[np.float32], noise: Noise, rng: np.random.Generator) -> NDArray[np.float32]:
     """Returns Eq. 7, `x ~ N(y, sigma_r^2 + sigma_s * y)`, of intensities of any shape; the result is not clipped."""
     noisy = clean + noise.std(clean) * rng.standard_normal(clean.shape, dtype=np.float32)
     return noisy.astype(np.float32, copy=False)
+
+
+def _write_noisy(out: NDArray[np.float32], clean: NDArray[np.float32], noise: Noise, rng: np.random.Generator) -> None:
+    """Writes `add_noise` of `[C,h,w]` into its place; some rows at a time, where all of it would need much memory."""
+    channels, height, width = clean.shape
+    if clean.size <= _AT_ONCE:
+        out[...] = add_noise(clean, noise, rng)
+        return
+    # In the order in which they lie in memory, so that each pixel draws the same number as it would at once.
+    for channel in range(channels):
+        for rows in row_strips(height, width):
+            out[channel, rows] = add_noise(clean[channel, rows], noise, rng)
+
+
+def check_scene(shape: Sequence[int], config: BurstConfig | None = None) -> None:
+    """Checks whether a burst can be made of a scene.
+
+    Args:
+        shape: of the scene.
+        config: motion settings.
+
+    Raises:
+        ValueError: if it is not [C,H,W] with an inner part of at least one pixel.
+    """
+    margin = (config or BurstConfig()).margin
+    if len(shape) != 3 or min(shape[1:]) <= 2 * margin:
+        raise ValueError(
+            f"scene: expected [C,H,W] with sides over {2 * margin} (a margin of {margin} pixels on each side is used "
+            f"for the displacements), got {list(shape)}"
+        )
 
 
 def make_burst(
@@ -123,11 +162,7 @@ def make_burst(
     """
     config = config or BurstConfig()
     margin = config.margin
-    if scene.ndim != 3 or min(scene.shape[1:]) <= 2 * margin:
-        raise ValueError(
-            f"scene: expected [C,H,W] with sides over {2 * margin} (a margin of {margin} pixels on each side is used "
-            f"for the displacements), got {list(scene.shape)}"
-        )
+    check_scene(scene.shape, config)
     offsets = sample_offsets(rng, config)
     height, width = scene.shape[1] - 2 * margin, scene.shape[2] - 2 * margin
     edged = np.pad(scene, ((0, 0), (RIM, RIM), (RIM, RIM)), mode="edge")
@@ -135,9 +170,10 @@ def make_burst(
     # The rim has its own stream, so that the frames do not depend on its width.
     rim_rng = rng.spawn(1)[0]
     for frame, offset in zip(wide, offsets, strict=True):
-        window = burst_windows(edged, offset[None], margin)[0]
+        window = _window(edged, offset, margin)
         for part, stream in ((_INNER, rng), *((strip, rim_rng) for strip in _STRIPS)):
-            frame[part] = add_noise(window[part], noise, stream)
+            _write_noisy(frame[part], window[part], noise, stream)
+    del edged
     frames = torch.from_numpy(wide)
     noise_std = noise.std(frames[0])
     return Burst(
@@ -164,7 +200,7 @@ def burst_of(
     pixels: NDArray[np.float32], noise: Noise, rng: np.random.Generator, config: BurstConfig | None = None
 ) -> Burst:
     """Returns `make_burst` of a picture `[H,W,C]` as it was decoded: the one way from a file to a burst."""
-    return make_burst(to_channels_first(pixels), noise, rng, config)
+    return make_burst(pixels.transpose(2, 0, 1), noise, rng, config)
 
 
 def synthesize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -167,8 +168,13 @@ def conversion_notes(source: str | Path | bytes, max_megapixels: float = MAX_MEG
 
 
 def box_downsample(image: NDArray[np.float32], factor: int) -> NDArray[np.float32]:
-    """Returns the means of `factor x factor` boxes of `[H,W,C]`; a remainder at the right and bottom is dropped."""
+    """Returns the means of `factor x factor` boxes of `[H,W,C]`; a remainder at the right and bottom is dropped.
+
+    By 1 it is the very array that was given.
+    """
     whole("downsample", factor, 1)
+    if factor == 1:
+        return image
     height, width = image.shape[0] // factor, image.shape[1] // factor
     cropped = image[: height * factor, : width * factor]
     return cropped.reshape(height, factor, width, factor, -1).mean(axis=(1, 3), dtype=np.float32)
@@ -201,8 +207,34 @@ def to_uint8(image: torch.Tensor | NDArray[np.float32]) -> NDArray[np.uint8]:
     Raises:
         ValueError: if a value is not a number or infinite.
     """
+    return to_pixels(image, np.uint8)
+
+
+def to_pixels(image: torch.Tensor | NDArray[np.float32], dtype: type[np.uint8] | type[np.uint16]) -> NDArray[Any]:
+    """Returns `to_levels` of intensities `[C,H,W]` as pixels `[H,W,C]`; errors as there."""
     values = image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else image
-    return to_channels_last(to_levels(values))
+    channels, height, width = values.shape
+    pixels = np.empty((height, width, channels), dtype)
+    # In strips, as in `load_image`.
+    for rows in row_strips(height, width):
+        pixels[rows] = to_levels(values[:, rows], dtype).transpose(1, 2, 0)
+    return pixels
+
+
+def row_strips(height: int, width: int, at_least: int = 1) -> list[slice]:
+    """Cuts rows into strips of about 260,000 pixels, so that what is computed in between stays small.
+
+    Args:
+        height: of the image.
+        width: of the image.
+        at_least: rows of the smallest strip, unless the image has fewer.
+
+    Returns:
+        All rows once, from top to bottom, in strips of equal height give or take one row.
+    """
+    count = max(1, min(-(-height * width // _STRIP), height // at_least))
+    edges = [height * index // count for index in range(count + 1)]
+    return [slice(top, bottom) for top, bottom in pairwise(edges)]
 
 
 def to_intensities(
@@ -224,17 +256,21 @@ def to_intensities(
     Raises:
         ValueError: if the array is masked, of another type, not finite, or beyond `low` or `high`.
     """
+    check_intensities(array, low, high, name)
+    return _converted(array, dtype)
+
+
+def check_intensities(array: NDArray[Any], low: float = 0, high: float = 1, name: str = "image") -> None:
+    """Raises what `to_intensities` would, without converting anything."""
     try:
-        return _scaled(array, low, high, dtype)
+        _check_levels(array, low, high)
     except Refused as error:
         raise ValueError(f"{name}: {error}") from error
 
 
-def _scaled(array: NDArray[Any], low: float, high: float, dtype: type[np.floating[Any]]) -> NDArray[Any]:
+def _check_levels(array: NDArray[Any], low: float, high: float) -> None:
     if isinstance(array, np.ma.MaskedArray):
         raise Refused("expected an array without a mask, got a masked one; fill it first")
-    if array.dtype.kind == "u":
-        return array.astype(dtype) / dtype(np.iinfo(array.dtype).max)
     if array.dtype.kind == "f" and array.size:
         smallest, greatest = float(array.min()), float(array.max())
         if not (low <= smallest and greatest <= high):  # NaN compares as false
@@ -242,9 +278,15 @@ def _scaled(array: NDArray[Any], low: float, high: float, dtype: type[np.floatin
                 f"expected floating-point intensities in [{low:g},{high:g}] without NaN, "
                 f"got {smallest:g} to {greatest:g}"
             )
-    elif array.dtype.kind not in "bf":
+    elif array.dtype.kind not in "bfu":
         raise Refused(f"expected unsigned integers or floating point, got {array.dtype}")
-    return array.astype(dtype)
+
+
+def _converted(array: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]:
+    values = array.astype(dtype)
+    if array.dtype.kind == "u":
+        values /= dtype(np.iinfo(array.dtype).max)
+    return values
 
 
 def _picture(source: str | Path | bytes | Image.Image, min_side: int, max_megapixels: float) -> tuple[Image.Image, int]:
@@ -260,12 +302,11 @@ def _picture(source: str | Path | bytes | Image.Image, min_side: int, max_megapi
 
 def _intensities(source: str | Path | bytes | Image.Image, picture: Image.Image, deepest: int) -> NDArray[np.float32]:
     result = np.empty((picture.height, picture.width, 3), np.float32)
-    rows = max(1, _STRIP // picture.width)
     # In strips, so that beside picture and result nothing large is in memory.
     with named(source):
-        for top in range(0, picture.height, rows):
-            bottom = min(top + rows, picture.height)
-            result[top:bottom] = _strip_intensities(picture.crop((0, top, picture.width, bottom)), deepest)
+        for rows in row_strips(picture.height, picture.width):
+            strip = picture.crop((0, rows.start, picture.width, rows.stop))
+            result[rows] = _strip_intensities(strip, deepest)
     return result
 
 
@@ -289,7 +330,9 @@ def _strip_intensities(strip: Image.Image, deepest: int) -> NDArray[np.float32]:
             raise Refused(f"expected levels of 0 to {deepest}, got {levels.max()}; convert the image to 8 or 16 bits")
         return (levels[..., None] / np.float64(deepest)).astype(np.float32)
     if strip.mode == "F":
-        return _scaled(np.asarray(strip), 0, 1, np.float32)[..., None]
+        levels = np.asarray(strip)
+        _check_levels(levels, 0, 1)
+        return levels.astype(np.float32)[..., None]
     if strip.mode in _TRANSPARENT or "transparency" in strip.info:
         return _over_white(to_intensities(np.asarray(strip.convert("RGBA"))))
     return to_intensities(np.asarray(strip.convert("RGB")))

@@ -35,3 +35,10 @@ class Kept(Generic[Picture]):
             self._free -= needed
             self._pictures[path] = picture
         return picture
+
+    def take(self, path: Path) -> Picture:
+        """Returns a picture as a call does, and keeps it no longer: whoever uses it up may free its memory."""
+        picture = self(path)
+        if self._pictures.pop(path, None) is not None:
+            self._free += self._size(picture)
+        return picture

@@ -36,7 +36,8 @@ class Noise:
     def std(self, intensity: Image) -> Image:
         """Returns Eq. 8, `sqrt(sigma_r^2 + sigma_s * max(x, 0))`, elementwise for any shape."""
         if isinstance(intensity, torch.Tensor):
-            return (self.sigma_r**2 + self.sigma_s * intensity.clamp_min(0)).sqrt()
+            # Each step in the place of the one before: of a large image every copy would be felt.
+            return intensity.clamp_min(0).mul_(self.sigma_s).add_(self.sigma_r**2).sqrt_()
         return np.sqrt(self.sigma_r**2 + self.sigma_s * np.maximum(intensity, 0)).astype(np.float32)
 
 

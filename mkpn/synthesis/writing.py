@@ -16,7 +16,7 @@ from PIL import Image
 
 from mkpn.synthesis.burst import Burst
 from mkpn.synthesis.files import opened
-from mkpn.synthesis.images import rgb_profile, to_channels_last, to_levels, to_uint8
+from mkpn.synthesis.images import rgb_profile, row_strips, to_channels_last, to_pixels, to_uint8
 
 FileFormat = Literal["png", "png16", "tiff"]
 
@@ -58,7 +58,7 @@ def write_picture(
     if file_format == "png":
         Image.fromarray(to_uint8(values)).save(path, icc_profile=profile)
     elif file_format == "png16":
-        path.write_bytes(_png16(to_channels_last(to_levels(values, np.uint16)), profile))
+        path.write_bytes(_png16(to_pixels(values, np.uint16), profile))
     else:
         import tifffile  # here, because most pictures are PNG
 
@@ -104,17 +104,23 @@ def _png16(levels: NDArray[np.uint16], profile: bytes | None) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     height, width = levels.shape[:2]
-    # Every row begins with its filter: 2, the difference to the row above, byte by byte.
-    rows = np.frombuffer(levels.astype(">u2").tobytes(), np.uint8).reshape(height, -1)
-    filtered = np.full((height, 1 + rows.shape[1]), 2, np.uint8)
-    filtered[:, 1:] = np.diff(rows, axis=0, prepend=np.zeros_like(rows[:1]))
+    packer, data = zlib.compressobj(), bytearray()
+    above = np.zeros((1, 2 * width * levels.shape[2]), np.uint8)
+    for part in row_strips(height, width):
+        rows = np.frombuffer(levels[part].astype(">u2").tobytes(), np.uint8).reshape(part.stop - part.start, -1)
+        # Every row begins with its filter: 2, the difference to the row above, byte by byte.
+        filtered = np.full((len(rows), 1 + rows.shape[1]), 2, np.uint8)
+        filtered[:, 1:] = np.diff(rows, axis=0, prepend=above)
+        data += packer.compress(filtered.tobytes())
+        above = rows[-1:]
+    data += packer.flush()
     colors = {1: 0, 3: 2}[levels.shape[2]]
     return b"".join(
         (
             b"\x89PNG\r\n\x1a\n",
             chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colors, 0, 0, 0)),
             b"" if profile is None else chunk(b"iCCP", b"ICC profile\0\0" + zlib.compress(profile)),
-            chunk(b"IDAT", zlib.compress(filtered.tobytes())),
+            chunk(b"IDAT", bytes(data)),
             chunk(b"IEND", b""),
         )
     )

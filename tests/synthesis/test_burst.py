@@ -138,6 +138,17 @@ def test_a_seed_is_a_burst(photo: NDArray[np.uint8]) -> None:
     assert not torch.equal(one.frames, other.frames)
 
 
+def test_noise_in_strips_is_the_noise_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = np.random.default_rng(0).random((3, 70, 81), dtype=np.float32)
+    whole = make_burst(scene, GAINS[8], rng_for(3))
+    monkeypatch.setattr("mkpn.synthesis.burst._AT_ONCE", 0)
+    monkeypatch.setattr("mkpn.synthesis.images._STRIP", 100)
+    strips = make_burst(scene, GAINS[8], rng_for(3))
+    assert whole.surroundings is not None
+    assert strips.surroundings is not None
+    assert torch.equal(strips.surroundings.frames, whole.surroundings.frames)
+
+
 def test_the_generator_is_the_same_on_every_machine() -> None:
     """Golden value, made by `sha256(rng_for(1, 2, 3).standard_normal(1000, float32) rounded to 1e-4)`."""
     values = (rng_for(1, 2, 3).standard_normal(1000, dtype=np.float32) * 1e4).round().astype("<i4")
