@@ -148,3 +148,8 @@ def test_what_finds_no_room_is_read_again(pictures: list[Path]) -> None:
         for path in pictures:
             assert kept(path) == path.read_bytes()
     assert Counter(read) == {"0.png": 1, "1.png": 2, "2.png": 2}
+    # What is used up makes room.
+    assert kept.take(pictures[0]) == pictures[0].read_bytes()
+    for _ in range(2):
+        kept(pictures[0])
+    assert Counter(read)["0.png"] == 2
