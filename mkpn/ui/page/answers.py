@@ -80,6 +80,32 @@ class Opened(NamedTuple):
     link: Any = KEEP
 
 
+_CONTROLS = {
+    "image": "Picture",
+    "example": "Picture",
+    "downsample": "Shrink first by",
+    "fit": "A picture over 512 px",
+    "gain": "Gain",
+    "sigma_r": "σr",
+    "sigma_s": "σs",
+    "rate": "Far-moved frames on average",
+    "small": "Usual motion",
+    "large": "Far motion",
+    "seed": "Seed",
+    "models": "Models",
+    "burst": "Photographs",
+    "noise": "Noise",
+    "light": "What the networks see",
+}
+"""What the page calls the fields that the library's messages name."""
+
+
+def worded(message: str) -> str:
+    """Returns a message `FIELD: expected ...` with the name that the page shows instead of the field's own."""
+    field, colon, rest = message.partition(": expected ")
+    return _CONTROLS[field] + colon + rest if field in _CONTROLS else message
+
+
 def warn(message: str) -> None:
-    """Shows a message in a corner of the page; as text, whatever names of files it repeats."""
-    gr.Warning(escape(message))
+    """Shows a message in a corner of the page in the page's words; as text, whatever names of files it repeats."""
+    gr.Warning(escape(worded(message)))

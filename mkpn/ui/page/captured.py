@@ -15,6 +15,7 @@ from mkpn.model.config import model_config
 from mkpn.synthesis.files import RAW_SUFFIXES
 from mkpn.synthesis.noise import GAINS, Noise
 from mkpn.ui.page import views
+from mkpn.ui.page.answers import warn, worded
 from mkpn.ui.run.captured import CapturedRun, run_captured, start_captured
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import picture_url
@@ -131,8 +132,8 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path, runs: str
                 known = Noise(number("sigma_r", sigma_r, 0, 1), number("sigma_s", sigma_s, 0, 1))
             run = start_captured(files or [], models, store, root, noise=known, light=light)
         except ValueError as error:
-            gr.Warning(escape(str(error)))
-            yield gr.skip(), f'<p class="failure">{escape(str(error))}</p>'
+            warn(str(error))
+            yield gr.skip(), f'<p class="failure">{escape(worded(str(error)))}</p>'
             return
         yield run, outcome(run)
         _close(previous)

@@ -64,6 +64,9 @@ class Page(gr.Blocks):
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         # A client that is not the page may send anything; each component fails at it in its own way and words.
         except Exception as error:
+            for block, value in zip(block_fn.inputs, inputs, strict=True):
+                if sentence := _out_of_range(block, value):
+                    raise refusal(sentence) from error
             kinds = ", ".join(block.get_block_name() for block in block_fn.inputs)
             raise refusal(f"data: expected values for {kinds}, got others ({type(error).__name__})") from error
 
@@ -83,6 +86,18 @@ def _scope_of(request: Any) -> dict[str, Any]:
     """What is known of the request that joined the queue; kept from step to step of an event."""
     scope = getattr(getattr(request, "request", None), "scope", None)
     return scope if isinstance(scope, dict) else {}
+
+
+def _out_of_range(block: Any, value: Any) -> str:
+    """Says by the name that the page shows what a number may be that was typed beyond its range; else nothing."""
+    low, high = getattr(block, "minimum", None), getattr(block, "maximum", None)
+    if isinstance(value, bool) or not isinstance(value, int | float) or low is None:
+        return ""
+    if value >= low and (high is None or value <= high):
+        return ""
+    end = " or more" if high is None else f" to {high:g}"
+    name = str(block.label or block.get_block_name()).split(" (")[0]
+    return f"{name}: expected a number, {low:g}{end}, got {value:g}"
 
 
 def _names_another_server(value: Any) -> bool:

@@ -1,0 +1,54 @@
+"""What a visitor reads calls things by the names that the page shows."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import fields
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from mkpn.synthesis.motion import BurstConfig
+from mkpn.synthesis.noise import Noise
+from mkpn.ui.page import answers
+from mkpn.ui.run.settings import Settings
+from mkpn.ui.service.events import Page
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Noise(2, 0), "σr: expected a number from 0 to 1, got 2"),
+        (lambda: BurstConfig(rate=99), "Far-moved frames on average: expected a number from 0 to 64, got 99"),
+        (lambda: Settings(noise=Noise(0, 0), seed=-1), "Seed: expected a whole number, 0 or more, got -1"),
+    ],
+)
+def test_a_setting_has_the_name_of_its_control(monkeypatch: pytest.MonkeyPatch, make: Any, said: str) -> None:
+    heard: list[str] = []
+    monkeypatch.setattr(answers.gr, "Warning", heard.append)
+    with pytest.raises(ValueError, match="expected") as refused:
+        make()
+    answers.warn(str(refused.value))
+    assert heard == [said]
+
+
+def test_every_setting_of_the_page_has_a_name() -> None:
+    names = {field.name for kind in (Settings, BurstConfig, Noise) for field in fields(kind)}
+    for name in names - {"motion", "frames", "far"}:  # which the page cannot set by themselves
+        assert answers.worded(f"{name}: expected x") != f"{name}: expected x", name
+    assert answers.worded("photo.png: expected an image") == "photo.png: expected an image"
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(-1, "Seed: expected a number, 0 or more, got -1"), ("x", "data: expected values for number")],
+)
+def test_a_number_beyond_its_range_is_named_as_on_the_page(value: Any, said: str) -> None:
+    with Page() as page:
+        seed = gr.Number(0, label="Seed (same number, same burst)", minimum=0)
+        gr.Button().click(lambda number: number, [seed], None)
+    event = next(iter(page.fns.values()))
+    with pytest.raises(gr.Error) as refused:
+        asyncio.run(page.preprocess_data(event, [value], None))
+    assert str(refused.value.message).startswith(said)
