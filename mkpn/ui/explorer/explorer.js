@@ -18,6 +18,7 @@ function createExplorer(root, ask) {
   let settle = 0;
   let started = 0;
   let chosen = false;
+  let sweeps = 0;
 
   app.redraw = () => {
     if (frameAsked) return;
@@ -42,7 +43,22 @@ function createExplorer(root, ask) {
     }
     if (state.value?.token !== token) return null;
     if (answer.error) app.say(answer.error);
-    return answer.error ? null : answer;
+    return answer.error || answer.stopped ? null : answer;
+  };
+  /** Measurements that are stopped together, in the middle of a network, too. */
+  app.sweep = () => {
+    const job = (sweeps += 1);
+    const { token } = state.value;
+    const sweep = {
+      running: true,
+      ask: (question) => (sweep.running ? app.ask({ ...question, what: "measure", job }) : null),
+      stop() {
+        if (!sweep.running) return;
+        sweep.running = false;
+        ask({ what: "stop", job, token }); // of the run that it was begun on, though another may be shown by now
+      },
+    };
+    return sweep;
   };
   app.say = (text) => setText(ui("live"), text);
 

@@ -7,8 +7,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from mkpn.inference.denoiser import Stopped
+
 Key = tuple[str, Hashable]
 """The run's token, and what it is."""
+
+_ASK_SECONDS = 0.05
+"""How often somebody who waits for another's computation is asked whether to go on waiting."""
 
 
 class Kept:
@@ -33,21 +38,30 @@ class Kept:
             self._values.move_to_end(key)
             return self._values[key][0]
 
-    def make(self, key: Key, compute: Callable[[], tuple[Any, int]]) -> Any:
+    def make(self, key: Key, compute: Callable[[], tuple[Any, int]], stop: Callable[[], bool] = lambda: False) -> Any:
         """Returns a value, computing it where it is not there.
 
         Args:
             key: of the value.
             compute: returns it with its size in bytes.
+            stop: tells whether to give up waiting for another computation; `compute` asks for itself.
+
+        Raises:
+            Stopped: if `stop` said so.
         """
         found = self.get(key)
         if found is not None:
             return found
-        with self._working:
+        while not self._working.acquire(timeout=_ASK_SECONDS):
+            if stop():
+                raise Stopped("stopped")
+        try:
             found = self.get(key)
             if found is None:
                 found, size = compute()
                 self._put(key, found, size)
+        finally:
+            self._working.release()
         return found
 
     def replace(self, key: Key, value: Any, size: int) -> None:

@@ -19,7 +19,7 @@ from mkpn.explain.rebuild import neighbourhood, true_place
 from mkpn.explain.regions import REGIONS, RULE, classify
 from mkpn.explain.statistics import kernel_statistics
 from mkpn.explain.winners import area_shares, squared_error, winners
-from mkpn.inference.denoiser import Result
+from mkpn.inference.denoiser import Result, Stopped
 from mkpn.metrics import psnr
 from mkpn.model.config import MODELS, model_config
 from mkpn.synthesis.burst import Burst, burst_of, rng_for
@@ -53,6 +53,7 @@ class Service:
         self.store = store
         self.kept = Kept(KEPT_BYTES)
         self._runs: WeakValueDictionary[str, Run] = WeakValueDictionary()
+        self._stopped: dict[str, int] = {}
         self._questions: dict[str, Callable[[Run, Mapping[str, Any]], dict[str, Any]]] = {
             "probe": self._probe,
             "ablate": self._ablate,
@@ -61,6 +62,7 @@ class Service:
             "places": self._places,
             "regions": lambda run, _: {"regions": packed(self._regions(run))},
             "measure": self._measure,
+            "stop": self._stop,
         }
 
     def value(self, run: Run | None) -> dict[str, Any] | None:
@@ -69,6 +71,7 @@ class Service:
             return None
         self._runs[run.token] = run
         self.kept.forget_all_but(set(self._runs))
+        self._stopped = {token: job for token, job in self._stopped.items() if token in self._runs}
         width, height = run.size
         return {
             "token": run.token,
@@ -91,11 +94,11 @@ class Service:
         """Answers one question.
 
         Args:
-            request: `what` (probe, ablate, maps, winners, places, regions, measure), the run's `token`, and what the
-                question needs; from a page, so of any content.
+            request: `what` (probe, ablate, maps, winners, places, regions, measure, stop), the run's `token`,
+                and what the question needs; from a page, so of any content.
 
         Returns:
-            The answer, or `{"error": sentence}`.
+            The answer, `{"error": sentence}`, or `{"stopped": True}` where a measurement was given up.
         """
         try:
             if not isinstance(request, Mapping):
@@ -107,6 +110,8 @@ class Service:
             if run is None or run.closed:
                 raise ValueError(FORGOTTEN)
             return self._questions[what](run, record)
+        except Stopped:
+            return {"stopped": True}
         except ValueError as error:
             return {"error": str(error)}
 
@@ -242,17 +247,31 @@ class Service:
         gain = choice("gain", request.get("gain"), (OWN, *map(str, GAINS)))
         seed = whole("seed", request.get("seed"), 0)
         model = choice("model", request.get("model"), (*MODELS, "oracle"))
+        job = whole("job", request.get("job", 0), 0)
+
+        def stop() -> bool:
+            return run.closed or 0 < job <= self._stopped.get(run.token, 0)
+
         if model != "oracle":
-            return {"gain": gain, "seed": seed, "model": model, "psnr": self._figures(run, gain, seed, model)}
+            return {"gain": gain, "seed": seed, "model": model, "psnr": self._figures(run, gain, seed, model, stop)}
         return {
             "gain": gain,
             "seed": seed,
             "model": model,
-            "oracle": {str(size): self._figures(run, gain, seed, f"oracle-{size}") for size in ORACLE_SIZES},
+            "oracle": {str(size): self._figures(run, gain, seed, f"oracle-{size}", stop) for size in ORACLE_SIZES},
         }
 
-    def _figures(self, run: Run, gain: str, seed: int, name: str) -> dict[str, float | None]:
-        error = self._error(run, gain, seed, name)
+    def _stop(self, run: Run, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Gives up the measurements of a page's sweep and of all before it, within the layer that a network runs.
+
+        A page counts its sweeps, so that a measurement that comes in late, behind its own stop, does not begin.
+        """
+        job = whole("job", request.get("job"), 1)
+        self._stopped[run.token] = max(job, self._stopped.get(run.token, 0))
+        return {"job": job}
+
+    def _figures(self, run: Run, gain: str, seed: int, name: str, stop: Callable[[], bool]) -> dict[str, float | None]:
+        error = self._error(run, gain, seed, name, stop)
         regions, border = self._regions(run), run.definition.border
         inner = (slice(border, error.shape[0] - border), slice(border, error.shape[1] - border))
         square = error[run.square.slices]
@@ -269,11 +288,15 @@ class Service:
 
         return self.kept.make((run.token, "regions"), compute)
 
-    def _error(self, run: Run, gain: str, seed: int, name: str) -> NDArray[np.float32]:
+    def _error(
+        self, run: Run, gain: str, seed: int, name: str, stop: Callable[[], bool] | None = None
+    ) -> NDArray[np.float32]:
         """Squared error `[H,W]` of a model, or of the oracle, kept as its root in half precision."""
-        gain = _own(run, gain)
+        gain, stop = _own(run, gain), stop or (lambda: False)
 
         def compute() -> tuple[NDArray[np.float16], int]:
+            if stop():
+                raise Stopped("stopped")
             burst = self._burst(run, gain, seed)
             if name.startswith("oracle-"):
                 image = aligned_mean(burst, int(name.removeprefix("oracle-")))
@@ -282,11 +305,11 @@ class Service:
                 assert pane_image is not None
                 image = pane_image
             else:
-                image = self.store.get(name)(burst).image
+                image = self.store.get(name)(burst, stop=stop).image
             root = np.sqrt(squared_error(image, burst.clean)).astype(np.float16)
             return root, root.nbytes
 
-        root: NDArray[np.float16] = self.kept.make((run.token, ("error", gain, seed, name)), compute)
+        root: NDArray[np.float16] = self.kept.make((run.token, ("error", gain, seed, name)), compute, stop)
         return root.astype(np.float32) ** 2
 
     def _burst(self, run: Run, gain: str, seed: int) -> Burst:

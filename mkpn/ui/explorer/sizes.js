@@ -36,10 +36,10 @@ function createSizes(app) {
     }));
   }
 
-  async function one(gain, seed, model) {
+  async function one(gain, seed, model, ask = (question) => app.ask({ ...question, what: "measure" })) {
     const key = keyOf(gain, seed, model);
     if (results.has(key)) return true;
-    const found = await app.ask({ what: "measure", gain, seed, model });
+    const found = await ask({ gain, seed, model });
     if (found) results.set(key, model === "oracle" ? found.oracle : found.psnr);
     return Boolean(found);
   }
@@ -52,7 +52,7 @@ function createSizes(app) {
   }
 
   async function sweep() {
-    const mine = (running = {});
+    const mine = (running = app.sweep());
     const models = [...app.models().map((pane) => pane.id), "oracle"];
     const jobs = [...gains].flatMap((gain) => seedsWanted().flatMap((seed) => models.map((model) => [gain, seed, model])));
     const bar = ui("sweep-progress");
@@ -61,14 +61,16 @@ function createSizes(app) {
     bar.max = jobs.length;
     for (const [index, job] of jobs.entries()) {
       bar.value = index;
-      if (running !== mine || !(await one(...job))) break;
+      if (!mine.running || !(await one(...job, mine.ask))) break;
       app.redraw();
     }
-    if (running === mine) running = null;
+    mine.running = false;
     ui("sweep").disabled = false;
     ui("sweep-stop").hidden = bar.hidden = true;
     app.redraw();
   }
+
+  const stop = () => running?.stop();
 
   /** Dims what is not measured. */
   function shade() {
@@ -397,7 +399,7 @@ function createSizes(app) {
   ui("where").addEventListener("change", app.redraw, { signal });
   ui("seeds").addEventListener("change", app.redraw, { signal });
   ui("sweep").addEventListener("click", sweep, { signal });
-  ui("sweep-stop").addEventListener("click", () => (running = null), { signal });
+  ui("sweep-stop").addEventListener("click", stop, { signal });
   ui("predict").addEventListener("click", predict, { signal });
 
   return {
@@ -424,7 +426,7 @@ function createSizes(app) {
       context.imageSmoothingEnabled = false;
       if (canvas) context.drawImage(canvas, place.originX, place.originY, width * place.scale, height * place.scale);
     },
-    leave: () => (running = null),
-    reset: () => ((regions = shaded = null), results.clear(), (gains = new Set()), (running = null), (guess = null), setText(ui("predict"), "Predict")),
+    leave: stop,
+    reset: () => ((regions = shaded = null), results.clear(), (gains = new Set()), stop(), (guess = null), setText(ui("predict"), "Predict")),
   };
 }

@@ -70,7 +70,7 @@ function createWinners(app) {
     const from = Math.max(state.value.seed, ...seeds);
     const models = app.models().map((pane) => pane.id);
     const wanted = [from + 1, from + 2];
-    const mine = (running = {});
+    const mine = (running = app.sweep());
     const button = ui("more-seeds");
     button.disabled = true;
     ui("winners-stop").hidden = false;
@@ -78,8 +78,8 @@ function createWinners(app) {
     for (const seed of wanted) {
       for (const model of models) {
         setText(ui("winners-words"), `Seed ${seed}: ${app.label(model)} (${done + 1} of ${2 * models.length}) \u2026`);
-        const found = await app.ask({ what: "measure", gain: "run", seed, model });
-        if (!found || running !== mine) return finish(mine);
+        const found = await mine.ask({ gain: "run", seed, model });
+        if (!found) return finish(mine);
         done += 1;
       }
       seeds = [...seeds, seed];
@@ -89,7 +89,7 @@ function createWinners(app) {
   }
 
   function finish(mine) {
-    if (running === mine) running = null;
+    mine.running = false;
     ui("more-seeds").disabled = false;
     ui("winners-stop").hidden = true;
     if (answer) table();
@@ -105,7 +105,7 @@ function createWinners(app) {
 
   for (const name of ["patch", "least"]) ui(name).addEventListener("change", request, { signal });
   ui("more-seeds").addEventListener("click", moreSeeds, { signal });
-  ui("winners-stop").addEventListener("click", () => (running = null), { signal });
+  ui("winners-stop").addEventListener("click", () => running?.stop(), { signal });
 
   return {
     show: request,
@@ -120,6 +120,6 @@ function createWinners(app) {
     },
     shares: () => answer?.shares,
     models: () => answer?.models,
-    reset: () => ((answer = image = null), (seeds = []), (asked = ""), (running = null)),
+    reset: () => ((answer = image = null), (seeds = []), (asked = ""), running?.stop()),
   };
 }

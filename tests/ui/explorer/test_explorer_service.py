@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import gc
 import re
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +18,12 @@ from numpy.typing import NDArray
 
 from mkpn.explain import probe
 from mkpn.explain.maps import behaviour
+from mkpn.inference.denoiser import Stopped
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
+from mkpn.synthesis.burst import make_burst, rng_for
 from mkpn.synthesis.images import to_uint8
+from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS
 from mkpn.ui.explorer import component
 from mkpn.ui.explorer.kept import Kept
@@ -132,6 +138,52 @@ def test_own_figures_are_those_of_the_table(service: Service, run: Run) -> None:
     assert list(oracle) == [str(size) for size in ORACLE_SIZES]
 
 
+def test_a_stop_reaches_into_a_running_network(service: Service, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, answers = threading.Event(), []
+    measured = {"what": "measure", "token": run.token, "gain": "2", "seed": 77, "model": "mkpn", "job": 5}
+
+    class Slow:
+        """Denoises until it is told to stop: only a question that reaches the network ends it."""
+
+        def __call__(self, _burst: Any, *, stop: Callable[[], bool]) -> Any:
+            running.set()
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                if stop():
+                    raise Stopped("stopped")
+                time.sleep(0.01)
+            raise AssertionError("was not stopped")
+
+    monkeypatch.setattr(service.store, "get", lambda _name: Slow())
+    first = threading.Thread(target=lambda: answers.append(service.answer(measured)))
+    first.start()
+    assert running.wait(30)
+    # Another one waits for its turn, and is stopped there.
+    second = threading.Thread(target=lambda: answers.append(service.answer({**measured, "model": "kpn"})))
+    second.start()
+    assert service.answer({"what": "stop", "token": run.token, "job": 5}) == {"job": 5}
+    for thread in (first, second):
+        thread.join(10)
+        assert not thread.is_alive()
+    assert answers == [{"stopped": True}] * 2
+    # What comes in behind its stop does not begin; a later sweep does.
+    assert service.answer(measured) == {"stopped": True}
+    monkeypatch.undo()
+    assert "psnr" in ask(service, run, **{**measured, "job": 6})
+
+
+def test_no_layer_makes_a_stop_wait(store: ModelStore) -> None:
+    burst = make_burst(np.zeros((3, 544, 544), np.float32), GAINS[4], rng_for(0), BurstConfig())
+    asked = [time.thread_time()]
+
+    def stop() -> bool:
+        asked.append(time.thread_time())
+        return False
+
+    store.get("mkpn")(burst, stop=stop)
+    assert np.diff(asked).max() < 0.5  # seconds of the processor, whatever else it does
+
+
 def test_winners_over_seeds_places_and_regions(service: Service, run: Run) -> None:
     one = ask(service, run, "winners", side=16, least=0, seeds=[])
     assert one["models"] == list(NAMES)
@@ -168,6 +220,8 @@ def test_winners_over_seeds_places_and_regions(service: Service, run: Run) -> No
         ({"what": "measure", "token": "TOKEN", "gain": "3", "seed": 0, "model": "mkpn"}, "gain: expected"),
         ({"what": "measure", "token": "TOKEN", "gain": "8", "seed": 0, "model": "kpn-l5"}, "model: expected"),
         ({"what": "measure", "token": "TOKEN", "gain": "8", "seed": -1, "model": "mkpn"}, "seed: expected"),
+        ({"what": "measure", "token": "TOKEN", "gain": "8", "seed": 0, "model": "mkpn", "job": "1"}, "job: expected"),
+        ({"what": "stop", "token": "TOKEN"}, "job: expected"),
     ],
 )
 def test_what_cannot_be_answered_is_one_sentence(service: Service, run: Run, request_: Any, complaint: str) -> None:
