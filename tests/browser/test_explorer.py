@@ -100,6 +100,55 @@ def test_kernels_are_named_scaled_and_told(page) -> None:
     expect(page.locator("button.kernel")).to_have_count(7 * 8)
 
 
+def test_the_numbers_of_all_kernels_are_a_table_for_the_keyboard(page) -> None:
+    view(page, "kernels")
+    button = ui(page, "numbers")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    # Seven rows of kernels, five numbers each, eight frames.
+    expect(page.locator("td[data-number]")).to_have_count(7 * 5 * 8)
+    shown = page.locator("td[data-number]").all_inner_texts()
+    kernels = page.evaluate("() => document.querySelector('.mkpn-explorer').mkpnExplorer.answer.kernels")
+    rows = [kernels[row] for row in ("1", "3", "5", "7", "9", "11", "fused")]
+    expected = [value for row in rows for name in ("sum", "noise_gain", "radius", "x", "y") for value in row[name]]
+    for text, value in zip(shown, expected, strict=True):
+        assert float(text.replace("\N{MINUS SIGN}", "-")) == pytest.approx(value, abs=0.051)
+    page.locator('button.kernel[data-row="fused"][data-frame="0"]').focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator('button.kernel[data-row="11"][data-frame="1"]')).to_be_focused()
+    expect(ui(page, "kernel-words")).to_contain_text("MKPN, 11×11, frame 1")
+    page.wait_for_function("() => location.hash.includes('numbers=1') && location.hash.includes('size=11')")
+    button.click()
+    expect(page.locator("td[data-number]")).to_have_count(0)
+
+
+def test_picture_and_kernels_are_on_one_screen(page) -> None:
+    view(page, "kernels")
+    for width, height in ((1280, 720), (1440, 900), (1920, 1080)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.locator(".mkpn-explorer").evaluate("(node) => node.scrollIntoView()")
+        sticky = page.locator("#actions").evaluate("(node) => node.getBoundingClientRect().bottom")
+        for name in ("stage", "kernel-blocks", "kernel-bar", "overlay"):
+            box = ui(page, name).bounding_box()
+            assert sticky <= box["y"], (width, name, box)
+            assert box["y"] + box["height"] <= height, (width, name, box)
+    page.set_viewport_size({"width": 1280, "height": 720})
+
+
+def test_a_network_of_one_size_has_its_kernels_on_the_keyboard(page) -> None:
+    view(page, "kernels")
+    ui(page, "model").select_option("kpn-l5")
+    expect(page.locator("button.kernel")).to_have_count(8)
+    chosen = page.locator('button.kernel[aria-pressed="true"]')
+    expect(chosen).to_have_count(1)
+    expect(chosen).to_have_attribute("tabindex", "0")
+    expect(ui(page, "kernel-words")).to_contain_text("KPN L5, 5×5, frame")
+    ui(page, "model").select_option("mkpn")
+    expect(page.locator("button.kernel")).to_have_count(7 * 8)
+
+
 def test_the_products_add_up_to_the_networks_number(page) -> None:
     view(page, "rebuild")
     ui(page, "first").click()

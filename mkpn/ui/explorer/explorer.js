@@ -9,7 +9,7 @@ function createExplorer(root, ask) {
   const ui = (name) => root.querySelector(`[data-ui="${name}"]`);
   const state = {
     value: null, view: "kernels", model: null, beside: "", x: 0, y: 0, second: null, frame: 0, size: "fused", scale: "row",
-    extent: false, opacity: 0.5, channel: 0, step: 0, layer: "frame-0", present: false, lesson: null,
+    extent: false, opacity: 0.5, channel: 0, step: 0, layer: "frame-0", present: false, lesson: null, numbers: false,
   };
   const app = { root, ui, state, signal, view: createView(), answer: null, other: null, emit: () => {} };
   let frameAsked = false;
@@ -101,7 +101,6 @@ function createExplorer(root, ask) {
       app.answer = unpackProbe(answer);
       app.other = other && unpackProbe(other);
       state.frame = Math.min(state.frame, answer.kernels.fused.sum.length - 1);
-      if (!(state.size in answer.kernels)) state.size = "fused";
       root.dataset.probed = `${answer.model} ${answer.x} ${answer.y}`;
       root.dataset.took = (performance.now() - started).toFixed(1);
       app.parts[state.view].pixel?.();
@@ -154,7 +153,9 @@ function createExplorer(root, ask) {
     const fields = { explore: state.view, model: state.model, x: state.x, y: state.y, frame: state.frame, size: state.size, step: state.step };
     if (state.lesson !== null) fields.lesson = state.lesson + 1;
     if (state.beside) fields.beside = state.beside;
+    if (state.second) Object.assign(fields, { x2: state.second.x, y2: state.second.y });
     if (state.scale !== "row") fields.scale = state.scale;
+    if (state.numbers) fields.numbers = 1;
     if (state.present) fields.mode = "present";
     history.replaceState(history.state, "", `${location.pathname}${location.search}#${new URLSearchParams(fields)}`);
   };
@@ -172,8 +173,15 @@ function createExplorer(root, ask) {
     state.step = count("step") ?? 0;
     if (app.models().some((pane) => pane.id === fields.get("model"))) [state.model, chosen] = [fields.get("model"), true];
     if (["shared", "frame", "log"].includes(fields.get("scale"))) state.scale = fields.get("scale");
+    state.numbers = fields.get("numbers") === "1";
     app.controls();
     app.setView(view);
+    const beside = fields.get("beside");
+    if (beside === "pixel" || app.models().some((pane) => pane.id === beside)) {
+      state.beside = beside;
+      state.second = beside === "pixel" ? { x: Math.min(width - 1, count("x2") ?? state.x), y: Math.min(height - 1, count("y2") ?? state.y) } : null;
+      ui("beside").value = beside;
+    }
     if (count("lesson")) app.lesson.open(count("lesson") - 1);
     if (fields.get("mode") === "present") app.present(true);
   }
@@ -207,7 +215,23 @@ function createExplorer(root, ask) {
     button.addEventListener("click", () => app.setView(button.dataset.viewTo), { signal });
   }
   ui("model").addEventListener("change", () => app.setModel(ui("model").value), { signal });
-  new ResizeObserver(() => app.redraw()).observe(root);
+  /** One screen: the body has the height that is left below what sticks to the window above it. */
+  function measure() {
+    const style = getComputedStyle(root);
+    const above = root.querySelector(".top").offsetHeight + parseFloat(style.paddingTop) + parseFloat(style.paddingBottom) + parseFloat(style.rowGap) * 2;
+    let stuck = 0;
+    for (let node = root; node.parentElement && !state.present; node = node.parentElement) {
+      for (let before = node.previousElementSibling; before; before = before.previousElementSibling) {
+        if (getComputedStyle(before).position === "sticky") stuck += before.offsetHeight;
+      }
+    }
+    root.style.setProperty("--above", `${Math.ceil(above + stuck)}px`);
+    root.style.scrollMarginTop = `${stuck}px`;
+    app.redraw();
+  }
+  app.measure = measure;
+  new ResizeObserver(measure).observe(root);
+  window.addEventListener("resize", measure, { signal });
   const theme = new MutationObserver(() => app.redraw());
   theme.observe(document.body, { attributes: true, attributeFilter: ["class"] });
 
@@ -250,7 +274,7 @@ function createExplorer(root, ask) {
     app.lesson.tell();
     app.redraw();
   };
-  app.close = () => (controller.abort(), theme.disconnect());
+  app.close = () => (state.present && app.present(false), controller.abort(), theme.disconnect());
   app.setView("kernels");
   return app;
 }

@@ -14,6 +14,23 @@ function rowsOf(answer) {
   return sizes.length > 1 ? [...sizes, "fused"] : sizes;
 }
 
+/** The row that is selected; a network of one size has no fused row of its own. */
+function rowOf(state, answer) {
+  const rows = rowsOf(answer);
+  return rows.includes(state.size) ? state.size : rows[rows.length - 1];
+}
+
+const LEAST_OVERLAY = 130;
+
+/** What the table of numbers holds of each kernel: name, field, decimals, always with a sign. */
+const KERNEL_NUMBERS = [["sum", "sum", 3, false], ["noise gain", "noise_gain", 3, false], ["radius, px", "radius", 2, false], ["centre x, px", "x", 1, true], ["centre y, px", "y", 1, true]];
+
+/** A number with as many decimals as asked for, and no sign where it rounds to zero. */
+function plainText(value, digits) {
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "\u2212");
+}
+
 /** The reference frame's part of the weights, 0 to 1. */
 function referenceShare(answer) {
   const sums = answer.kernels.fused.sum.map(Math.abs);
@@ -73,7 +90,7 @@ function createKernels(app) {
 
   function build() {
     const list = answers();
-    const key = list.map((answer) => `${answer.model} ${shownRows(answer)} ${answer.kernels.fused.sum.length}`).join("|");
+    const key = `${state.numbers} ${list.map((answer) => `${answer.model} ${shownRows(answer)} ${answer.kernels.fused.sum.length}`).join("|")}`;
     if (key === built) return;
     built = key;
     blocks.replaceChildren(...list.map((answer, index) => block(answer, index)));
@@ -84,31 +101,42 @@ function createKernels(app) {
     const heads = Array.from({ length: frames }, (_, frame) =>
       make("th", { scope: "col", "data-head": frame }, make("span", {}, frame === 0 ? "0 ref." : String(frame)), make("small", { "data-offset": frame })),
     );
-    const body = shownRows(answer).map((row) =>
+    const kernel = (row, frame, inside) => make("button", { type: "button", class: "kernel", "data-row": row, "data-frame": frame, "data-block": index }, inside);
+    const across = (cell) => Array.from({ length: frames }, (_, frame) => cell(frame));
+    const pictures = (row) => [
       make("tr", {},
         make("th", { scope: "row" }, sizeName(row), make("small", { "data-top": row })),
-        ...Array.from({ length: frames }, (_, frame) =>
-          make("td", {},
-            make("button", { type: "button", class: "kernel", "data-row": row, "data-frame": frame, "data-block": index }, make("canvas", { "aria-hidden": "true" })),
-          ),
-        ),
+        ...across((frame) => make("td", {}, kernel(row, frame, make("canvas", { "aria-hidden": "true" })))),
+      ),
+    ];
+    const numbers = (row) => KERNEL_NUMBERS.map(([name], line) =>
+      make("tr", {},
+        make("th", { scope: "row" }, line ? "" : make("b", {}, `${sizeName(row)} `), name),
+        ...across((frame) => make("td", { "data-number": line, "data-row": row, "data-frame": frame }, line ? "" : kernel(row, frame, ""))),
       ),
     );
+    const body = shownRows(answer).map((row) => make("tbody", {}, ...(state.numbers ? numbers(row) : pictures(row))));
     const sums = make("tr", { class: "sums" }, make("th", { scope: "row" }, "sum"), ...Array.from({ length: frames }, (_, frame) => make("td", { "data-sum": frame })));
     return make("div", { class: "block", "data-block": index },
       make("p", { class: "block-name" }),
-      make("table", { class: "kernels" }, make("thead", {}, make("tr", {}, make("th", {}, "frame"), ...heads)), make("tbody", {}, ...body), make("tfoot", {}, sums)),
+      make("table", { class: state.numbers ? "kernels in-numbers" : "kernels" },
+        make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "frame"), ...heads)), ...body, ...(state.numbers ? [] : [make("tfoot", {}, sums)]),
+      ),
     );
   }
 
   function cellSide() {
-    const panel = blocks.parentElement;
+    const panel = blocks.closest(".panel");
     const frames = app.answer.kernels.fused.sum.length;
     const rows = answers().reduce((count, answer) => count + shownRows(answer).length, 0);
-    const across = Math.floor((panel.clientWidth - 70) / frames) - 5;
-    // Heads, sums, colour bar and the enlarged kernel below take the rest of the height.
-    const down = Math.floor((panel.clientHeight - 335 - 60 * (answers().length - 1)) / rows) - 5;
-    return Math.max(24, Math.min(across, Math.max(down, 30), 72));
+    const across = Math.floor((blocks.clientWidth - 66) / frames) - 4;
+    // Heads, sums, the colour bar and, where it stands below and not beside, the enlarged kernel take the rest of the height.
+    const detail = ui("kernel-detail");
+    const below = detail.offsetLeft > blocks.offsetLeft + 100 ? 0 : detail.previousElementSibling.offsetHeight + LEAST_OVERLAY + 24;
+    const heads = (node) => node.querySelector("thead").offsetHeight + node.querySelector("tfoot").offsetHeight + node.firstChild.offsetHeight + 8;
+    const others = [...blocks.children].reduce((sum, node) => sum + heads(node), 0) + ui("kernel-bar").offsetHeight + 10;
+    const down = Math.floor((panel.clientHeight - others - below) / rows) - 6;
+    return Math.max(18, Math.min(across, Math.max(down, 24), below ? 72 : 110));
   }
 
   function paint(canvas, kernel, top, side, truth, reach) {
@@ -129,22 +157,28 @@ function createKernels(app) {
     const list = answers();
     const rows = list.map(shownRows);
     const top = tops(list, rows);
-    const side = cellSide();
+    const side = state.numbers ? 0 : cellSide();
     for (const [index, answer] of list.entries()) {
       const node = blocks.children[index];
       const name = list.length === 1 ? "" : `${index ? "B" : "A"}: ${app.label(answer.model)} at x ${answer.x}, y ${answer.y}`;
       setText(node.querySelector(".block-name"), name);
       const reach = Math.max(...sizesOf(answer));
+      const focusRow = rows[index].includes(state.size) ? state.size : rows[index][rows[index].length - 1];
       for (const button of node.querySelectorAll("button.kernel")) {
         const { row, frame } = button.dataset;
         const kernel = answer.kernels[row];
-        const chosen = row === state.size && Number(frame) === state.frame;
-        paint(button.firstChild, kernelOf(kernel.weights, Number(frame)), top.get(`${index} ${row} ${frame}`), side, kernel.true[frame], reach);
+        const chosen = row === focusRow && Number(frame) === state.frame;
+        if (!state.numbers) paint(button.firstChild, kernelOf(kernel.weights, Number(frame)), top.get(`${index} ${row} ${frame}`), side, kernel.true[frame], reach);
         button.setAttribute("aria-pressed", chosen);
         button.tabIndex = chosen ? 0 : -1;
         button.setAttribute("aria-label", `${sizeName(row)}, frame ${frame}, sum ${kernel.sum[frame].toFixed(3)}`);
       }
-      const focusRow = rows[index].includes(state.size) ? state.size : "fused";
+      for (const cell of node.querySelectorAll("[data-number]")) {
+        const [, field, digits, sign] = KERNEL_NUMBERS[cell.dataset.number];
+        const value = answer.kernels[cell.dataset.row][field][cell.dataset.frame];
+        setText(cell.firstElementChild ?? cell, sign ? signedText(value, digits) : plainText(value, digits));
+        cell.classList.toggle("now", cell.dataset.row === focusRow && Number(cell.dataset.frame) === state.frame);
+      }
       for (const cell of node.querySelectorAll("[data-offset]")) {
         const frame = Number(cell.dataset.offset);
         const [x, y] = state.value.offsets[frame];
@@ -153,27 +187,30 @@ function createKernels(app) {
         cell.closest("th").classList.toggle("out", out);
         cell.closest("th").title = `The frame looks x ${signedText(x)}, y ${signedText(y)} px away${out ? ": further than the kernel reaches" : ""}`;
       }
-      for (const cell of node.querySelectorAll("[data-sum]")) setText(cell, answer.kernels[focusRow].sum[cell.dataset.sum].toFixed(2).replace("-", "\u2212"));
+      for (const cell of node.querySelectorAll("[data-sum]")) setText(cell, plainText(answer.kernels[focusRow].sum[cell.dataset.sum], 2));
       for (const cell of node.querySelectorAll("[data-top]")) {
         setText(cell, state.scale === "row" ? `\u00b1${shortText(top.get(`${index} ${cell.dataset.top} 0`))}` : "");
       }
     }
-    const one = top.get(`0 ${rows[0].includes(state.size) ? state.size : rows[0][0]} ${state.frame}`);
-    const which = state.scale === "row" ? `, shown: ${sizeName(state.size)}` : state.scale === "frame" ? `, shown: frame ${state.frame}` : "";
+    const shown = rows[0].includes(state.size) ? state.size : rows[0][rows[0].length - 1];
+    const one = top.get(`0 ${shown} ${state.frame}`);
+    const which = state.scale === "row" ? `, shown: ${sizeName(shown)}` : state.scale === "frame" ? `, shown: frame ${state.frame}` : "";
     drawBar(ui("kernel-bar"), "blue to red", divergingTicks(state.scale, one), `weight (${SCALE_TEXT[state.scale]}${which})`);
     return one;
   }
 
   function drawOverlay(top) {
     const answer = app.answer;
-    const row = state.size in answer.kernels ? state.size : "fused";
+    const row = rowOf(state, answer);
     const kernel = kernelOf(answer.kernels[row].weights, state.frame);
     const [, channels, largest] = answer.values.shape;
     const figure = ui("overlay").closest("figure");
     const open = factors.getAttribute("aria-pressed") === "true" && row !== "fused" && answer.factors[row];
     const margin = open ? 34 : 0;
-    const left = figure.closest(".panel").clientHeight - figure.parentElement.offsetTop - 8;
-    const side = Math.max(150, Math.min(left, figure.closest(".panel").clientWidth * 0.52, 420));
+    const detail = ui("kernel-detail");
+    const beside = detail.offsetLeft > blocks.offsetLeft + 100;
+    const left = figure.closest(".panel").clientHeight - detail.offsetTop - (beside ? 190 : 8);
+    const side = Math.max(LEAST_OVERLAY, Math.min(left, detail.clientWidth * (beside ? 1 : 0.52), 420));
     figure.style.flexBasis = `${side}px`;
     const context = prepare(ui("overlay"), side, side);
     const tap = (side - margin) / largest;
@@ -228,14 +265,14 @@ function createKernels(app) {
 
   function words() {
     const answer = app.answer;
-    const row = state.size in answer.kernels ? state.size : "fused";
+    const row = rowOf(state, answer);
     const kernel = answer.kernels[row];
     const frame = state.frame;
     const [x, y] = state.value.offsets[frame];
     const size = kernel.weights.shape[1];
     const truth = kernel.true[frame];
     const gain = kernel.noise_gain[frame];
-    const number = (value, digits = 2) => value.toFixed(digits).replace("-", "\u2212");
+    const number = (value, digits = 2) => plainText(value, digits);
     const pairs = [
       ["sum", number(kernel.sum[frame], 3), "the sums of all frames together are about eight where the brightness is kept: the result is their mean"],
       ["noise gain", number(gain, 3), gain > 0 ? `sum of squares: the noise's variance is multiplied by it, as by a mean of ${number(1 / gain, 1)} equal values` : ""],
@@ -257,6 +294,8 @@ function createKernels(app) {
   function draw() {
     if (!app.answer) return;
     build();
+    ui("numbers").setAttribute("aria-pressed", state.numbers);
+    ui("kernel-bar").hidden = state.numbers;
     drawOverlay(drawGrid());
     words();
   }
@@ -287,6 +326,11 @@ function createKernels(app) {
   ui("scale").addEventListener("change", () => ((state.scale = ui("scale").value), app.remember(), draw()), { signal });
   ui("extent").addEventListener("change", () => ((state.extent = ui("extent").checked), draw()), { signal });
   ui("opacity").addEventListener("input", () => ((state.opacity = Number(ui("opacity").value)), draw()), { signal });
+  ui("numbers").addEventListener("click", () => {
+    state.numbers = !state.numbers;
+    app.remember();
+    draw();
+  }, { signal });
   factors.addEventListener("click", () => {
     factors.setAttribute("aria-pressed", factors.getAttribute("aria-pressed") !== "true");
     draw();

@@ -7,6 +7,12 @@ function createPresenter(app) {
   function present(on) {
     state.present = on;
     root.classList.toggle("presenting", on);
+    // The rest of the page is covered: neither Tab nor a scroll bar should reach it.
+    document.documentElement.style.overflow = on ? "hidden" : "";
+    for (let node = root; node.parentElement; node = node.parentElement) {
+      for (const other of node.parentElement.children) if (other !== node) other.inert = on;
+    }
+    app.measure();
     ui("present").setAttribute("aria-pressed", on);
     app.remember();
     app.redraw();

@@ -54,7 +54,7 @@ function createRebuild(app) {
     const [left, right, upper, lower] = [44, width - 8, 8, height - 20];
     const atX = (i) => left + ((right - left) * i) / (sums.length - 1);
     const atY = (v) => lower - ((lower - upper) * (v - low)) / (high - low || 1);
-    context.font = `${state.present ? 15 : 12}px sans-serif`;
+    context.font = `${0.92 * parseFloat(getComputedStyle(app.root).fontSize)}px sans-serif`;
     context.textBaseline = "middle";
     context.lineWidth = 1;
     for (const [value, text, dash] of [[0, "0", []], [output, output.toFixed(2), [6, 3]]]) {

@@ -16,7 +16,7 @@ function createSizes(app) {
   let regions = null;
   let shaded = null;
 
-  const type = () => (state.present ? 1.25 : 1);
+  const type = () => parseFloat(getComputedStyle(app.root).fontSize) / 13;
   const own = () => (state.value.gain === null ? "run" : String(state.value.gain));
   const where = () => ui("where").value;
   const seedsWanted = () => Array.from({ length: Number(ui("seeds").value) }, (_, i) => state.value.seed + i);
