@@ -205,6 +205,40 @@ def test_sizes_are_drawn_told_and_predicted(page) -> None:
     ui(page, "predict").click()
 
 
+def test_the_slider_moves_the_gain_with_one_seed_and_what_is_measured_is_kept(page) -> None:
+    view(page, "sizes")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.post_data or ""))
+    ui(page, "scrub").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(ui(page, "scrub-text")).to_have_text("gain 2, seed 4")
+    expect(ui(page, "sizes-words")).to_contain_text("Gain 2, ")
+    expect(ui(page, "sizes-words")).to_contain_text("gain 2: L")
+    expect(ui(page, "sizes-table").locator("tr.now th")).to_have_text("gain 2")
+    expect(ui(page, "sweep-progress")).to_be_hidden()
+    table = ui(page, "sizes-table").locator("tr.now").inner_text()
+    assert len([post for post in asked if '"measure"' in post]) == len(MODELS) + 1  # and the aligned mean
+    page.wait_for_function("() => location.hash.includes('gain=2')")
+    page.keyboard.press("ArrowRight")
+    expect(ui(page, "sizes-table").locator("tr.now th")).to_have_text("gain 4")
+    page.keyboard.press("ArrowLeft")
+    expect(ui(page, "sizes-table").locator("tr.now")).to_have_text(re.compile("gain 2"))
+    assert ui(page, "sizes-table").locator("tr.now").inner_text() == table
+    assert len([post for post in asked if '"measure"' in post]) == len(MODELS) + 1
+
+
+def test_a_sweep_is_stopped_inside_a_network(page) -> None:
+    view(page, "sizes")
+    ui(page, "seeds").select_option("3")
+    ui(page, "sweep").click()
+    expect(ui(page, "sweep-progress")).to_be_visible()
+    with page.expect_request(lambda request: '"stop"' in (request.post_data or "")):
+        ui(page, "sweep-stop").click()
+    expect(ui(page, "sweep")).to_be_enabled()
+    expect(ui(page, "sweep-progress")).to_be_hidden()
+    ui(page, "seeds").select_option("1")
+
+
 def test_the_blind_test_counts(page) -> None:
     view(page, "blind")
     options = ui(page, "layer").locator("option").all_inner_texts()

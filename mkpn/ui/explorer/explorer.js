@@ -157,6 +157,7 @@ function createExplorer(root, ask) {
     if (state.scale !== "row") fields.scale = state.scale;
     if (state.numbers) fields.numbers = 1;
     if (state.present) fields.mode = "present";
+    for (const [name, text] of Object.entries(app.parts[state.view].link?.() ?? {})) if (text !== null) fields[name] = text;
     history.replaceState(history.state, "", `${location.pathname}${location.search}#${new URLSearchParams(fields)}`);
   };
 
@@ -176,6 +177,7 @@ function createExplorer(root, ask) {
     state.numbers = fields.get("numbers") === "1";
     app.controls();
     app.setView(view);
+    app.parts[view].open?.(fields);
     const beside = fields.get("beside");
     if (beside === "pixel" || app.models().some((pane) => pane.id === beside)) {
       state.beside = beside;

@@ -116,6 +116,7 @@ function createMaps(app) {
 
   ui("map").addEventListener("change", () => {
     chosen = ui("map").value;
+    app.remember();
     paint();
     app.redraw();
   }, { signal });
@@ -132,6 +133,10 @@ function createMaps(app) {
       context.globalAlpha = Number(ui("map-opacity").value);
       context.drawImage(drawn, place.originX, place.originY, 2 * drawn.width * place.scale, 2 * drawn.height * place.scale);
       context.globalAlpha = 1;
+    },
+    link: () => ({ map: chosen }),
+    open(fields) {
+      if (fields.get("map")) chosen = fields.get("map");
     },
     choose(name) {
       chosen = name;

@@ -3,6 +3,7 @@
 const BASELINES = ["kpn-l1", "kpn-l3", "kpn-l5", "kpn-l7", "kpn-l9", "kpn-l11", "kpn-l13", "kpn-l25"];
 const SIZE_OF = Object.fromEntries(BASELINES.map((name) => [name, Number(name.slice(5))]));
 const GAIN_STYLES = { 1: "#0072b2", 2: "#009e73", 4: "#b8860b", 8: "#d55e00", run: "#0072b2" };
+const SCRUB_MS = 250;
 const WHERE_TEXT = { whole: "whole image", square: "the square", flat: "flat third", edge: "edges", texture: "texture" };
 
 function createSizes(app) {
@@ -10,6 +11,8 @@ function createSizes(app) {
   const results = new Map();
   let gains = new Set();
   let running = null;
+  let scrubbed = null; // the gain that the slider has chosen, with the run's own seed alone
+  let settle = 0;
   let guess = null;
   let plot = null;
   let square = "";
@@ -19,14 +22,24 @@ function createSizes(app) {
   const type = () => parseFloat(getComputedStyle(app.root).fontSize) / 13;
   const own = () => (state.value.gain === null ? "run" : String(state.value.gain));
   const where = () => ui("where").value;
-  const seedsWanted = () => Array.from({ length: Number(ui("seeds").value) }, (_, i) => state.value.seed + i);
+  const seedsWanted = () => Array.from({ length: scrubbed === null ? Number(ui("seeds").value) : 1 }, (_, i) => state.value.seed + i);
+  const names = () => (state.value.gain === null ? ["run", "1", "2", "4", "8"] : ["1", "2", "4", "8"]);
+  const measured = (gain) => app.models().every((pane) => results.has(keyOf(gain, state.value.seed, pane.id)));
   const keyOf = (gain, seed, model) => `${gain} ${seed} ${model}`;
 
+  function tellGain() {
+    const gain = names()[Number(ui("scrub").value)];
+    const text = gain === "run" ? "this run's noise" : `gain ${gain}`;
+    ui("scrub").setAttribute("aria-valuetext", text);
+    setText(ui("scrub-text"), scrubbed === null ? "" : `${text}, seed ${state.value.seed}${measured(gain) ? "" : ", being measured"}`);
+    setText(ui("sweep"), scrubbed === null ? "Measure" : "Measure all gains");
+  }
+
   function buttons() {
-    const names = state.value.gain === null ? ["run", "1", "2", "4", "8"] : ["1", "2", "4", "8"];
-    ui("gains").replaceChildren(...names.map((gain) => {
+    ui("gains").replaceChildren(...names().map((gain) => {
       const button = make("button", { type: "button", "data-gain": gain, "aria-pressed": String(gains.has(gain)) }, gain === "run" ? "this run" : `gain ${gain}`);
       button.addEventListener("click", () => {
+        scrubbed = null;
         if (!gains.delete(gain)) gains.add(gain);
         button.setAttribute("aria-pressed", gains.has(gain));
         if (gains.has(own())) fill(); // costs nothing: the run's own pictures are there
@@ -51,10 +64,23 @@ function createSizes(app) {
     app.redraw();
   }
 
-  async function sweep() {
+  /** The slider: the curve of one gain at a time, at one seed; what is not measured yet is measured where it rests. */
+  function scrub() {
+    scrubbed = names()[Number(ui("scrub").value)];
+    gains = new Set([scrubbed]);
+    buttons();
+    app.remember();
+    app.redraw();
+    clearTimeout(settle);
+    if (measured(scrubbed)) return;
+    stop();
+    settle = setTimeout(() => scrubbed !== null && !running?.running && sweep([scrubbed]), SCRUB_MS);
+  }
+
+  async function sweep(wanted = scrubbed === null ? [...gains] : names()) {
     const mine = (running = app.sweep());
     const models = [...app.models().map((pane) => pane.id), "oracle"];
-    const jobs = [...gains].flatMap((gain) => seedsWanted().flatMap((seed) => models.map((model) => [gain, seed, model])));
+    const jobs = wanted.flatMap((gain) => seedsWanted().flatMap((seed) => models.map((model) => [gain, seed, model])));
     const bar = ui("sweep-progress");
     ui("sweep").disabled = true;
     ui("sweep-stop").hidden = bar.hidden = false;
@@ -65,6 +91,7 @@ function createSizes(app) {
       app.redraw();
     }
     mine.running = false;
+    if (running !== mine) return; // another one has begun meanwhile
     ui("sweep").disabled = false;
     ui("sweep-stop").hidden = bar.hidden = true;
     app.redraw();
@@ -103,6 +130,9 @@ function createSizes(app) {
       results.clear();
     }
     if (!gains.size) gains.add(own());
+    ui("scrub").max = names().length - 1;
+    ui("scrub").value = names().indexOf(scrubbed ?? own());
+    tellGain();
     buttons();
     fill();
   }
@@ -117,8 +147,8 @@ function createSizes(app) {
     return { mean: values.reduce((a, b) => a + b, 0) / values.length, low: Math.min(...values), high: Math.max(...values), values };
   }
 
-  function series() {
-    return [...gains].sort().map((gain) => ({
+  function series(list = [...gains].sort()) {
+    return list.map((gain) => ({
       gain,
       points: BASELINES.map((name) => ({ name, size: SIZE_OF[name], ...over(gain, name) })).filter((p) => p.mean !== undefined),
       mkpn: over(gain, "mkpn"),
@@ -127,16 +157,31 @@ function createSizes(app) {
     })).filter((one) => one.points.length || one.mkpn);
   }
 
-  /** The heights that are shown: all networks from 3x3 up; what lies far below is cut off and marked. */
+  /** The heights that are shown: where the models differ. Small kernels that lie far below the others are cut off and marked. */
   function rangeOf(list) {
-    const values = list.flatMap(({ points, mkpn, full }) => [
-      ...points.filter((p) => p.size > 1 || points.length === 1).flatMap((p) => [p.low, p.high]),
-      ...(mkpn ? [mkpn.low, mkpn.high] : []), ...(full ? [full.mean] : []),
-    ]);
+    const values = list.flatMap((one) => near(one).flatMap((p) => [p.low, p.high]));
     const low = Math.min(...values);
     const high = Math.max(...values);
     const pad = Math.max(0.15, 0.12 * (high - low));
     return [low - pad, high + pad];
+  }
+
+  /** The networks of one gain without those that lie further below the rest than three times what the rest spans. */
+  function near({ points, mkpn, full }) {
+    const all = [...points, mkpn, full].filter(Boolean);
+    const core = all.filter((p) => !(p.size < 5) && p !== full);
+    if (core.length < 3) return all;
+    const low = Math.min(...core.map((p) => p.mean));
+    const span = Math.max(...core.map((p) => p.mean)) - low;
+    return all.filter((p) => p.mean >= low - 3 * Math.max(span, 0.1));
+  }
+
+  /** While the slider moves, a decibel has the same height at every gain: that of the gain whose models differ most. */
+  function rangeWhileScrubbing(list) {
+    const [low, high] = rangeOf(list);
+    const spans = series(names()).filter((one) => one.points.length > 1).map((one) => rangeOf([one])).map((range) => range[1] - range[0]);
+    const missing = Math.max(high - low, ...spans) - (high - low);
+    return [low - missing, high];
   }
 
   function draw() {
@@ -144,7 +189,7 @@ function createSizes(app) {
     const panel = canvas.parentElement;
     const list = series();
     const width = panel.clientWidth - 4;
-    const height = Math.max(190, Math.min(360, panel.clientHeight - 210));
+    const height = Math.max(190, Math.min(440, panel.clientHeight - (list.length > 1 || scrubbed !== null ? 330 : 245)));
     const context = prepare(canvas, width, height);
     const ink = inkOf(app.root);
     if (!list.length) {
@@ -153,11 +198,14 @@ function createSizes(app) {
       context.fillText("Nothing measured yet: choose gains and press Measure.", 10, 40);
       ui("sizes-table").replaceChildren();
       setText(ui("sizes-words"), "");
+      tellGain();
       plot = null;
       return;
     }
-    const [low, high] = rangeOf(list);
-    const [left, right, upper, lower] = [56, width - 92 * type(), 12, height - 40];
+    const [low, high] = scrubbed === null ? rangeOf(list) : rangeWhileScrubbing(list);
+    context.font = `${12 * type()}px sans-serif`;
+    const aside = Math.max(...["aligned mean", "MKPN 30.00"].map((text) => context.measureText(text).width));
+    const [left, right, upper, lower] = [22 + 34 * type(), width - aside - 6, 12, height - 26 - 14 * type()];
     const atX = (size) => left + 14 + ((right - left - 28) * BASELINES.indexOf(`kpn-l${size}`)) / (BASELINES.length - 1);
     const atY = (value) => lower - ((lower - upper) * (value - low)) / (high - low);
     plot = { atX, atY, low, high, lower, upper };
@@ -169,6 +217,7 @@ function createSizes(app) {
       if (!secret) curve(context, ink, one, color, { left, right, upper, lower, low, high, atX, atY }, taken, list.length === 1);
     }
     if (guess) drawGuess(context, ink);
+    tellGain();
     words(list, secret);
     table(list, secret);
   }
@@ -190,10 +239,10 @@ function createSizes(app) {
       context.fillText(value.toFixed(step < 1 ? 1 : 0), left - 5, atY(value));
     }
     context.textAlign = "center";
-    for (const name of BASELINES) context.fillText(String(SIZE_OF[name]), atX(SIZE_OF[name]), lower + 12);
-    context.fillText("side of the kernel in pixels (KPN L1 to L25)", (left + right) / 2, height - 10);
+    for (const name of BASELINES) context.fillText(String(SIZE_OF[name]), atX(SIZE_OF[name]), lower + 10 * type());
+    context.fillText("side of the kernel in pixels (KPN L1 to L25)", (left + right) / 2, height - 7 * type());
     context.save();
-    context.translate(9, (upper + lower) / 2);
+    context.translate(8 * type(), (upper + lower) / 2);
     context.rotate(-Math.PI / 2);
     context.fillText("PSNR in dB", 0, 0);
     context.restore();
@@ -201,13 +250,14 @@ function createSizes(app) {
 
   function label(context, ink, text, x, y, color, taken) {
     const width = context.measureText(text).width;
-    const box = (at) => ({ left: x - 2, right: x + width + 2, top: at - 8, bottom: at + 8 });
+    const half = 8 * type();
+    const box = (at) => ({ left: x - 2, right: x + width + 2, top: at - half, bottom: at + half });
     const clash = (a) => taken.some((b) => a.left < b.right && a.right > b.left && a.top < b.bottom && a.bottom > b.top);
     let at = y;
-    for (const shift of [0, -16, 16, -32, 32]) {
-      at = y + shift;
+    for (const shift of [0, -2, 2, -4, 4]) {
+      at = y + shift * half;
       if (!clash(box(at))) break;
-      if (shift === 32) return;
+      if (shift === 4) return;
     }
     taken.push(box(at));
     context.textAlign = "left";
@@ -251,13 +301,14 @@ function createSizes(app) {
         const below = last.mean < low;
         context.fillStyle = ink.soft;
         context.textAlign = "left";
-        context.fillText(`aligned mean`, right + 3, below ? lower - 22 : upper + 4);
-        context.fillText(`${last.mean.toFixed(2)} ${below ? "\u2193" : "\u2191"}`, right + 3, below ? lower - 7 : upper + 19);
+        context.fillText(`aligned mean`, right + 3, below ? lower - 22 * type() : upper + 4);
+        context.fillText(`${last.mean.toFixed(2)} ${below ? "\u2193" : "\u2191"}`, right + 3, below ? lower - 7 * type() : upper + 4 + 15 * type());
       }
     }
     if (!alone && points.length) label(context, ink, `gain ${gain}`, right + 3, atY(points[points.length - 1].mean) + 14, color, taken);
     if (full) {
-      const [x, y] = [atX(5), atY(full.mean)];
+      const cut = full.mean < low;
+      const [x, y] = [atX(5), cut ? lower - 8 : atY(full.mean)];
       context.fillStyle = ink.paper;
       context.strokeStyle = color;
       context.lineWidth = 2;
@@ -266,7 +317,7 @@ function createSizes(app) {
       context.closePath();
       context.fill();
       context.stroke();
-      if (alone) label(context, ink, "full 5\u00d75", x + 9, y + 4, ink.soft, taken);
+      if (alone) label(context, ink, `full 5\u00d75 ${full.mean.toFixed(1)}${cut ? " \u2193" : ""}`, x + 9, y, ink.soft, taken);
     }
     for (const p of points) {
       const x = atX(p.size);
@@ -275,7 +326,7 @@ function createSizes(app) {
         context.beginPath();
         for (const [dx, dy] of [[-5, -9], [5, -9], [0, 0]]) context.lineTo(x + dx, lower + dy);
         context.fill();
-        label(context, ink, `${p.mean.toFixed(1)}`, x + 7, lower - 7, color, taken);
+        label(context, ink, p.mean.toFixed(1), x + 7, lower - 7 * type(), color, taken);
         continue;
       }
       if (p.high > p.low) {
@@ -290,7 +341,8 @@ function createSizes(app) {
       context.beginPath();
       context.arc(x, atY(p.mean), 4, 0, 7);
       context.fill();
-      label(context, ink, p.mean.toFixed(2), x - 14, atY(p.mean) - 13, color, taken);
+      const text = p.mean.toFixed(2);
+      label(context, ink, text, Math.min(x - 16 * type(), right - context.measureText(text).width), atY(p.mean) - 13 * type(), color, taken);
     }
   }
 
@@ -330,8 +382,20 @@ function createSizes(app) {
       return `${gainText(gain)}, ${WHERE_TEXT[where()]}: ${who}${spread}${others}.`;
     });
     const off = guess ? ` Your curve was off by ${guessError(list[0]).toFixed(2)} dB on average.` : "";
-    setText(ui("sizes-words"), sentences.join(" ") + off);
-    setText(ui("sizes-note"), `Dotted: mean of the truly aligned frames within reach, without a network; no bound, since a network may also average neighbours. Diamond: full 5\u00d75. Dashed: MKPN. Bars: lowest and highest over the seeds. ${where() === "whole" ? state.value.metric.split(";")[0] : state.value.rule}`);
+    setText(ui("sizes-words"), sentences.join(" ") + overGains() + off);
+    setText(ui("sizes-note"), `Dotted: mean of the truly aligned frames within reach, without a network; no bound, since a network may also average neighbours. Diamond: full 5\u00d75. Dashed: MKPN. At the lower edge: what lies further below, with its value. Bars: lowest and highest over the seeds. ${where() === "whole" ? state.value.metric.split(";")[0] : state.value.rule}`);
+  }
+
+  /** What moving the gain has shown so far. */
+  function overGains() {
+    const each = scrubbed === null ? [] : series(names()).filter(({ gain, points }) => gain !== "run" && points.length > 2 && measured(gain));
+    if (each.length < 2) return "";
+    const parts = each.map(({ gain, points }) => {
+      const from3 = points.filter((p) => p.size > 1);
+      const best = from3.reduce((a, b) => (b.mean > a.mean ? b : a));
+      return `gain ${gain}: L${best.size}, ${(best.mean - Math.min(...from3.map((p) => p.mean))).toFixed(2)} dB`;
+    });
+    return ` Best single size, and how far the worst from L3 up lies below it, ${parts.join("; ")} (one seed).`;
   }
 
   function guessError(one) {
@@ -341,11 +405,13 @@ function createSizes(app) {
 
   function table(list, secret) {
     if (secret) return ui("sizes-table").replaceChildren();
+    const shown = list[0]?.gain;
+    if (scrubbed !== null) list = series(names());
     const heads = ["dB", ...BASELINES.map((name) => `L${SIZE_OF[name]}`), "5\u00d75", "MKPN"];
     const rows = list.map(({ gain, points, full, mkpn }) => {
       const values = [...BASELINES.map((name) => points.find((p) => p.name === name)), full, mkpn];
       const best = Math.max(...values.map((v) => v?.mean ?? -1));
-      return make("tr", {}, make("th", { scope: "row" }, gainText(gain).toLowerCase()), ...values.map((v) => make("td", { class: v && v.mean === best ? "best" : "" }, v ? v.mean.toFixed(2) : "\u2013")));
+      return make("tr", { class: scrubbed !== null && gain === shown ? "now" : "" }, make("th", { scope: "row" }, gainText(gain).toLowerCase()), ...values.map((v) => make("td", { class: v && v.mean === best ? "best" : "" }, v ? v.mean.toFixed(2) : "\u2013")));
     });
     ui("sizes-table").replaceChildren(make("table", { class: "numbers" }, make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)))), make("tbody", {}, ...rows)));
   }
@@ -396,9 +462,10 @@ function createSizes(app) {
     event.preventDefault();
     app.redraw();
   }, { signal });
-  ui("where").addEventListener("change", app.redraw, { signal });
-  ui("seeds").addEventListener("change", app.redraw, { signal });
-  ui("sweep").addEventListener("click", sweep, { signal });
+  ui("where").addEventListener("change", () => (app.remember(), app.redraw()), { signal });
+  ui("seeds").addEventListener("change", () => ((scrubbed = null), app.redraw()), { signal });
+  ui("sweep").addEventListener("click", () => sweep(), { signal });
+  ui("scrub").addEventListener("input", scrub, { signal });
   ui("sweep-stop").addEventListener("click", stop, { signal });
   ui("predict").addEventListener("click", predict, { signal });
 
@@ -406,6 +473,14 @@ function createSizes(app) {
     show,
     draw,
     fill,
+    /** What of this view stands in the address, and how it is read from there. */
+    link: () => ({ where: where() === "whole" ? null : where(), gain: scrubbed }),
+    open(fields) {
+      if (fields.get("where") in WHERE_TEXT) ui("where").value = fields.get("where");
+      if (!names().includes(fields.get("gain"))) return;
+      ui("scrub").value = names().indexOf(fields.get("gain"));
+      scrub();
+    },
     /** PSNR of a model of this run in a region, for the lesson. */
     figure: (model, region) => results.get(keyOf(own(), state.value.seed, model))?.[region] ?? null,
     choose(region) {
@@ -427,6 +502,6 @@ function createSizes(app) {
       if (canvas) context.drawImage(canvas, place.originX, place.originY, width * place.scale, height * place.scale);
     },
     leave: stop,
-    reset: () => ((regions = shaded = null), results.clear(), (gains = new Set()), stop(), (guess = null), setText(ui("predict"), "Predict")),
+    reset: () => ((regions = shaded = null), results.clear(), (gains = new Set()), (scrubbed = null), clearTimeout(settle), stop(), (guess = null), setText(ui("predict"), "Predict")),
   };
 }

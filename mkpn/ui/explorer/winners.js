@@ -103,7 +103,7 @@ function createWinners(app) {
     return index === 0 ? "this patch: a tie" : `this patch: ${app.label(answer.models[index - 1])} by ${answer.margin.data[at].toFixed(2)} dB`;
   }
 
-  for (const name of ["patch", "least"]) ui(name).addEventListener("change", request, { signal });
+  for (const name of ["patch", "least"]) ui(name).addEventListener("change", () => (app.remember(), request()), { signal });
   ui("more-seeds").addEventListener("click", moreSeeds, { signal });
   ui("winners-stop").addEventListener("click", () => running?.stop(), { signal });
 
@@ -117,6 +117,12 @@ function createWinners(app) {
       context.imageSmoothingEnabled = false;
       const [width, height] = state.value.size;
       context.drawImage(image.canvas, place.originX, place.originY, width * place.scale, height * place.scale);
+    },
+    link: () => ({ patch: ui("patch").value === "32" ? null : ui("patch").value }),
+    open(fields) {
+      if (!["8", "16", "64"].includes(fields.get("patch"))) return;
+      ui("patch").value = fields.get("patch");
+      request();
     },
     shares: () => answer?.shares,
     models: () => answer?.models,
