@@ -217,14 +217,14 @@ def test_the_slider_moves_the_gain_with_one_seed_and_what_is_measured_is_kept(pa
     expect(ui(page, "sizes-table").locator("tr.now th")).to_have_text("gain 2")
     expect(ui(page, "sweep-progress")).to_be_hidden()
     table = ui(page, "sizes-table").locator("tr.now").inner_text()
-    assert len([post for post in asked if '"measure"' in post]) == len(MODELS) + 1  # and the aligned mean
+    assert len([post for post in asked if '"gain":"2"' in post]) == len(MODELS) + 1  # and the aligned mean
     page.wait_for_function("() => location.hash.includes('gain=2')")
     page.keyboard.press("ArrowRight")
     expect(ui(page, "sizes-table").locator("tr.now th")).to_have_text("gain 4")
     page.keyboard.press("ArrowLeft")
     expect(ui(page, "sizes-table").locator("tr.now")).to_have_text(re.compile("gain 2"))
     assert ui(page, "sizes-table").locator("tr.now").inner_text() == table
-    assert len([post for post in asked if '"measure"' in post]) == len(MODELS) + 1
+    assert len([post for post in asked if '"gain":"2"' in post]) == len(MODELS) + 1
 
 
 def test_a_sweep_is_stopped_inside_a_network(page) -> None:
