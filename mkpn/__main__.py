@@ -1,4 +1,4 @@
-"""The command line: `python -m mkpn app | denoise | register | train | curves | evaluate | models | bench | verify`.
+"""Commands: `python -m mkpn app | denoise | register | train | curves | evaluate | explain | models | bench | verify`.
 
 Results go to stdout, progress and warnings to stderr; exit codes are in `mkpn.console`.
 """
@@ -47,6 +47,10 @@ EXAMPLES = {
         "mkpn evaluate --images DIR --out out",
         "mkpn evaluate --images CBSD68 --downsample 2 --crop 128 --baselines aligned nlm --out out/table1",
         "mkpn evaluate --images DIR --out out --models mkpn runs/mkpn/mkpn.safetensors --gains 4 8 --json",
+    ),
+    "explain": (
+        "mkpn explain --out out",
+        "mkpn explain --image photo.jpg --gain 4 --out out",
     ),
     "curves": ("mkpn curves runs/mkpn runs/kpn-l5 --out curves.png",),
     "models": ("mkpn models --json",),
@@ -289,6 +293,57 @@ def curves(
         results.value = {"out": str(out)}
 
 
+def explain(
+    out: Path,
+    image: Path | None = None,
+    gain: Literal[1, 2, 4, 8] = 8,
+    seed: int = 4,
+    downsample: int = 2,
+    device: str = "auto",
+    output: _Output = Output(),  # noqa: B008 - frozen
+) -> None:
+    """Draw three figures of one picture: MKPN's kernels at two pixels, PSNR by kernel size and gain, who wins where.
+
+    Args:
+        out: folder for `explain-kernels.png`, `explain-sizes.png`, `explain-maps.png` and `explain.json`.
+        image: a picture; the bundled coffee cup by default.
+        gain: of the kernels and of the maps; the sizes are drawn at all four.
+        seed: of the bursts.
+        downsample: box-downsampling factor of the picture.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        output: what is printed.
+    """
+    with (
+        output.results() as results,
+        keeping(lambda: "nothing was written; the figures are drawn when all is measured"),
+    ):
+        import json
+
+        import mkpn
+        from mkpn.checks import writable_folder
+        from mkpn.explain.figures import FIGURES
+        from mkpn.explain.study import study
+        from mkpn.synthesis.images import example_image, load_image
+
+        pixels = example_image("Coffee cup") if image is None else load_image(image)
+        writable_folder(out, "out")
+        made = study(
+            pixels,
+            {name: mkpn.load(name, device) for name in MODELS},
+            gain=gain,
+            seed=seed,
+            downsample=downsample,
+            progress=lambda text: print(text, file=sys.stderr, flush=True),
+        )
+        for name, draw in FIGURES.items():
+            (out / f"explain-{name}.png").write_bytes(draw(made))
+            print(f"wrote {out / f'explain-{name}.png'}")
+        record = {"gain": gain, "seed": seed, "downsample": downsample, **made.record()}
+        (out / "explain.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        print(f"wrote {out / 'explain.json'}")
+        results.value = record
+
+
 def models(output: _Output = Output()) -> None:  # noqa: B008 - frozen
     """Print the ten networks of both presets with their parameter counts."""
     with output.results() as results:
@@ -428,6 +483,7 @@ def main() -> None:
         "denoise": denoise,
         "train": train,
         "evaluate": evaluate,
+        "explain": explain,
         "models": models,
     }
     commands |= {"register": register, "curves": curves, "bench": bench, "verify": verify}

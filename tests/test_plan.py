@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"checks", "geometry", "metrics", "device", "model", "synthesis", "ops", "inference", "figures"},
 }
 MAY_IMPORT["evaluation"] = {*MAY_IMPORT["training"], "paper", "training", "capture", "explain"}
-MAY_IMPORT["explain"] = {"checks", "geometry", "metrics", "model", "synthesis", "ops", "inference"}
+MAY_IMPORT["explain"] = {"checks", "geometry", "metrics", "model", "synthesis", "ops", "inference", "figures"}
 _BELOW_UI = {"mkpn", *MAY_IMPORT}
 MAY_IMPORT["ui.viewer"] = {"checks", "geometry"}
 MAY_IMPORT["ui.run"] = _BELOW_UI

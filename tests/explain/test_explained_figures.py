@@ -1,0 +1,114 @@
+"""The figures of explain's README: made by one command, and what the text says is what the numbers show."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mkpn
+from mkpn.explain.figures import COLORS, FIGURES
+from mkpn.explain.study import SINGLE, Study, study
+from mkpn.model.config import MODELS, model_config
+from mkpn.synthesis.images import example_image
+
+ROOT = Path(__file__).parent.parent.parent
+README = (ROOT / "mkpn/explain/README.md").read_text(encoding="utf-8")
+RECORD: dict[str, Any] = json.loads((ROOT / ".assets/explain.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def made() -> Study:
+    """Measured with the shipped networks, as `mkpn explain --out .assets` does."""
+    return study(example_image("Coffee cup"), {name: mkpn.load(name, "cpu") for name in MODELS})
+
+
+def rows(head: str) -> dict[str, list[str]]:
+    """A table of the README, by the first cell of its rows."""
+    block = next(block for block in re.findall(r"(?:^\|.*\n)+", README, re.MULTILINE) if block.startswith(f"| {head} "))
+    cells = [[cell.strip().strip("*") for cell in line.strip("|").split("|")] for line in block.splitlines()]
+    return {row[0]: row[1:] for row in [cells[0], *cells[2:]]}
+
+
+def test_stored_numbers_are_those_of_the_shipped_networks(made: Study) -> None:
+    found = made.record()
+    assert found["far"] == RECORD["far"]
+    for gain, row in found["psnr"].items():
+        assert row == pytest.approx(RECORD["psnr"][gain], abs=0.01)
+    for kind, spot in found["spots"].items():
+        for name, value in spot.items():
+            assert value == pytest.approx(RECORD["spots"][kind][name], abs=0.01), (kind, name)
+    for name, values in found["means"].items():
+        assert values == pytest.approx(RECORD["means"][name], abs=2e-3)
+    # A patch on the border between two models may fall to the other: one in 54.
+    assert found["shares"] == pytest.approx(RECORD["shares"], abs=0.04)
+
+
+def test_every_figure_is_drawn_and_stored(made: Study) -> None:
+    for name, draw in FIGURES.items():
+        stored = Image.open(ROOT / f".assets/explain-{name}.png")
+        assert f"explain-{name}.png" in README
+        path_size = (ROOT / f".assets/explain-{name}.png").stat().st_size
+        assert path_size < 300_000, path_size
+        assert draw(made)[:4] == b"\x89PNG"
+        assert np.asarray(stored.convert("L")).std() > 10
+    assert set(COLORS) == set(MODELS)
+
+
+def test_the_tables_are_the_stored_numbers() -> None:
+    sizes = rows("gain")
+    names = [name for name in MODELS if name in ("kpn", "mkpn") or name in SINGLE]
+    by_label = {model_config(name).label.removeprefix("KPN "): name for name in names}
+    for gain, row in RECORD["psnr"].items():
+        for label, cell in zip(sizes["gain"], sizes[gain], strict=True):
+            assert float(cell) == pytest.approx(row[by_label[label]], abs=0.0051), (gain, label)
+        assert max(row, key=lambda name: row[name]) == by_label[best_label("gain", gain)]
+    spots = rows("pixel")
+    for kind, spot in RECORD["spots"].items():
+        noise_gain, radius, total = (float(cell) for cell in spots[kind])
+        assert noise_gain == pytest.approx(spot["noise_gain"], abs=5.1e-5)
+        assert radius == pytest.approx(spot["radius"][0], abs=0.0051)
+        assert total == pytest.approx(sum(spot["sum"]) / 8, abs=0.0051)
+    means = rows("mean over")
+    for place, kind in enumerate(("flat", "edge", "texture")):
+        assert float(means[kind][0]) == pytest.approx(RECORD["means"]["noise_gain"][place], abs=5.1e-5)
+        assert float(means[kind][1]) == pytest.approx(RECORD["means"]["radius"][place], abs=0.0051)
+
+
+def best_label(head: str, row: str) -> str:
+    """The column whose cell is bold in the README's table."""
+    line = next(line for line in README.splitlines() if line.startswith(f"| {row} |"))
+    heads = next(line for line in README.splitlines() if line.startswith(f"| {head} |"))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    (at,) = (index for index, cell in enumerate(cells) if cell.startswith("**"))
+    return [cell.strip() for cell in heads.strip("|").split("|")][at]
+
+
+def test_what_the_text_says_is_what_the_numbers_show() -> None:
+    flat, edge = RECORD["spots"]["flat"], RECORD["spots"]["edge"]
+    # First figure: at the flat pixel MKPN averages more, and frames that are out of reach weigh least at the edge.
+    assert flat["noise_gain"] < edge["noise_gain"] / 5
+    assert flat["radius"][0] > 2 * edge["radius"][0]
+    near = [index for index in range(1, 8) if index not in RECORD["far"]]
+    for spot in (flat, edge):
+        far = max(abs(spot["sum"][index]) for index in RECORD["far"])
+        assert far < max(abs(spot["sum"][index]) for index in near) / 2
+    assert max(abs(edge["sum"][i]) for i in RECORD["far"]) < min(abs(edge["sum"][i]) for i in near)
+    # Second figure: the best single size grows with the gain.
+    best = [max(SINGLE, key=lambda name: row[name]) for row in RECORD["psnr"].values()]
+    assert best == ["kpn-l5", "kpn-l7", "kpn-l9", "kpn-l25"]
+    assert [max(row, key=row.get) == "mkpn" for row in RECORD["psnr"].values()] == [False, False, True, False]
+    for row in RECORD["psnr"].values():
+        assert row["kpn"] < row["kpn-l5"]
+        assert row["mkpn"] > min(row[name] for name in SINGLE[2:])
+    # Third figure: least noise gain in the flat third, most at edges; two networks win three quarters of the area.
+    noise = RECORD["means"]["noise_gain"]
+    assert noise[0] < noise[2] < noise[1]
+    shares = sorted(RECORD["shares"].items(), key=lambda pair: -pair[1])
+    assert [name for name, _ in shares[:2]] == ["kpn-l25", "mkpn"]
+    assert shares[0][1] + shares[1][1] > 0.7
