@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from mkpn.synthesis.burst import Burst, add_noise, burst_of, burst_windows, rng_for
 from mkpn.synthesis.files import OWN_MEGAPIXELS
 from mkpn.synthesis.images import box_downsample, load_image, to_channels_first, to_channels_last, to_levels
+from mkpn.synthesis.modern import MODERN_SUFFIXES
 from mkpn.synthesis.motion import BurstConfig, sample_offsets
 from mkpn.synthesis.noise import Noise, NoiseRange, sample_noise
 from mkpn.synthesis.scenes import KINDS, sharp_scene
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", *MODERN_SUFFIXES)
 
 
 @dataclass(frozen=True)

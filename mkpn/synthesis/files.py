@@ -10,12 +10,15 @@ import io
 import re
 import struct
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from PIL import Image, UnidentifiedImageError
+
+from mkpn.synthesis.modern import jxl_header, modern_kind, modern_reader, to_first_frame
 
 MAX_MEGAPIXELS = 16
 """Largest picture that is read where nothing else is asked for."""
@@ -28,6 +31,9 @@ MAX_FILE_BYTES = 512 * 2**20
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM")
 """What Pillow may decode: photographs only, none of its document formats that run other programs."""
 
+COMMON = "PNG, JPEG, WebP, TIFF, GIF or BMP"
+"""What is read without an extra, for messages."""
+
 RAW_SUFFIXES = (".dng", ".cr2", ".cr3", ".nef", ".nrw", ".arw", ".sr2", ".orf", ".raf", ".rw2", ".pef", ".srw", ".3fr")
 
 _DENSEST = 200  # pixels per byte above MAX_MEGAPIXELS: photographs have 2 to 30, pictures made to harm over 250
@@ -38,6 +44,10 @@ _SUBFILE, _PHOTOMETRIC, _SUB_PAGES, _DNG = 254, 262, 330, 50706
 _TILE_SIDES = (322, 323)
 _BITS, _SAMPLES, _PLANAR, _SAMPLE_FORMAT = 258, 277, 284, 339
 _SENSOR = (32803, 34892)  # photometric interpretations: colour filter array, linear raw
+
+
+Reader = Callable[[IO[bytes]], Image.Image]
+"""What opens a file whose first bytes have been looked at."""
 
 
 class Refused(ValueError):
@@ -60,11 +70,11 @@ def opened(source: str | Path | bytes | Image.Image, max_megapixels: float) -> G
             _check(source, max_megapixels)
             yield source
             return
-        file, size = _checked_file(source, max_megapixels)
+        file, size, read = _checked_file(source, max_megapixels)
         # Our own limit holds; Pillow's warning at half of its limit would be noise.
         with file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(file, formats=FORMATS) as image:
+            with read(file) as image:
                 _check(image, max_megapixels, size)
                 yield image
 
@@ -89,7 +99,7 @@ def named(source: str | Path | bytes | Image.Image) -> Generator[None]:
     except Refused as error:
         raise ValueError(f"{name}: {error}") from error
     except UnidentifiedImageError as error:
-        raise ValueError(f"{name}: expected an image (PNG, JPEG, WebP, TIFF, GIF or BMP), got another file") from error
+        raise ValueError(f"{name}: expected an image ({COMMON}), got another file") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name}: expected at most {OWN_MEGAPIXELS} megapixels, got far more") from error
     # Damaged files end in any of Pillow's errors: OSError, SyntaxError, TypeError, struct.error, ...
@@ -133,10 +143,10 @@ def count_frames(image: Image.Image, source: str | Path | bytes) -> int | None:
     except Exception:
         return 1
     finally:
-        image.seek(0)
+        to_first_frame(image)
 
 
-def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO[bytes], int]:
+def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO[bytes], int, Reader]:
     if isinstance(source, bytes):
         file: IO[bytes] = io.BytesIO(source)
         size = len(source)
@@ -150,8 +160,15 @@ def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO
             raise Refused(f"expected a file of at most {MAX_FILE_BYTES // 2**20} MB, got {size // 2**20} MB")
         if head[8:10] == b"CR" or head[:15] == b"FUJIFILMCCD-RAW" or head[:4] in (b"IIRO", b"IIRS", b"IIU\0"):
             raise _raw_file()
-        if kind := _other_picture(head):
-            raise Refused(f"expected PNG, JPEG, WebP, TIFF, GIF or BMP, got {kind}; save it as one of these first")
+        read: Reader = partial(Image.open, formats=FORMATS)
+        if kind := modern_kind(head):
+            reader = modern_reader(kind)
+            if reader is None:
+                raise Refused(f"expected {COMMON}, got {kind}; to read it: pip install 'mkpn-studio[formats]'")
+            read = reader
+            # Its reader decodes it as soon as it opens it.
+            if kind == "JPEG XL":
+                check_size(*jxl_header(file)[:2], max_megapixels, size)
         if re.match(rb"P[1-7fF]\s", head) and len(re.sub(rb"#[^\r\n]*", b"", head).split(None, 3)) < 3:
             raise Refused(f"expected a PPM that names its size within {_HEADER} bytes, got a longer comment")
         # Pillow makes room for a WebP as soon as it opens it.
@@ -160,7 +177,7 @@ def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO
     except BaseException:
         file.close()
         raise
-    return file, size
+    return file, size, read
 
 
 def _checked_path(path: Path) -> Path:
@@ -172,19 +189,6 @@ def _checked_path(path: Path) -> Path:
     if path.suffix.lower() in RAW_SUFFIXES:
         raise _raw_file()
     return path
-
-
-def _other_picture(head: bytes) -> str | None:
-    """Names a kind of picture that is not read, by its first bytes; None for all others.
-
-    ISO/IEC 14496-12 (`ftyp`), AV1 Image File Format 6.2, ISO/IEC 23008-12 10 and ISO/IEC 18181-2 9.
-    """
-    if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        if brand in (b"avif", b"avis"):
-            return "AVIF"
-        return "HEIC" if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1") else None
-    return "JPEG XL" if head.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n")) else None
 
 
 def _webp_size(head: bytes) -> tuple[int, int] | None:

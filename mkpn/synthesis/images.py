@@ -14,6 +14,7 @@ from PIL import Image
 
 from mkpn.checks import whole
 from mkpn.synthesis.files import MAX_MEGAPIXELS, OWN_MEGAPIXELS, Refused, check_size, count_frames, named, opened
+from mkpn.synthesis.modern import to_first_frame, upright_already
 
 MIN_SIDE = 48
 
@@ -149,13 +150,18 @@ def conversion_notes(source: str | Path | bytes, max_megapixels: float = MAX_MEG
         raw_modes = [str(tile[3]) for tile in getattr(image, "tile", ())]
         frames = count_frames(image, source)
         if frames != 1:
-            notes.append(f"the first of {frames or 'several'} frames is used")
+            heic = image.format == "HEIF"
+            notes.append(
+                f"the {'main' if heic else 'first'} of {frames or 'several'} {'pictures' if heic else 'frames'} is used"
+            )
         if _orientation(image) in _UPRIGHT:
             notes.append("turned upright as its EXIF data say")
         if image.mode == "I" and image.format == "TIFF":
             notes.append("32-bit grey, kept at full depth")
         elif image.mode in _SIXTEEN_BIT:
             notes.append("16-bit grey, kept at full depth")
+        elif (bits := image.info.get("bit_depth")) and bits > 8 and image.mode != "F":
+            notes.append(f"{bits} bits per channel, read at 8")
         elif any("16" in raw for raw in raw_modes):
             notes.append("16-bit colour, read at 8 bits per channel")
         if image.mode in ("1", "L", "LA", "La", "F"):
@@ -293,7 +299,7 @@ def _picture(source: str | Path | bytes | Image.Image, min_side: int, max_megapi
     """Decodes a file into an upright picture that holds on to nothing of the file, and its greatest integer level."""
     with opened(source, max_megapixels) as image:
         _check_side(image.width, image.height, min_side)
-        image.seek(0)
+        to_first_frame(image)
         image.load()
         turn = _UPRIGHT.get(_orientation(image))
         deepest = 2**32 - 1 if image.format == "TIFF" and image.mode == "I" else 2**16 - 1
@@ -311,6 +317,8 @@ def _intensities(source: str | Path | bytes | Image.Image, picture: Image.Image,
 
 
 def _orientation(image: Image.Image) -> int:
+    if upright_already(image):
+        return 1
     value = image.getexif().get(_ORIENTATION, 1)
     return value if isinstance(value, int) else 1
 

@@ -13,6 +13,7 @@ import gradio as gr
 from mkpn.checks import number
 from mkpn.model.config import model_config
 from mkpn.synthesis.files import RAW_SUFFIXES
+from mkpn.synthesis.modern import MODERN_SUFFIXES
 from mkpn.synthesis.noise import GAINS, Noise
 from mkpn.ui.page import views
 from mkpn.ui.page.answers import warn, worded
@@ -53,7 +54,7 @@ def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
     gr.HTML(_INTRO)
     files = gr.File(
         file_count="multiple",
-        file_types=["image", *RAW_SUFFIXES],
+        file_types=["image", *MODERN_SUFFIXES, *RAW_SUFFIXES],
         type="filepath",
         label="Photographs or raw files, reference first",
         height=150,
