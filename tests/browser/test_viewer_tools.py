@@ -250,6 +250,21 @@ def test_the_palette_finds_every_action(shown: Handle) -> None:
         ("show alone: kpn-l9", "active", "kpn-l9"),
         ("difference to noisy", "baseline", "noisy"),
         ("sort by mae", "sort", {"key": "mae", "descending": False}),
+        ("sort by relative squared", "sort", {"key": "relativeSquared", "descending": False}),
+        ("gamma up", "gamma", 1.1),
+        ("contrast up", "contrast", 1.1),
+        ("contrast down", "contrast", 1),
+        ("gamma down", "gamma", 1),
+        ("split: kpn-l5", "second", "kpn-l5"),
+        ("histogram: green", "histogram", {"log": True, "channel": "g"}),
+        ("histogram: rgb", "histogram", {"log": True, "channel": "rgb"}),
+        ("blink: all panes", "blink", {"playing": False, "rate": 1, "partner": "all"}),
+        ("blink: faster", "blink", {"playing": False, "rate": 1.25, "partner": "all"}),
+        ("blink: slower", "blink", {"playing": False, "rate": 1, "partner": "all"}),
+        ("blink: with the reference", "blink", {"playing": False, "rate": 1, "partner": "reference"}),
+        ("layout: grid", "mode", "grid"),
+        ("keyboard shortcuts", "keys", False),
+        ("keyboard shortcuts", "keys", True),
         ("order of the panes", "sort", {"key": None, "descending": True}),
         ("no differences", "baseline", None),
         ("colours: magma", "colors", {"magnitude": "magma", "signed": "blue to red"}),
@@ -259,9 +274,21 @@ def test_the_palette_finds_every_action(shown: Handle) -> None:
         assert shown.state()[field] == value, query
     # Every choice of the bars has its command.
     names = " ".join(shown.call("v.commands()")).lower()
-    for control in ("error-kind", "channel", "first", "reference", "baseline"):
+    controls = ("error-kind", "channel", "first", "second", "reference", "baseline", "colors", "histogram-channel")
+    for control in (*controls, "blink-partner"):
         for text in shown.ui(control).locator("option").all_text_contents():
             assert text.lower().split(":")[0] in names or text.startswith("none"), text
+    error = np.abs(image_of("kpn-l9").astype(int) - image_of("kpn-l7")).sum(2)  # kpn-l7 is the reference by now
+    run("largest error of kpn-l9")
+    shown.drawn()
+    y, x = np.unravel_index(error.argmax(), error.shape)
+    assert shown.state()["pick"] == {"x": int(x), "y": int(y)}
+    shown.ui("side-toggle").click()
+    shown.stage.focus()
+    run("largest error of kpn-l11")
+    shown.drawn()
+    assert shown.state()["pick"] != {"x": int(x), "y": int(y)}
+    run("table: pixel")
     shown.press("Control+k")
     shown.page.keyboard.type("no such thing")
     expect(shown.ui("palette-none")).to_be_visible()

@@ -65,6 +65,17 @@ function addActions(app) {
       if (byUser) app.emit("reference", { id });
       changed({ region: true });
     },
+    /** Chooses what stands on the right of a split. */
+    setSecond(id) {
+      state.second = id;
+      changed();
+    },
+    setKeys(on) {
+      state.keys = on;
+      app.ui("keys").checked = on;
+      remember("mkpn-viewer-keys", on ? "on" : "off");
+      app.announce(on ? "Keyboard shortcuts on" : "Keyboard shortcuts off");
+    },
     hold(holding) {
       if (state.holding === holding) return;
       state.holding = holding;
@@ -190,6 +201,18 @@ function addActions(app) {
       app.setPick(pixel, false);
       app.announce(`Pixel ${pixel.x}, ${pixel.y}`);
       app.viewChanged();
+    },
+    /** Goes to the pixel of a pane with the largest error, in the region or the whole image. */
+    goToWorst(id) {
+      // The figures are those of the table, which is measured while it is seen.
+      if (!state.side) app.toggleSide();
+      app.setTable("region");
+      app.setActive(id, true);
+      app.later(() => {
+        const place = app.region.rows()?.find((row) => row.pane.id === id)?.place;
+        if (place) app.lookAt({ x: place.x, y: place.y });
+        else app.announce("This pane has no error: it is the reference");
+      });
     },
     setPick(pixel, byUser) {
       state.pick = pixel;

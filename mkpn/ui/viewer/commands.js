@@ -1,5 +1,12 @@
 // Every action by name, and the palette that finds them (Ctrl + K).
 
+// Step, smallest and largest value of what the sliders set.
+const TONE_STEPS = [
+  ["contrast", 0.1, 0.5, 4],
+  ["gamma", 0.1, 0.4, 3],
+];
+const tenths = (value) => Math.round(10 * value) / 10;
+
 /** Returns all actions as `{name, keys, run}`; those of a pane once for every pane. */
 function commandList(app) {
   const { state, view } = app;
@@ -19,6 +26,10 @@ function commandList(app) {
     { name: "Tone: false colour on or off", run: () => app.setTone({ falseColor: !state.falseColor }) },
     { name: "Tone: exposure up", run: () => app.setTone({ ev: Math.min(4, state.ev + 0.5) }) },
     { name: "Tone: exposure down", run: () => app.setTone({ ev: Math.max(-4, state.ev - 0.5) }) },
+    ...TONE_STEPS.flatMap(([field, step, low, high]) => [
+      { name: `Tone: ${field} up`, run: () => app.setTone({ [field]: Math.min(high, tenths(state[field] + step)) }) },
+      { name: `Tone: ${field} down`, run: () => app.setTone({ [field]: Math.max(low, tenths(state[field] - step)) }) },
+    ]),
     { name: "Tone: reset", run: () => app.setTone(PLAIN_TONE) },
     ...MAGNITUDE_MAPS.map((map) => ({ name: `Colours: ${map}`, run: () => app.setColors({ magnitude: map }) })),
     ...SIGNED_MAPS.map((map) => ({ name: `Colours of signed errors: ${map}`, run: () => app.setColors({ signed: map }) })),
@@ -32,14 +43,24 @@ function commandList(app) {
     { name: "Table: copy as CSV", run: () => (app.setTable("region"), app.later(() => app.region.copy("csv"))) },
     { name: "Table: copy as Markdown", run: () => (app.setTable("region"), app.later(() => app.region.copy("markdown"))) },
     { name: "Table: order of the panes", run: () => app.sortBy("") },
-    ...COLUMNS.map(({ key, name }) => ({ name: `Table: sort by ${name}`, run: () => (app.setTable("region"), app.sortBy(key)) })),
+    ...COLUMNS.map(({ key, name }) => ({ name: `Table: sort by ${name.replace("rel.", "relative").replace("abs.", "absolute").replace("sq.", "squared")}`, run: () => (app.setTable("region"), app.sortBy(key)) })),
     { name: "Table: figures, no differences", run: () => app.setBaseline(null) },
     { name: "Histogram: log scale on or off", run: () => (app.setTable("histogram"), app.setHistogram({ log: !state.histogram.log })) },
+    ...Object.entries(CHANNELS).map(([channel, name]) => ({
+      name: `Histogram: ${name}`,
+      run: () => (app.setTable("histogram"), app.setHistogram({ channel })),
+    })),
     { name: "Region: visible part", run: () => app.setRegion(app.visibleRect(), true) },
     { name: "Region: clear", run: () => app.setRegion(null, true) },
     { name: "Insets: add the region or the visible part", run: app.addInset },
     { name: "Insets: remove all", run: app.clearInsets },
     { name: "Blink: play or pause", run: () => app.playBlink() },
+    { name: "Blink: with the reference", run: () => (app.setMode("blink"), app.setBlink({ partner: "reference" })) },
+    { name: "Blink: all panes in turn", run: () => (app.setMode("blink"), app.setBlink({ partner: "all" })) },
+    { name: "Blink: faster", run: () => app.setBlink({ rate: Math.min(3, state.blink.rate + 0.25) }) },
+    { name: "Blink: slower", run: () => app.setBlink({ rate: Math.max(0.25, state.blink.rate - 0.25) }) },
+    { name: "Hold for reference: on or off", keys: "Space", run: () => app.hold(!state.holding) },
+    { name: "Keyboard shortcuts on or off", run: () => app.setKeys(!state.keys) },
     { name: "Inspector on or off", run: app.toggleSide },
     { name: "Full screen on or off", run: app.toggleFullscreen },
     { name: "Reset the view", keys: "R", run: app.reset },
@@ -48,6 +69,8 @@ function commandList(app) {
   const ofPanes = state.panes.flatMap(({ id, label }) => [
     { name: `Show alone: ${label}`, keys: app.keyOf(id), run: () => app.show(id) },
     { name: `Reference: ${label}`, keys: app.keyOf(id) && `Shift + ${app.keyOf(id)}`, run: () => app.setReference(id, true) },
+    { name: `Split: ${label} on the right`, run: () => (app.setSecond(id), app.setMode("split")) },
+    { name: `Largest error of ${label}: go there`, run: () => app.goToWorst(id) },
     { name: `Table: difference to ${label}`, run: () => (app.setTable("region"), app.setBaseline(id)) },
     { name: `Panes: show or hide ${label}`, run: () => app.togglePane(id) },
   ]);

@@ -26,11 +26,7 @@ function createControls(app, signal) {
   on("error-kind", "change", (event) => app.setError(event.target.value !== "", event.target.value || undefined));
   on("reference", "change", (event) => app.setReference(event.target.value, true));
   on("first", "change", (event) => app.setActive(event.target.value));
-  on("second", "change", (event) => {
-    state.second = event.target.value;
-    app.refresh();
-    app.emitView();
-  });
+  on("second", "change", (event) => app.setSecond(event.target.value));
   for (const name of ["ev", "contrast", "gamma"]) {
     on(name, "input", (event) => app.setTone({ [name]: Number(event.target.value) }));
   }
@@ -59,11 +55,7 @@ function createControls(app, signal) {
   on("help-close", "click", () => ui("help-dialog").close());
   // A native dialog closes on Escape by itself; its focus returns to where it was.
   on("help-dialog", "close", () => ui("stage").focus({ preventScroll: true }));
-  on("keys", "change", (event) => {
-    state.keys = event.target.checked;
-    remember("mkpn-viewer-keys", state.keys ? "on" : "off");
-    app.announce(state.keys ? "Keyboard shortcuts on" : "Keyboard shortcuts off");
-  });
+  on("keys", "change", (event) => app.setKeys(event.target.checked));
   on("panes-all", "click", () => app.setHidden([]));
   on("panes-story", "click", () => app.start.showStory());
   // A menu that stays open would cover panes: it closes as soon as the focus or a press goes elsewhere.

@@ -281,6 +281,8 @@ function createHandle(app, restore) {
       falseColor: state.falseColor,
       colors: { ...state.colors },
       kind: state.errorKind,
+      histogram: { ...state.histogram },
+      keys: state.keys,
       region: state.region,
       pick: state.pick,
       cursor: state.cursor,
