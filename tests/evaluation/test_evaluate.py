@@ -5,23 +5,21 @@ from __future__ import annotations
 import csv
 import json
 import math
-import os
-import socket
-import subprocess
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from helpers import perturbed
+from helpers import perturbed, two_ranks
 
 import mkpn
+from mkpn.__main__ import main
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.evaluation.evaluate import Measurement, compare, evaluate, summarise
 from mkpn.evaluation.report import csv_table, interval_table, latex_table, markdown_table, spread, spread_table
 from mkpn.explain.regions import REGIONS, classify
+from mkpn.figures.table1 import table1_chart
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.synthesis.burst import make_burst, rng_for
@@ -37,6 +35,21 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network = perturbed(model_config(name))
         save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
     return folder
+
+
+def blank(*_: object) -> bytes:
+    return b""
+
+
+@pytest.fixture
+def charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws the charts, where a test reads them: they take longer than the measurements of a small test."""
+    monkeypatch.setattr("mkpn.evaluation.evaluate.table1_chart", table1_chart)
+
+
+@pytest.fixture(autouse=True)
+def no_charts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mkpn.evaluation.evaluate.table1_chart", blank)
 
 
 @pytest.fixture
@@ -151,8 +164,12 @@ def test_images_are_listed_by_where_mkpn_differs() -> None:
     assert spread_table(spread([asdict(row) for row in measurements(mine=[20.0])])) == ""
 
 
-def test_runs_are_compared_only_where_they_were_measured_alike(config: EvaluateConfig) -> None:
+@pytest.mark.usefixtures("charts")
+def test_runs_are_compared_only_where_they_were_measured_alike(
+    config: EvaluateConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = evaluate(config)
+    monkeypatch.setattr("mkpn.evaluation.evaluate.table1_chart", blank)
     assert first["previous"] == []
     with (config.out / "images.csv").open() as file:
         table = list(csv.DictReader(file))
@@ -189,39 +206,24 @@ def test_runs_are_compared_only_where_they_were_measured_alike(config: EvaluateC
 
 
 def test_the_command_needs_only_images(
-    config: EvaluateConfig, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    config: EvaluateConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = [sys.executable, "-m", "mkpn", "evaluate", "--images", str(config.images[0])]
-    command += ["--limit", "1", "--gains", "8", "--crop", "48", "--models", config.models[0], "--threads", "1"]
-    subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
+    given = ["--images", str(config.images[0]), "--limit", "1", "--gains", "8", "--crop", "48", "--threads", "1"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["mkpn", "evaluate", *given, "--models", config.models[0]])
+    main()
     written = tmp_path / "out" / "table1" / "results.md"
-    assert written.read_text().strip() in capfd.readouterr().out
+    assert written.read_text().strip() in capsys.readouterr().out
 
 
-def test_two_processes_measure_what_one_does(config: EvaluateConfig) -> None:
+@pytest.mark.usefixtures("charts")
+def test_two_processes_measure_what_one_does(config: EvaluateConfig, tmp_path: Path) -> None:
     """Three bursts on two ranks, started as torchrun does: every file is the same, byte for byte."""
     evaluate(replace(config, gains=(8,)))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     shared = config.out / "two"
-    command = [sys.executable, "-m", "mkpn", "evaluate", "--images", str(config.images[0]), "--out", str(shared)]
-    command += ["--models", *config.models, "--crop", "48", "--limit", "3", "--gains", "8"]
-    command += ["--device", "cpu", "--threads", "1"]
-    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            command,
-            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        for rank in (0, 1)
-    ]
-    printed = [process.communicate(timeout=120)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert printed == [(shared / "results.md").read_text() + "\n", ""]
+    command = ["evaluate", "--images", str(config.images[0]), "--out", str(shared), "--models", *config.models]
+    command += ["--crop", "48", "--limit", "3", "--gains", "8", "--device", "cpu", "--threads", "1"]
+    assert two_ranks(command, tmp_path) == [(shared / "results.md").read_text() + "\n", ""]
     names = {path.name for path in shared.iterdir()}
     assert "results.json" in names
     for name in names:

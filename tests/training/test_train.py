@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -17,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import started, two_ranks
 from PIL import Image
 
 import mkpn
@@ -68,7 +64,7 @@ def command(config: TrainConfig, model: str = "kpn-l3") -> list[str]:
     for field in ("checkpoint_every", "log_every", "sample_every", "lr_last"):
         options += [f"--{field.replace('_', '-')}", str(getattr(config, field))]
     options.append("--rotate" if config.rotate else "--no-rotate")
-    return ["-m", "mkpn", "train", model, *options]
+    return ["train", model, *options]
 
 
 def same_state(a: Path, b: Path) -> bool:
@@ -76,19 +72,19 @@ def same_state(a: Path, b: Path) -> bool:
     return meta_one["step"] == meta_two["step"] and all(torch.equal(one[name], two[name]) for name in one | two)
 
 
-def test_a_killed_run_resumes_bit_for_bit(config: TrainConfig) -> None:
+def test_a_killed_run_resumes_bit_for_bit(config: TrainConfig, tmp_path: Path) -> None:
     straight = replace(config, run=config.run / "straight")
     killed = replace(config, run=config.run / "killed")
     train("kpn-l3", straight)
 
-    process = subprocess.Popen([sys.executable, *command(killed)], stderr=subprocess.DEVNULL)
+    process = started(command(killed), tmp_path / "stdout")
     state = killed.run / "state.safetensors"
     deadline = time.monotonic() + 120
     # Killed at an arbitrary instant after a checkpoint, not at a convenient one.
-    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+    while not state.exists() and process.is_alive() and time.monotonic() < deadline:
         time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     assert 0 < read_tensors(state)[1]["step"] <= 20
     train("kpn-l3", killed)
 
@@ -307,19 +303,7 @@ def test_two_processes_equal_a_doubled_batch(config: TrainConfig, rotate: bool) 
     single = replace(config, run=config.run / "one", steps=6, batch=4, log_every=1, checkpoint_every=6, sample_every=0)
     double = replace(single, run=config.run / "two", batch=2)
     train("kpn-l3", single)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, *command(double)],
-            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stderr=subprocess.DEVNULL,
-        )
-        for rank in (0, 1)
-    ]
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    two_ranks(command(double), config.run)
     one, two = (read_tensors(run.run / "state.safetensors")[0] for run in (single, double))
     for name in one:
         # Adam divides a gradient by its own size: where it is nearly zero, its rounding errors move a weight, too.
