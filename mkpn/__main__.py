@@ -80,17 +80,18 @@ class DenoiseOptions:
         out: folder for `noisy.png` and one PNG per model; `clean.png` of one image, `residual-MODEL.png` of a real
             burst. Several images get a folder each below it.
         models: networks to run; all shipped ones by default.
-        gain: 1, 2, 4 or 8; of a synthetic burst.
+        gain: noise level of a synthetic burst: 1, 2, 4 or 8.
         downsample: box-downsampling factor of the images.
-        seed: of a synthetic burst.
+        seed: number from which motion and noise of a synthetic burst are drawn; the same number, the same burst.
         device: `auto`, `cpu`, `cuda` or `mps`.
         each: several files are pictures by themselves, each with a synthetic burst, instead of one real burst.
         strict: stop at a picture that cannot be used, instead of naming it and going on without it.
         save_burst: write the frames, the truth and the parameters of synthetic bursts into `burst/`, too.
-        format: of the pictures: `png` (8 bits), `png16` (16 bits) or `tiff` (floating point, not clipped).
+        format: of the written pictures: `png` (8 bits), `png16` (16 bits) or `tiff` (floating point, not clipped).
         burst: folder of 2 to 8 photographs of one scene, instead of naming them.
-        sigma_r: of a real burst whose noise you know; without it, the file's NoiseProfile or an estimate is used.
-        sigma_s: goes with `--sigma-r`.
+        sigma_r: read noise of a real burst, 0 to 1: its standard deviation in black; goes with `--sigma-s`. Without
+            both, the file's NoiseProfile or an estimate is used.
+        sigma_s: shot noise of a real burst, 0 to 1: what its variance grows by from black to white.
         light: what the networks see of raw files: `linear` light, `display` values, or what suits their noise.
     """
 
@@ -115,7 +116,13 @@ def denoise(
     options: Annotated[DenoiseOptions, tyro.conf.arg(name="")],
     output: _Output = Output(),  # noqa: B008 - frozen
 ) -> None:
-    """Denoise synthetic bursts of images, or the real burst of 2 to 8 photographs or raw files of one scene."""
+    """Denoise synthetic bursts of images, or the real burst of 2 to 8 photographs or raw files of one scene.
+
+    Args:
+        images: one image, or folders, for synthetic bursts; several files are one real burst, with `--each` many.
+        options: see there.
+        output: what is printed.
+    """
     synthetic = options.each or len(images) == 1 or any(image.is_dir() for image in images)
     if options.burst is None and not images:
         raise ValueError("images: expected an image, several photographs, a folder, or --burst DIR, got nothing")
@@ -277,7 +284,7 @@ def curves(
 
     Args:
         runs: folders of runs, each with its `stats.jsonl`.
-        out: the file.
+        out: the PNG to write.
         output: what is printed.
     """
     with output.results() as results:
@@ -412,7 +419,7 @@ def bench(
         threads: CPU threads; 0 keeps PyTorch's choice.
         device: `auto`, `cpu`, `cuda` or `mps`.
         models: networks to run; all by default.
-        sides: of the square images that the networks denoise.
+        sides: sides in pixels of the square images that the networks denoise.
         clock: `cpu` counts processor time, for a machine with other work; with one thread only.
         quick: tiny sizes, to see that everything runs.
         output: what is printed.

@@ -32,7 +32,7 @@ def select_device(name: str = "auto") -> torch.device:
         raise ValueError(f"device: expected auto, cpu, cuda, cuda:N or mps, got {name!r}") from error
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not available.get(device.type, False):
-        raise ValueError(f"device: {name!r} is not available here; expected auto, cpu or a device of this machine")
+        raise ValueError(f"device: expected auto, cpu or a device that this machine has, got {name!r}")
     return device
 
 

@@ -11,6 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from mkpn.__main__ import main
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -62,17 +64,30 @@ def test_denoise_writes_the_pictures_and_figures(photo_path: Path) -> None:
     assert "8-pixel border" in run.stdout
 
 
-def test_parameter_counts_are_printed() -> None:
-    run = mkpn("models")
-    assert re.search(r"mkpn +1,3,5,7,9,11 +separable +2,135,168 +35,265,984", run.stdout)
-    assert len(run.stdout.splitlines()) == 11
+def in_process(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """Runs a command here, for what a process of its own would not change; returns its exit code."""
+    monkeypatch.setattr(sys, "argv", ["mkpn", *arguments])
+    try:
+        main()
+    except SystemExit as error:
+        return int(error.code or 0)
+    return 0
 
 
-def test_bad_arguments_end_with_a_message(tmp_path: Path) -> None:
-    run = mkpn("denoise", str(tmp_path / "none.jpg"), "--out", str(tmp_path / "out"))
-    assert run.returncode == 2
-    assert run.stderr.startswith("mkpn: none.jpg: expected an image file, but")
-    assert "Traceback" not in run.stderr
-    run = mkpn("train", "mkpn", "--images", str(tmp_path), "--run", str(tmp_path / "run"), "--patch", "40")
-    assert run.returncode == 2
-    assert "patch: expected a positive multiple of 16, got 40" in run.stderr
+def test_parameter_counts_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert in_process(monkeypatch, "models") == 0
+    out = capsys.readouterr().out
+    assert re.search(r"mkpn +1,3,5,7,9,11 +separable +2,135,168 +35,265,984", out)
+    assert len(out.splitlines()) == 11
+
+
+def test_bad_arguments_end_with_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert in_process(monkeypatch, "denoise", str(tmp_path / "none.jpg"), "--out", str(tmp_path / "out")) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("mkpn: none.jpg: expected an image file, got no file of this name")
+    assert "Traceback" not in said
+    given = ("--images", str(tmp_path), "--run", str(tmp_path / "run"), "--patch", "40")
+    assert in_process(monkeypatch, "train", "mkpn", *given) == 2
+    assert "patch: expected a positive multiple of 16, got 40" in capsys.readouterr().err

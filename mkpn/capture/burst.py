@@ -89,7 +89,7 @@ def burst_files(folder: Path) -> list[Path]:
         ValueError: if there is no such folder, or nothing in it.
     """
     if not folder.is_dir():
-        raise ValueError(f"burst: expected a folder, but {folder} is none")
+        raise ValueError(f"burst: expected a folder, got {folder}, which is none")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (*SUFFIXES, *RAW_SUFFIXES))
     if not files:
         raise ValueError(f"burst: expected photographs or raw files in {folder}, got none")

@@ -61,7 +61,7 @@ def read_raw(path: str | Path, max_megapixels: float) -> RawFrame:
     with named(path):
         file = Path(path)
         if not file.is_file():
-            raise Refused("expected a raw file, but there is none")
+            raise Refused("expected a raw file, got no file of this name")
         if file.stat().st_size > MAX_FILE_BYTES:
             raise Refused(f"expected a file of at most {MAX_FILE_BYTES // 2**20} MB, got more")
         with rawpy.imread(str(file)) as raw:

@@ -16,11 +16,11 @@ class EvaluateConfig:
     Attributes:
         images: folders of test photographs, searched recursively.
         scene: `photographs`, or `sharp`: synthetic text, line art, charts, screenshots, stars and gratings instead of
-            images, six of each or `limit` in all, of `crop` pixels or 128.
+            images, six of each or `--limit` in all, of `--crop` pixels or 128.
         out: folder for the tables (`results.json`, `.md`, `.csv`, `.tex`), the plot (`table1.png`, `.pdf`) and
             `images.csv`, the figures of every image with those first where MKPN gains most.
         models: names of shipped networks, or checkpoint files; all shipped networks by default.
-        gains: noise levels of section 3.1.
+        gains: noise levels, of 1, 2, 4 and 8 (section 3.1).
         downsample: box-downsampling factor of the photographs.
         crop: side of the centred crop that is evaluated; 0 takes whole images.
         limit: evaluate only this many images; 0 takes all.
@@ -69,7 +69,7 @@ class EvaluateConfig:
 
     def __post_init__(self) -> None:
         if not self.images and self.scene == "photographs":
-            raise ValueError("images: expected at least one folder")
+            raise ValueError("images: expected at least one folder, got none")
         if self.still and self.far:
             raise ValueError("far: expected no motion or far motion, got both")
         if not self.gains or len(set(self.gains)) != len(self.gains):

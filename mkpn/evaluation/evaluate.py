@@ -321,7 +321,7 @@ def _usable(
         try:
             height, width = (side - 2 * margin for side in scenes(path).shape[:2])
             if not definition.fits(height, width):
-                raise ValueError(f"image: nothing to measure of {width}x{height} px within the border")
+                raise ValueError(f"image: expected pixels within the border, got {width}x{height} in all")
         except ValueError as error:
             if config.strict:
                 raise ValueError(f"images: {path} cannot be used: {error}") from error
@@ -330,7 +330,9 @@ def _usable(
             continue
         usable.append(path)
     if not usable:
-        raise ValueError(f"images: none of {len(left_out)} files can be used, the first: {left_out[0]['reason']}")
+        raise ValueError(
+            f"images: expected one that can be used, got {len(left_out)} others; the first: {left_out[0]['reason']}"
+        )
     return tuple(usable), left_out
 
 

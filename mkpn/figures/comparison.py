@@ -140,7 +140,7 @@ def _spoken(panel: Panel) -> list[str]:
 
 def _check(panels: Sequence[Panel], rectangle: Rectangle) -> None:
     if not panels:
-        raise ValueError("panels: expected at least one picture")
+        raise ValueError("panels: expected at least one picture, got none")
     shapes = {panel.pixels.shape for panel in panels}
     if len(shapes) > 1 or len(next(iter(shapes))) != 3 or any(panel.pixels.dtype != np.uint8 for panel in panels):
         raise ValueError(f"panels: expected 8-bit pictures [H,W,3] of one size, got {sorted(map(str, shapes))}")

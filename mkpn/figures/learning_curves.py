@@ -64,7 +64,7 @@ def read_curve(run: Path) -> Curve:
             continue  # the last line of a run that is being written
     losses = [(record["step"], record["loss"]) for record in records if "loss" in record]
     if not losses:
-        raise ValueError(f"runs: {path} holds no losses yet")
+        raise ValueError(f"runs: expected losses in {path}, got none yet")
     checks = [(record["step"], float(np.mean([*record["psnr"].values()]))) for record in records if "psnr" in record]
     settings = run / "config.json"
     model = json.loads(settings.read_text(encoding="utf-8"))["model"] if settings.is_file() else ""

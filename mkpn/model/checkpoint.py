@@ -76,7 +76,7 @@ def _opened(path: Path) -> Generator[tuple[Any, dict[str, Any]]]:
                 raise ValueError(f"{path}: expected a JSON object as metadata, got {type(metadata).__name__}")
             yield file, metadata
     except FileNotFoundError as error:
-        raise ValueError(f"{path}: expected a checkpoint, but there is no such file") from error
+        raise ValueError(f"{path}: expected a checkpoint, got no file of this name") from error
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"{path}: expected a safetensors checkpoint, but it is damaged or foreign ({error})"

@@ -49,7 +49,7 @@ def image_files(folders: Sequence[Path]) -> list[Path]:
     """
     for folder in folders:
         if not folder.is_dir():
-            raise ValueError(f"images: expected a folder, but {folder} is none")
+            raise ValueError(f"images: expected a folder, got {folder}, which is none")
     found = {
         # A file counts once, though its folder may be named twice or lie in another one.
         path.resolve(): path
@@ -59,7 +59,7 @@ def image_files(folders: Sequence[Path]) -> list[Path]:
     }
     files = sorted(found.values())
     if not files:
-        raise ValueError(f"images: found no {', '.join(SUFFIXES)} under {', '.join(map(str, folders))}")
+        raise ValueError(f"images: expected {', '.join(SUFFIXES)} under {', '.join(map(str, folders))}, got none")
     return files
 
 
@@ -93,7 +93,9 @@ def load_photographs(
         small = box_downsample(image, factor)
         photographs.append(to_channels_first(to_levels(small)))
     if not photographs:
-        raise ValueError(f"images: none of the files has {min_side} pixels on its short side after downsampling")
+        raise ValueError(
+            f"images: expected {min_side} pixels or more on the short side after downsampling, got no such file"
+        )
     return photographs
 
 

@@ -182,7 +182,7 @@ def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO
 
 def _checked_path(path: Path) -> Path:
     if not path.exists():
-        raise Refused("expected an image file, but it does not exist")
+        raise Refused("expected an image file, got no file of this name")
     # A pipe or a device may never end.
     if not path.is_file():
         raise Refused("expected an image file, got a folder or a device")

@@ -27,11 +27,11 @@ class TrainConfig:
         batch: bursts per step and process.
         patch: side of the training patches in pixels, a multiple of 16.
         downsample: box-downsampling factor of the photographs.
-        large_downsample: the factor where the short side has `large_side` pixels or more.
-        large_side: see `large_downsample`.
+        large_downsample: box-downsampling factor of large photographs instead.
+        large_side: shortest side in pixels of a large photograph.
         lr: peak learning rate of AdamW.
-        lr_end: learning rate at the end of the cosine, as a fraction of `lr`.
-        lr_last: learning rate of the last convolution, as a fraction of `lr`: it predicts the kernels directly.
+        lr_end: learning rate at the end of the cosine, as a fraction of `--lr`.
+        lr_last: learning rate of the last convolution, as a fraction of `--lr`: it predicts the kernels directly.
         rotate: move convolutions along sums and differences of their inputs, the last one of its taps too, instead of
             along single weights (see `mkpn.training.optimizer`).
         warmup: steps of linear warm-up.
@@ -40,7 +40,7 @@ class TrainConfig:
         ema: decay of the moving average of the weights, which is what is evaluated and exported.
         beta: weight of the annealing term (Eq. 6; the paper needs it to register, and 100 is ours for it).
         intensity_weight: lambda_1 of Eq. 5, 0 to 1; lambda_2 is the rest (reading 8 in mkpn/training/README.md).
-        annealing: step at which the annealing term has decayed by 1/e (the paper's alpha 0.9998 is 5,000).
+        annealing: step at which the annealing term has decayed by 1/e (the paper's alpha 0.9998 is 5000).
         sharp: share of samples that show a synthetic scene, e.g. text or a chart, instead of a photograph.
         seed: seed of the data and of the initial weights.
         init: a checkpoint that the run starts from: whole where it is the same network, else its trunk, and a last
@@ -130,7 +130,7 @@ class TrainConfig:
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field}: expected 0 to 1, got {getattr(self, field)}")
         if not self.images:
-            raise ValueError("images: expected at least one folder")
+            raise ValueError("images: expected at least one folder, got none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,8 +150,8 @@ class RegisterConfig:
         noise_range: `gains` or `paper`.
         sharp: share of bursts that show a synthetic scene instead of a photograph.
         downsample: box-downsampling factor of the photographs.
-        large_downsample: the factor where the short side has `large_side` pixels or more.
-        large_side: see `large_downsample`.
+        large_downsample: box-downsampling factor of large photographs instead.
+        large_side: shortest side in pixels of a large photograph.
         seed: of the data and of the initial weights.
         threads: CPU threads; 0 keeps PyTorch's choice.
     """
@@ -182,7 +182,7 @@ class RegisterConfig:
         thread_count(self.threads)
         whole("seed", self.seed, 0)
         if not self.images:
-            raise ValueError("images: expected at least one folder")
+            raise ValueError("images: expected at least one folder, got none")
         if not self.patches or any(patch < DEPTH_MULTIPLE or patch % DEPTH_MULTIPLE for patch in self.patches):
             raise ValueError(f"patches: expected positive multiples of {DEPTH_MULTIPLE}, got {self.patches}")
         if self.out.suffix != ".safetensors":

@@ -109,7 +109,7 @@ def test_refusals_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     (tmp_path / "text.dng").write_text("no photograph")
     with pytest.raises(ValueError, match=r"^text\.dng: expected"):
         read_raw(tmp_path / "text.dng", 50)
-    with pytest.raises(ValueError, match=r"^none\.dng: expected a raw file, but there is none"):
+    with pytest.raises(ValueError, match=r"^none\.dng: expected a raw file, got no file of this name"):
         read_raw(tmp_path / "none.dng", 50)
     monkeypatch.setitem(sys.modules, "rawpy", None)
     with pytest.raises(ValueError, match=r'^a\.dng: expected rawpy .* pip install "mkpn-studio\[raw\]"$'):

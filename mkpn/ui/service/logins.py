@@ -35,7 +35,7 @@ def login_check(file: Path | None) -> Callable[[str, str], bool] | None:
         user, colon, password = line.partition(":")
         # The line itself stays out of the message: it may be a password.
         if not (user.strip() and colon and password):
-            raise ValueError(f"{name}, line {number}: expected NAME:PASSWORD")
+            raise ValueError(f"{name}, line {number}: expected NAME:PASSWORD, got another form")
         logins[user.strip()] = password
     if not logins:
         raise ValueError(f"{name}: expected at least one NAME:PASSWORD, got none")
