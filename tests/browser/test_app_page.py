@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import io
+import json
 import re
 import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -146,6 +150,23 @@ def test_frames_are_exact_with_their_true_offsets(ran) -> None:
         )
         caption = tiles.nth(index).locator("figcaption").inner_text().replace("−", "-")
         assert re.search(rf"x \+?{x}, y \+?{y} px", caption)
+    ran.get_by_role("tab", name="Crops").click()
+
+
+def test_one_click_downloads_the_burst(ran, tmp_path: Path) -> None:
+    ran.get_by_role("tab", name="Burst", exact=True).click()
+    choose(ran, "burst-format", "TIFF, floating point")
+    with ran.expect_download() as waiting:
+        ran.locator("#burst-download").click()
+    assert waiting.value.suggested_filename == "burst-seed7-tiff.zip"
+    expect(ran.locator("#burst-link a")).to_have_text("burst-seed7-tiff.zip")
+    waiting.value.save_as(tmp_path / "burst.zip")
+    made = burst()
+    with zipfile.ZipFile(tmp_path / "burst.zip") as archive:
+        assert json.loads(archive.read("burst/burst.json"))["offsets"] == made.offsets.tolist()
+        for index, frame in enumerate(made.frames):
+            stored = tifffile.imread(io.BytesIO(archive.read(f"burst/frame-{index}.tiff")))
+            np.testing.assert_array_equal(stored.transpose(2, 0, 1), frame.numpy())
     ran.get_by_role("tab", name="Crops").click()
 
 

@@ -24,14 +24,14 @@ from mkpn.model.checkpoint import save_model
 from mkpn.model.config import MODELS, model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.burst import make_burst, rng_for
-from mkpn.synthesis.images import load_image, to_uint8
+from mkpn.synthesis.images import EXAMPLES, example_image, load_image, to_uint8
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS
 from mkpn.ui.page import views
 from mkpn.ui.page.handlers import Handlers, close_run
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, run_models, start_run
-from mkpn.ui.run.settings import Settings, fit_scene
+from mkpn.ui.run.settings import Settings, example_fit, fit_scene
 from mkpn.ui.run.sources import upload_source
 
 WAIT = 120
@@ -322,6 +322,18 @@ def test_too_little_left_is_refused() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"downsample": 3}, {"fit": "stretch"}, {"seed": -1}, {"models": ("unet",)}])
+def test_bundled_pictures_keep_their_detail() -> None:
+    """Each is shown at 384 pixels or more on its longer side, or as large as it is."""
+    for example in EXAMPLES:
+        pixels = load_image(example_image(example.name))
+        fitted, _ = fit_scene(pixels, settings(fit=example_fit(pixels)))
+        assert max(fitted.shape[:2]) >= min(384, max(pixels.shape[:2])), example.name
+    cup = load_image(example_image("Coffee cup"))
+    assert fit_scene(cup, settings(fit=example_fit(cup)))[0].shape == (400, 512, 3)
+    retina = load_image(example_image("Retina"))
+    assert example_fit(retina) == "shrink"
+
+
 def test_wrong_settings_are_refused(changes: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(changes))):
         settings(**changes)

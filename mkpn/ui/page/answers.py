@@ -12,10 +12,11 @@ KEEP: Any = gr.skip()
 
 
 class Chosen(NamedTuple):
-    """A picture that was chosen."""
+    """A picture that was chosen, and what happens to it if it is too large."""
 
     source: Any = KEEP
     preview: Any = KEEP
+    fit: Any = KEEP
 
 
 class Shown(NamedTuple):

@@ -10,6 +10,7 @@ import gradio as gr
 from mkpn.ui.explorer.component import OPEN_TAB
 from mkpn.ui.page import api, layout
 from mkpn.ui.page.api import RUNS
+from mkpn.ui.page.burst_panel import wire_burst
 from mkpn.ui.page.captured import wire_captured
 from mkpn.ui.page.handlers import CUSTOM, Handlers
 from mkpn.ui.page.layout import Controls, Results
@@ -49,14 +50,16 @@ def build(store: ModelStore, root: Path) -> gr.Blocks:
         rebuilding, recorder = _wire_share(handlers, left, right, dark, uploaded)
         _wire_run(handlers, left, right, rebuilding, recorder)
         _wire_views(handlers, right, recorder, page)
+        wire_burst(right.burst, right.run, right.start, _QUICK)
         wire_captured(right.captured, store, root, RUNS, _PRIVATE)
     return page
 
 
 def _wire_controls(handlers: Handlers, left: Controls, dark: gr.Checkbox, page: gr.Blocks) -> Any:
     """Returns the event after which an upload has been taken."""
-    left.intake.example(handlers.pick_example, None, [left.source, left.preview], **_EACH)
-    uploaded = left.intake.picked(handlers.take_upload, left.source, [left.source, left.preview], **_EACH)
+    chosen = [left.source, left.preview, left.fit]
+    left.intake.example(handlers.pick_example, None, chosen, **_EACH)
+    uploaded = left.intake.picked(handlers.take_upload, left.source, chosen, **_EACH)
     left.intake.refused(handlers.refuse_upload, None, None, **_QUICK)
     left.dice.click(handlers.roll_seed, None, left.seed, **_QUICK)
     noise = [left.gain, left.sigma_r, left.sigma_s]

@@ -27,7 +27,7 @@ from mkpn.ui.page.answers import KEEP, Chosen, Moved, Shown, Stopped, warn
 from mkpn.ui.page.compare import compare
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, mark_next, run_models, start_run, stay_in_place
-from mkpn.ui.run.settings import MAX_SIDE, Settings
+from mkpn.ui.run.settings import MAX_SIDE, Settings, example_fit
 from mkpn.ui.run.sources import Source, example_source, forget_source, upload_source
 from mkpn.ui.saved.checked import NOTHING, check, text, whole
 from mkpn.ui.viewer.component import ViewerValue, parse_event
@@ -55,7 +55,7 @@ class Handlers:
             warn(str(error))
             return Chosen()
         self.store.going.welcome(owner_of(request))
-        return Chosen(source, source.html())
+        return Chosen(source, source.html(), example_fit(source.pixels()))
 
     def take_upload(self, previous: Source | None, event: gr.EventData, request: gr.Request | None = None) -> Chosen:
         """Takes a file that the browser has sent, if it is an image that can be used."""

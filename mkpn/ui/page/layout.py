@@ -15,6 +15,7 @@ from mkpn.synthesis.noise import GAINS
 from mkpn.ui.explorer.component import TAB, explorer
 from mkpn.ui.explorer.service import Service
 from mkpn.ui.page import views
+from mkpn.ui.page.burst_panel import BurstPanel, burst_panel
 from mkpn.ui.page.captured import CapturedPanel, captured_panel
 from mkpn.ui.page.handlers import CUSTOM, close_run
 from mkpn.ui.page.published import table1
@@ -75,6 +76,7 @@ class Results:
     viewer: gr.HTML
     explorer: gr.HTML
     frames: gr.HTML
+    burst: BurstPanel
     captured: CapturedPanel
     share: Share
 
@@ -209,6 +211,7 @@ def results(store: ModelStore, service: Service) -> Results:
             gr.HTML(table1(store.metadata), elem_id="table1")
         with gr.Tab("Burst", id="burst"):
             frames = gr.HTML(views.placeholder("The eight noisy frames."), elem_id="frames")
+            burst = burst_panel()
         with gr.Tab("My burst", id="captured"):
             captured = captured_panel(store, STATE_SECONDS)
     return Results(
@@ -224,6 +227,7 @@ def results(store: ModelStore, service: Service) -> Results:
         viewer=viewer,
         explorer=explored,
         frames=frames,
+        burst=burst,
         captured=captured,
         share=share(link, notice, figure),
     )
