@@ -29,7 +29,7 @@ def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedP
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": paths, **environment},
         capture_output=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
 

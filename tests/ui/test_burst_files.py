@@ -69,8 +69,8 @@ def test_the_link_names_a_file_and_what_is_missing_is_said(run: Run, monkeypatch
     said: list[str] = []
     monkeypatch.setattr("gradio.Warning", said.append)
     link = burst_link(run, "png16")
-    assert re.search(r'href="\S+burst-png16\.zip" download="burst-seed3-png16\.zip"', link)
-    assert (run.folder.path / "burst-png16.zip").is_file()
+    assert re.search(r'href="\S+/burst-seed3-png16\.zip" download="burst-seed3-png16\.zip"', link)
+    assert (run.folder.path / "burst-seed3-png16.zip").is_file()
     assert burst_link(None, "png") == ""
     assert "press Run first" in said[-1]
     assert burst_link(run, "gif") == ""

@@ -77,5 +77,5 @@ def burst_link(run: Run | None, file_format: str) -> str:
         warn(f"The burst was not written: {error}")
         return ""
     size = f"{path.stat().st_size / 1e6:.1f} MB"
-    name = f"burst-seed{run.settings.seed}-{file_format}.zip"
-    return f'<a href="{picture_url(path)}" download="{escape(name)}">{escape(name)}</a> ({size})'
+    name = escape(path.name)
+    return f'<a href="{picture_url(path)}" download="{name}">{name}</a> ({size})'

@@ -36,7 +36,7 @@ def burst_archive(run: Run, file_format: FileFormat) -> Path:
         "motion": asdict(settings.motion),
         "notes": run.notes,
     }
-    path = run.folder.path / f"burst-{file_format}.zip"
+    path = run.folder.path / f"burst-seed{settings.seed}-{file_format}.zip"
     with TemporaryDirectory(dir=run.folder.path) as folder:
         write_burst(Path(folder), run.burst, parameters, file_format)
         # Noise does not compress; PNGs are compressed already.
