@@ -12,7 +12,6 @@ import struct
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -160,7 +159,7 @@ def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO
             raise Refused(f"expected a file of at most {MAX_FILE_BYTES // 2**20} MB, got {size // 2**20} MB")
         if head[8:10] == b"CR" or head[:15] == b"FUJIFILMCCD-RAW" or head[:4] in (b"IIRO", b"IIRS", b"IIU\0"):
             raise _raw_file()
-        read: Reader = partial(Image.open, formats=FORMATS)
+        read: Reader = _open_common
         if kind := modern_kind(head):
             reader = modern_reader(kind)
             if reader is None:
@@ -178,6 +177,10 @@ def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO
         file.close()
         raise
     return file, size, read
+
+
+def _open_common(file: IO[bytes]) -> Image.Image:
+    return Image.open(file, formats=FORMATS)
 
 
 def _checked_path(path: Path) -> Path:
