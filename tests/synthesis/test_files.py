@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -166,6 +167,34 @@ def test_32_bit_levels_are_scaled_or_refused() -> None:
     np.testing.assert_allclose(mkpn.load_image(bytes(unsigned)), expected, atol=1e-7)
     with pytest.raises(ValueError, match=r"image: expected levels of 0 to 65535, got \d+"):
         mkpn.load_image(signed)
+
+
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4", "f4"])
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_is_read_rightly_or_refused(planes: str, kind: str, channels: int, order: Any) -> None:
+    """16-bit channels in separate planes once came out scrambled, with a mean error of 0.15."""
+    tifffile = pytest.importorskip("tifffile")
+    truth = 0.5 + 0.5 * np.sin(np.linspace(0, 60, 56 * 72 * channels)).reshape(56, 72, channels)
+    scale = 1 if kind == "f4" else np.iinfo(kind).max
+    levels = (truth if kind == "f4" else np.round(truth * scale)).astype(kind)
+    stream = io.BytesIO()
+    tifffile.imwrite(
+        stream,
+        levels if planes == "contig" else np.ascontiguousarray(levels.transpose(2, 0, 1)),
+        photometric="rgb",
+        planarconfig=planes,
+        byteorder=order,
+        extrasamples=("unassalpha",) if channels == 4 else None,
+    )
+    if kind == "u1" or (kind, planes) == ("u2", "contig"):
+        alpha = truth[..., 3:] if channels == 4 else 1
+        expected = truth[..., :3] * alpha + 1 - alpha
+        np.testing.assert_allclose(load_image(stream.getvalue()), expected, atol=2 / 255)
+    else:
+        with pytest.raises(ValueError, match="image: expected "):
+            load_image(stream.getvalue())
 
 
 def test_orientations_that_do_not_exist_are_left_alone() -> None:
