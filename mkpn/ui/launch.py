@@ -36,7 +36,7 @@ def launch(
     service: ServiceOptions | None = None,
     block: bool = True,
 ) -> tuple[Any, str]:
-    """Builds the page, starts the server, and loads the networks in the background.
+    """Builds the page, starts the server, loads the networks and makes the first results in the background.
 
     Args:
         host: address to listen on; `0.0.0.0` lets other machines in. By default `GRADIO_SERVER_NAME`, else 127.0.0.1.
@@ -74,7 +74,8 @@ def launch(
 
     from mkpn.ui.page.api import RUNS
     from mkpn.ui.page.events import build
-    from mkpn.ui.page.layout import HERE
+    from mkpn.ui.page.layout import HERE, head
+    from mkpn.ui.run.first import FirstRun
     from mkpn.ui.run.models import ModelStore
     from mkpn.ui.service import logs
     from mkpn.ui.service.guard import around
@@ -87,7 +88,8 @@ def launch(
     login = login_check(service.auth_file)
     logs.configure(service.log)
     store = ModelStore(checkpoints, device, going)
-    page = build(store, root).queue(max_size=MOST_EVENTS)
+    first = FirstRun(store, root) if store.names else None
+    page = build(store, root, first).queue(max_size=MOST_EVENTS)
     limit_runs(page, RUNS, MAX_WAITING)
     visitors = Visitors()
     guarded = around(service, root, lambda: health_of(page, store, RUNS, MAX_WAITING), host, visitors)
@@ -136,6 +138,7 @@ def launch(
                 checkbox_border_color_selected_dark="*primary_400",
             ),
             css_paths=[HERE / "app.css", HERE / "share.css", HERE / "table1.css"],
+            head=head(),
             footer_links=["api", "settings"],
             run_history=False,
             ssr_mode=False,
@@ -143,8 +146,8 @@ def launch(
         )
     except OSError as error:
         raise ValueError(f"port: expected a free port at {host}, got {port or 'none from 7860 on'}") from error
-    # Only now: loading competes with the page for the processor.
-    store.preload()
+    # Only now: loading and running compete with the page for the processor.
+    store.preload(None if first is None else first.compute)
     if block:
         print(f"MKPN Studio is at {address} ({store.device_name}); Ctrl+C ends it.", flush=True)
         threading.Event().wait()  # until a signal ends the process

@@ -9,7 +9,7 @@ import pytest
 
 from mkpn.model.config import MODELS, model_config
 
-WAIT_MS = 60_000
+WAIT_MS = 120_000
 EXAMPLE = "Printed letters (grey)"
 SIZES = {"wide": {"width": 1440, "height": 1000}, "phone": {"width": 390, "height": 844}}
 

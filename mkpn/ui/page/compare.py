@@ -7,8 +7,8 @@ from mkpn.ui.run.session import Pane, Run
 from mkpn.ui.viewer.component import Pane as ViewerPane
 from mkpn.ui.viewer.component import ViewerValue, make_pane, viewer_value
 
-STORY = ("noisy", "kpn-l3", "kpn-l25", "mkpn", "truth")
-"""What the viewer shows at first: noise, a small and a large kernel, all kernels together, and the truth."""
+STORY = ("noisy", "kpn-l3", "kpn", "kpn-l25", "mkpn", "truth")
+"""What the viewer shows at first: noise, a small, a full and a large kernel, all kernels together, and the truth."""
 
 
 def compare(run: Run) -> ViewerValue:

@@ -16,6 +16,7 @@ from mkpn.ui.page.handlers import CUSTOM, Handlers
 from mkpn.ui.page.layout import Controls, Results
 from mkpn.ui.page.share_panel import Recorder, wire_open, wire_record
 from mkpn.ui.page.sharing import Sharing
+from mkpn.ui.run.first import FirstRun
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.service.events import Page
 
@@ -27,28 +28,31 @@ _LATEST: dict[str, Any] = {**_QUICK, "trigger_mode": "always_last"}
 _EACH: dict[str, Any] = {**_QUICK, "trigger_mode": "multiple"}
 
 
-def build(store: ModelStore, root: Path) -> gr.Blocks:
+def build(store: ModelStore, root: Path, first: FirstRun | None = None) -> gr.Blocks:
     """Builds the page.
 
     Args:
         store: the models.
         root: folder of the pictures, to be named in `allowed_paths` at launch.
+        first: what a page shows when it is opened; None leaves it empty until the first run.
     """
-    handlers = Handlers(store, root)
+    handlers = Handlers(store, root, first)
     # Uploads are deleted after a day: a page that is open longer asks for the image again.
     with Page(title="MKPN Studio", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
         # First, because a private listener takes the name of its function from a later endpoint.
         api.register(store, root)
         dark = gr.Checkbox(False, visible=False)
-        layout.header(store)
+        bar = layout.top(first)
+        layout.introduction(store)
         with gr.Row(elem_id="columns"):
-            with gr.Column(scale=0, min_width=348, elem_id="controls"):
+            with gr.Column(scale=0, min_width=280, elem_id="controls"):
                 left = layout.controls(store, root)
             with gr.Column(scale=1, min_width=320, elem_id="results"):
-                right = layout.results(store, handlers.service)
+                right = layout.results(store, handlers.service, bar, first)
         uploaded = _wire_controls(handlers, left, dark, page)
-        rebuilding, recorder = _wire_share(handlers, left, right, dark, uploaded)
-        _wire_run(handlers, left, right, rebuilding, recorder)
+        arriving = _wire_arrival(handlers, right)
+        rebuilding, recorder = _wire_share(handlers, left, right, dark, uploaded, arriving)
+        _wire_run(handlers, left, right, arriving, rebuilding, recorder)
         _wire_views(handlers, right, recorder, page)
         wire_burst(right.burst, right.run, right.start, _QUICK)
         wire_captured(right.captured, store, root, RUNS, _PRIVATE)
@@ -71,8 +75,21 @@ def _wire_controls(handlers: Handlers, left: Controls, dark: gr.Checkbox, page: 
     return uploaded
 
 
+def _wire_arrival(handlers: Handlers, right: Results) -> Any:
+    """Returns the event that shows the first results."""
+    # Not in the queue of the runs: nothing is computed here, and a page that waits takes no processor.
+    return right.share.link.arrive(
+        handlers.arrive,
+        [right.shown, right.side],
+        _page(right),
+        concurrency_id="arrivals",
+        concurrency_limit=16,
+        **_PRIVATE,
+    )
+
+
 def _wire_share(
-    handlers: Handlers, left: Controls, right: Results, dark: gr.Checkbox, uploaded: Any
+    handlers: Handlers, left: Controls, right: Results, dark: gr.Checkbox, uploaded: Any, arriving: Any
 ) -> tuple[Any, Recorder]:
     """Returns the event that runs a restored state, and what keeps the address up to date."""
     sharing = Sharing(handlers)
@@ -80,7 +97,14 @@ def _wire_share(
     motion = [left.rate, left.small, left.large]
     controls = [left.source, left.preview, left.downsample, left.fit, *noise, *motion, left.seed, left.models]
     rebuilding, opened = wire_open(
-        sharing, right.share, [*controls, right.side, right.shown], left.source, uploaded, right.run, _page(right)
+        sharing,
+        right.share,
+        [*controls, right.side, right.shown],
+        left.source,
+        uploaded,
+        right.run,
+        _page(right),
+        [arriving],
     )
     for restored in opened:
         restored.then(handlers.noise_curve, [*noise, dark], left.curve, **_LATEST)
@@ -92,7 +116,9 @@ def _page(right: Results) -> list[Any]:
     return [right.run, right.status, right.overview, right.crops, right.table, right.viewer, right.frames]
 
 
-def _wire_run(handlers: Handlers, left: Controls, right: Results, rebuilding: Any, recorder: Recorder) -> None:
+def _wire_run(
+    handlers: Handlers, left: Controls, right: Results, arriving: Any, rebuilding: Any, recorder: Recorder
+) -> None:
     settings = [
         left.source,
         left.downsample,
@@ -106,22 +132,31 @@ def _wire_run(handlers: Handlers, left: Controls, right: Results, rebuilding: An
         left.seed,
         left.models,
     ]
+    # The table changes with every model: a new run has other settings than the one before.
+    gr.on(
+        [left.preview.change, right.table.change, *(control.change for control in settings[1:])],
+        handlers.fits,
+        [right.run, *settings],
+        right.stale,
+        **_LATEST,
+    )
     running = right.start.click(
         handlers.run,
         [*settings, right.shown, right.side, right.run],
         _page(right),
         concurrency_id=RUNS,
         concurrency_limit=1,
+        cancels=[arriving],
         **_PRIVATE,
     )
     stopping = right.stop.click(
         handlers.stop,
         right.run,
         [right.status, right.crops, right.table, right.viewer],
-        cancels=[running, rebuilding],
+        cancels=[running, rebuilding, arriving],
         **_QUICK,
     )
-    for finished in (running, rebuilding, stopping):
+    for finished in (arriving, running, rebuilding, stopping):
         recorder.finish(finished)
 
 

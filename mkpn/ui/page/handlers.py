@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,7 @@ from mkpn.ui.explorer.service import Service
 from mkpn.ui.page import views
 from mkpn.ui.page.answers import KEEP, Chosen, Moved, Shown, Stopped, warn
 from mkpn.ui.page.compare import compare
+from mkpn.ui.run.first import FirstRun
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, mark_next, run_models, start_run, stay_in_place
 from mkpn.ui.run.settings import MAX_SIDE, Settings, example_fit
@@ -33,6 +35,7 @@ from mkpn.ui.saved.checked import NOTHING, check, text, whole
 from mkpn.ui.viewer.component import ViewerValue, parse_event
 
 CUSTOM = "custom"
+_STALE = '<p class="stale" role="status">These results were made with other settings. Run renews them.</p>'
 FORGOTTEN = "This run is no longer kept: it is half an hour old, or others needed its place. Press Run again."
 AWAY = "This page was away for so long that its picture is no longer kept: choose it again."
 
@@ -42,9 +45,10 @@ Update = dict[str, Any]
 class Handlers:
     """All handlers of the page; the weights are shared, the pictures lie below one folder."""
 
-    def __init__(self, store: ModelStore, root: Path) -> None:
+    def __init__(self, store: ModelStore, root: Path, first: FirstRun | None = None) -> None:
         self.store = store
         self.root = root
+        self.first = first
         self.service = Service(store)
 
     def pick_example(self, event: gr.EventData, request: gr.Request | None = None) -> Chosen:
@@ -120,14 +124,7 @@ class Handlers:
                 raise ValueError("Choose an image first.")
             if self.store.going.forgotten(owner_of(request)):
                 raise ValueError(AWAY)
-            settings = Settings(
-                noise=_noise(gain, sigma_r, sigma_s),
-                downsample=downsample,
-                fit="crop" if fit == "crop" else "shrink",
-                motion=BurstConfig(rate=rate, small=int(small), large=int(large)),
-                seed=int(seed or 0),
-                models=tuple(models),
-            )
+            settings = _settings(downsample, fit, gain, sigma_r, sigma_s, rate, small, large, seed, models)
             run = start_run(source.pixels(), source.title, settings, self.store, self.root, side)
         except ValueError as error:
             warn(str(error))
@@ -136,6 +133,21 @@ class Handlers:
         run.image, run.owner = source.ref, owner_of(request)
         stay_in_place(run, previous)
         yield from self.stream(run, shown, previous)
+
+    def arrive(self, shown: str, side: int, request: gr.Request | None = None) -> Iterator[Shown]:
+        """Shows the first results to a page that has just been opened, and follows them while they are being made."""
+        if self.first is None:
+            yield Shown()
+            return
+        yield from self.present(self.first.copy(side, owner_of(request)), shown)
+
+    def present(self, run: Run, shown: str, previous: Run | None = None) -> Iterator[Shown]:
+        """Yields the page of a copy of the first results, after each model that is still to come."""
+        assert self.first is not None
+        yield self._page(run, shown)._replace(run=run, frames=views.burst_frames(run))
+        close_run(previous)
+        for _ in self.first.follow(run):
+            yield self._page(run, shown)
 
     def stream(self, run: Run, shown: str, previous: Run | None) -> Iterator[Shown]:
         """Yields the page of a run that has been started, after each of its models; the run before it is closed."""
@@ -148,6 +160,32 @@ class Handlers:
         # Gradio sends the last answer again when a run ends: without this one the page would go back to "running".
         if run.stop.is_set():
             yield self._page(run, shown)
+
+    def fits(
+        self,
+        run: Run | None,
+        source: Source | None,
+        downsample: int,
+        fit: str,
+        gain: str,
+        sigma_r: float | None,
+        sigma_s: float | None,
+        rate: float,
+        small: float,
+        large: float,
+        seed: float | None,
+        models: list[str],
+    ) -> str:
+        """Says so where the results on the page were made with other settings than those that are chosen now."""
+        if (run := kept(run)) is None or source is None:
+            return ""
+        try:
+            settings = _settings(downsample, fit, gain, sigma_r, sigma_s, rate, small, large, seed, models)
+        except ValueError:
+            return _STALE  # a value that is still being typed
+        chosen, made = ({*these.models} & {*self.store.names} for these in (settings, run.settings))
+        same = replace(settings, models=()) == replace(run.settings, models=())
+        return "" if same and chosen == made and source.ref == run.image else _STALE
 
     def stop(self, run: Run | None) -> Stopped:
         """Keeps what is finished; the running model's result is dropped."""
@@ -212,6 +250,28 @@ def kept(run: Run | None) -> Run | None:
 def owner_of(request: gr.Request | None) -> str:
     """Returns whose call this is: the session's random name."""
     return str(request.session_hash or "") if request is not None else ""
+
+
+def _settings(
+    downsample: int,
+    fit: str,
+    gain: str,
+    sigma_r: float | None,
+    sigma_s: float | None,
+    rate: float,
+    small: float,
+    large: float,
+    seed: float | None,
+    models: list[str],
+) -> Settings:
+    return Settings(
+        noise=_noise(gain, sigma_r, sigma_s),
+        downsample=downsample,
+        fit="crop" if fit == "crop" else "shrink",
+        motion=BurstConfig(rate=rate, small=int(small), large=int(large)),
+        seed=int(seed or 0),
+        models=tuple(models),
+    )
 
 
 def _noise(gain: str, sigma_r: float | None, sigma_s: float | None) -> Noise:

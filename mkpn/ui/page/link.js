@@ -1,5 +1,5 @@
 // The permalink: the address bar always names what is shown, the button copies it, and an address that names a view is handed to Python (event
-// "open"). Python's answer carries a new number, which this page answers with the event "go": the run then waits in the models' queue.
+// "open"); any other page asks for the first results (event "arrive"). Python's answer carries a new number, which this page answers with the event "go": the run then waits in the models' queue.
 const button = element.querySelector("button");
 const said = element.querySelector(".said");
 let ran = null;
@@ -29,3 +29,4 @@ button.addEventListener("click", () => {
 });
 watch("value", follow);
 if (/[?&](image|file)=/.test(location.search)) trigger("open", { query: location.search });
+else trigger("arrive", {});

@@ -93,7 +93,7 @@ def figure_panel(store: ModelStore) -> FigurePanel:
             elem_id="figure-panes",
         )
         with gr.Row(elem_id="figure-actions"):
-            make = gr.Button("Make figure", variant="primary", elem_id="make-figure", scale=0, min_width=130)
+            make = gr.Button("Make figure", elem_id="make-figure", scale=0, min_width=130)
             as_paper = gr.Button("As in the paper", elem_id="as-paper", scale=0, min_width=170)
             as_viewer = gr.Button("As in the viewer", elem_id="as-viewer", scale=0, min_width=170)
             rebuild = gr.HTML(_REBUILD, js_on_load=_script("rebuild.js"), elem_id="rebuild")
@@ -114,7 +114,14 @@ def share(link: gr.HTML, notice: gr.HTML, figure: FigurePanel) -> Share:
 
 
 def wire_open(
-    sharing: Sharing, parts: Share, controls: list[Any], source: Any, uploaded: Any, run: gr.State, page: list[Any]
+    sharing: Sharing,
+    parts: Share,
+    controls: list[Any],
+    source: Any,
+    uploaded: Any,
+    run: gr.State,
+    page: list[Any],
+    cancels: list[Any],
 ) -> tuple[Any, list[Any]]:
     """Connects what opens a state.
 
@@ -126,6 +133,7 @@ def wire_open(
         uploaded: the event after which an upload has been taken.
         run: the `gr.State` of the run.
         page: what a run fills.
+        cancels: events that fill the page, too, and end when a state is run.
 
     Returns:
         The event that runs a state, and the events after which the controls may be set.
@@ -141,6 +149,7 @@ def wire_open(
         sharing.rebuild,
         [parts.pending, source, run],
         [*page, parts.pending],
+        cancels=cancels,
         **_MODELS,
     )
     return rebuilding, opened

@@ -92,8 +92,14 @@ class Sharing:
         self.store.going.welcome(owner_of(request))
         state = pending.state
         side = state.square[2] if state.square else 64
+        first = self.handlers.first
+        known = first is not None and first.shows(source.ref, state.settings)
         try:
-            run = start_run(source.pixels(), source.title, state.settings, self.store, self.root, side)
+            run = (
+                first.copy(side)
+                if first is not None and known
+                else start_run(source.pixels(), source.title, state.settings, self.store, self.root, side)
+            )
         except ValueError as error:
             warn(str(error))
             yield *Shown(), None
@@ -101,7 +107,8 @@ class Sharing:
         run.image, run.owner = source.ref, owner_of(request)
         run.caveats = list(pending.caveats)
         recording.restore_place(run, state)
-        for page in self.handlers.stream(run, state.shown, previous):
+        pages = self.handlers.present if known else self.handlers.stream
+        for page in pages(run, state.shown, previous):
             yield *page, None
 
     def report(self, run: Run | None) -> str | Update:

@@ -37,7 +37,8 @@ def status_line(run: Run) -> str:
         f'<div class="status" role="status"><progress max="{max(1, len(panes))}" '
         f'value="{len(finished) if panes else 1}" aria-label="models finished"></progress>'
         f'<span class="state">{text}</span> <span class="device">{escape(run.device)}</span></div>'
-        f'<p class="notes"><b>{escape(run.title)}</b> · {_noise_text(run)} · seed {run.settings.seed}. {notes}</p>'
+        f'<p class="notes" tabindex="0"><b>{escape(run.title)}</b> · {_noise_text(run)} · seed {run.settings.seed}. '
+        f"{notes}</p>"
         f"{failed}"
     )
 
@@ -59,12 +60,13 @@ def overview(run: Run, shown: str) -> str:
     )
     dot = f"left:{100 * (x + 0.5) / width:.4f}%;top:{100 * (y + 0.5) / height:.4f}%"
     return (
-        f'<div class="overview" tabindex="0" role="application" data-width="{width}" data-height="{height}" '
+        f'<div class="whole"><div class="overview" tabindex="0" role="application" '
+        f'style="--ratio:{width / height:.4f}" data-width="{width}" data-height="{height}" '
         f'data-side="{square.w}" data-x="{x}" data-y="{y}" aria-label="{pane.label}, whole image. Click, or move with '
         f'the arrow keys (Shift: 8 pixels), to choose the compared square and the pixel whose kernels are shown.">'
         f'<img src="{picture_url(pane.path)}" width="{width}" height="{height}" alt="{pane.label}, whole image" '
         f'data-pane="{pane.id}" decoding="sync" draggable="false">'
-        f'<span class="box" style="{box}"></span><span class="dot" style="{dot}"></span></div>'
+        f'<span class="box" style="{box}"></span><span class="dot" style="{dot}"></span></div></div>'
         f'<p class="caption">{pane.label}, {width}×{height} px{_numbers(pane)} · pixel x {x}, y {y} · '
         f"square {square.w}×{square.h} at x {square.x}, y {square.y}</p>"
     )

@@ -57,6 +57,10 @@ class Going:
         """How many runs have results that are kept."""
         return sum(not run.closed for run in self._kept)
 
+    def others(self, run: Run) -> int:
+        """How many runs other than this one are being computed."""
+        return sum(other is not run for other in list(self._computed))
+
     @contextmanager
     def computing(self, run: Run) -> Generator[None]:
         """Counts a run as being computed."""

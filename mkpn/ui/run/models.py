@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,15 +91,19 @@ class ModelStore:
         denoiser = self._loaded.get(name)
         return None if denoiser is None else denoiser.metadata["sha256"]
 
-    def preload(self) -> threading.Thread:
-        """Starts a background thread that compiles the CPU kernels and loads all networks; returns it."""
+    def preload(self, then: Callable[[], None] | None = None) -> threading.Thread:
+        """Starts a background thread that compiles the CPU kernels and loads all networks; returns it.
+
+        Args:
+            then: what the thread does after that.
+        """
         self._compiled.clear()
         # No daemon: one that is killed inside of C++ code takes the whole process down with "terminate called".
-        thread = threading.Thread(target=self._preload, name="mkpn-preload")
+        thread = threading.Thread(target=self._preload, args=[then], name="mkpn-preload")
         thread.start()
         return thread
 
-    def _preload(self) -> None:
+    def _preload(self, then: Callable[[], None] | None) -> None:
         try:
             if self.device.type == "cpu":
                 warm_up()
@@ -111,6 +116,8 @@ class ModelStore:
                 self.get(name)
             except ValueError:
                 continue  # the run that asks for it reports the damaged file
+        if then is not None:
+            then()
 
 
 def _declared(name: str, path: Path) -> dict[str, Any]:

@@ -89,6 +89,7 @@ class Run:
         token: names the run to its own page and to nobody else.
         caveats: what of that file or address could not be kept, one sentence each.
         owner: whose run it is: the session of the page or the call.
+        shared: its results belong to other pages, too, and stay when it is closed.
         closed: its results are not kept any more.
     """
 
@@ -110,6 +111,7 @@ class Run:
     recorded: Recorded | None = None
     caveats: list[str] = field(default_factory=lambda: list[str]())
     owner: str = ""
+    shared: bool = False
     closed: bool = False
     stop: threading.Event = field(default_factory=threading.Event)
     frames: list[Path] = field(default_factory=lambda: list[Path]())
@@ -148,7 +150,8 @@ class Run:
         for pane in self.panes.values():
             pane.image, pane.result = None, None
         self.burst, self.scene = _hollow(self.burst), np.broadcast_to(np.float32(0), self.scene.shape)
-        self.folder.remove()
+        if not self.shared:
+            self.folder.remove()
 
 
 def _hollow(burst: Burst) -> Burst:

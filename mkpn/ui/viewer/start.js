@@ -8,7 +8,8 @@ function createStart(app) {
   let square = null;
   let named = [];
   let pending = false;
-  let opened = false;
+  // What the viewer has hidden by itself; once somebody chooses other panes, the choice stays.
+  let automatic = new Set();
 
   /** The panes of the short view: those that Python names, else the first, MKPN and the truth. */
   function story() {
@@ -30,9 +31,10 @@ function createStart(app) {
     take(value) {
       square = rectFrom(value.square, view.state.width, view.state.height);
       named = value.story ?? [];
-      if (opened || !state.panes.length) return;
-      opened = true;
+      if (!state.panes.length || !sameIds(state.hidden, automatic)) return;
       if (named.length && state.panes.length > MANY_PANES) showStory();
+      else if (automatic.size) app.setHidden([]);
+      automatic = state.hidden;
     },
     /** A picture of another size has come. */
     ask: () => (pending = true),
@@ -51,4 +53,8 @@ function createStart(app) {
       app.emitView();
     },
   };
+}
+
+function sameIds(a, b) {
+  return a.size === b.size && [...a].every((id) => b.has(id));
 }
