@@ -52,6 +52,7 @@ def ran(page) -> None:
     """Runs two models on the smallest example and waits for their pictures."""
     page.locator(f"#intake button[data-example='{EXAMPLE}']").click()
     expect(page.locator("#source figcaption")).to_contain_text("public domain")
+    page.locator("#size > button").click()
     page.locator("#downsample").get_by_label("2", exact=True).check()
     for label in (model_config(name).label for name in MODELS):
         page.locator("#models").get_by_label(label, exact=True).set_checked(label in ("KPN L3", "MKPN"))
@@ -100,9 +101,20 @@ def test_axe_finds_nothing_serious(chromium, address: str, size: str, theme: str
     found: dict[str, list[str]] = {}
     try:
         page.goto(f"{address}?__theme={theme}")
-        expect(page.locator("#run")).to_be_visible()
+        expect(page.locator("#status .state")).to_contain_text("Done: 10 models")
+        expect(page.locator('.stage [data-pane][data-ready="true"]')).to_have_count(6)
+        found["first visit"] = serious(page)
+        settings = page.get_by_role("button", name="Settings", exact=True)
+        settings.click()
+        found["settings folded" if size == "wide" else "settings opened"] = serious(page)
+        if size == "wide":
+            settings.click()
+        for name in ("noise", "motion"):
+            page.locator(f"#{name} > button").click()
         expect(page.locator("#noise-curve img")).to_be_visible()
-        found["before a run"] = serious(page)
+        page.locator("#gain").get_by_label("8", exact=True).check()
+        expect(page.locator("#stale .stale")).to_be_visible()
+        found["results of other settings"] = serious(page)
         ran(page)
         found["after a run"] = serious(page)
         for name, reach in viewer_states(page).items():
@@ -120,5 +132,5 @@ def test_axe_finds_nothing_serious(chromium, address: str, size: str, theme: str
         found["at the end"] = serious(page)
     finally:
         context.close()
-    assert len(found) >= 18
+    assert len(found) >= 20
     assert {state: lines for state, lines in found.items() if lines} == {}

@@ -153,7 +153,7 @@ def test_results_of_other_settings_are_marked(visit: Callable[..., Any]) -> None
     faded = "getComputedStyle(document.querySelector('.stage canvas')).opacity < 1"
 
     def choose(gain: str) -> None:
-        page.locator("#gain").get_by_label(gain, exact=True).check(force=True)
+        page.locator("#gain").get_by_label(gain, exact=True).check()
 
     expect(stale).to_have_count(0)
     choose("8")

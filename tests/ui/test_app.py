@@ -361,10 +361,10 @@ def test_only_uploaded_files_are_read(store: ModelStore, tmp_path: Path, monkeyp
 
 
 def test_without_checkpoints_the_page_says_so(tmp_path: Path) -> None:
-    from mkpn.ui.page.layout import _hint
+    from mkpn.ui.page.layout import _missing
 
     empty = ModelStore(tmp_path, "cpu")
     assert empty.names == ()
-    assert "No checkpoints were found" in _hint(empty)
+    assert "No checkpoints were found" in _missing(empty)
     with pytest.raises(ValueError, match="none found"):
         empty.get("mkpn")
