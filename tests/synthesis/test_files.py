@@ -191,10 +191,10 @@ def test_a_tiff_is_read_rightly_or_refused(planes: str, kind: str, channels: int
     if kind == "u1" or (kind, planes) == ("u2", "contig"):
         alpha = truth[..., 3:] if channels == 4 else 1
         expected = truth[..., :3] * alpha + 1 - alpha
-        np.testing.assert_allclose(load_image(stream.getvalue()), expected, atol=2 / 255)
+        np.testing.assert_allclose(mkpn.load_image(stream.getvalue()), expected, atol=2 / 255)
     else:
         with pytest.raises(ValueError, match="image: expected "):
-            load_image(stream.getvalue())
+            mkpn.load_image(stream.getvalue())
 
 
 def test_orientations_that_do_not_exist_are_left_alone() -> None:
