@@ -25,6 +25,10 @@ def test_png_holds_the_levels(tmp_path: Path) -> None:
 
 def test_levels_are_clipped_and_shapes_checked() -> None:
     assert viewer.to_levels(np.array([[-1.0, 0.5, 2.0]])).tolist() == [[0, 128, 255]]
+    assert viewer.to_levels(np.array([[0, 0x8080, 0xFFFF]], np.uint16)).tolist() == [[0, 128, 255]]
+    for wrong in (np.array([[0, 255]]), np.array([[np.nan, 0.5]])):
+        with pytest.raises(ValueError, match="image: expected"):
+            viewer.to_levels(wrong)
     with pytest.raises(ValueError, match=r"\[H,W\]"):
         viewer.to_levels(np.zeros((4, 4, 2)))
 

@@ -171,7 +171,7 @@ def test_runs_are_compared_only_where_they_were_measured_alike(
     first = evaluate(config)
     monkeypatch.setattr("mkpn.evaluation.evaluate.table1_chart", blank)
     assert first["previous"] == []
-    with (config.out / "images.csv").open() as file:
+    with (config.out / "images.csv").open(encoding="utf-8") as file:
         table = list(csv.DictReader(file))
     assert len(table) == 2 * 3
     by_key = {(row["model"], row["gain"], row["image"]): row["psnr"] for row in first["images"]}

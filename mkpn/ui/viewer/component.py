@@ -204,13 +204,14 @@ def to_levels(image: NDArray[Any]) -> NDArray[np.uint8]:
     """Rounds intensities to the 8-bit levels that are shown.
 
     Args:
-        image: `[H,W]`, `[H,W,3]` or `[3,H,W]`, uint8 as stored or floating in [0,1] (clipped).
+        image: `[H,W]`, `[H,W,3]` or `[3,H,W]`, uint8 as stored, other unsigned integers over their whole range, or
+            floating in [0,1] (clipped).
 
     Returns:
         `[H,W]` or `[H,W,3]`, uint8.
 
     Raises:
-        ValueError: for another shape.
+        ValueError: for another shape or type, or NaN.
     """
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
@@ -219,7 +220,10 @@ def to_levels(image: NDArray[Any]) -> NDArray[np.uint8]:
         raise ValueError(f"image: expected [H,W], [H,W,3] or [3,H,W], got {list(np.shape(image))}")
     if array.dtype == np.uint8:
         return array
-    return np.rint(np.clip(array.astype(np.float64), 0, 1) * 255).astype(np.uint8)
+    if array.dtype.kind not in "uf" or np.isnan(array).any():
+        raise ValueError(f"image: expected unsigned integers, or floating point without NaN, got {array.dtype}")
+    intensities = array / np.float64(np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1)
+    return np.rint(intensities.clip(0, 1) * 255).astype(np.uint8)
 
 
 def png_bytes(image: NDArray[Any]) -> bytes:
