@@ -62,7 +62,7 @@ VALUES: tuple[Any, ...] = (
     {"background": None, "layers": [], "composite": None},
 )
 
-GOOD = {"image": UPLOADED, "model": "kpn-l1", "models": ["kpn-l1"], "gain": 4, "x": 5, "y": 5, "seed": 1}
+GOOD = {"image": UPLOADED, "model": "kpn-l1", "models": ["kpn-l1"], "gain": 4, "gains": [4], "x": 5, "y": 5, "seed": 1}
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,6 +37,7 @@ from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, run_models, start_run
 from mkpn.ui.run.settings import Settings, example_fit, fit_scene
 from mkpn.ui.run.sources import upload_source
+from mkpn.ui.saved.state import from_json
 
 WAIT = 120
 
@@ -99,8 +104,28 @@ def finished(rows: list[dict[str, object]]) -> list[str]:
 
 def test_only_named_endpoints_are_public(client) -> None:
     info = client.view_api(return_format="dict", print_info=False)
-    assert set(info["named_endpoints"]) == {"/denoise", "/denoise_burst", "/kernels", "/models"}
+    assert set(info["named_endpoints"]) == {
+        "/synthesize",
+        "/denoise",
+        "/compare",
+        "/probe",
+        "/evaluate_image",
+        "/denoise_burst",
+        "/models",
+    }
     assert not info["unnamed_endpoints"]
+
+
+def test_the_types_of_the_endpoints_are_told(client) -> None:
+    endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    for name, told in endpoints.items():
+        types = {one["parameter_name"]: one["python_type"]["type"] for one in told["parameters"]}
+        types["result"] = told["returns"][0]["python_type"]["type"]
+        assert all(kind != "Any" for kind in types.values()), (name, types)
+        assert told["description"], name
+    assert "gain: int, status: str, psnr: float | None" in str(endpoints["/evaluate_image"]["returns"]).replace(
+        "None | float", "float | None"
+    )
 
 
 def test_models_endpoint(client) -> None:
@@ -171,8 +196,108 @@ def test_a_model_that_fails_does_not_lose_the_others(client, picture: Path, monk
     assert rows[3]["message"] == "RuntimeError: out of memory"
 
 
+def pixels(png: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(png))))
+
+
+def test_the_burst_is_the_one_of_the_library(client, picture: Path) -> None:
+    answer = client.predict(upload(picture), 8, 5, 1, api_name="/synthesize")
+    burst = mkpn.synthesize(picture, gain=8, seed=5)
+    assert (answer["width"], answer["height"]) == (64, 48)
+    assert answer["offsets"] == burst.offsets.tolist()
+    assert (answer["sigma_r"], answer["sigma_s"]) == (GAINS[8].sigma_r, GAINS[8].sigma_s)
+    assert np.array_equal(pixels(answer["clean"]), to_uint8(burst.clean))
+    for png, frame in zip(answer["frames"], burst.frames, strict=True):
+        assert np.array_equal(pixels(png), to_uint8(frame))
+
+
+def test_pictures_come_where_they_are_asked_for(client, checkpoints: Path, picture: Path) -> None:
+    rows = client.predict(upload(picture), 4, 0, 1, ["mkpn"], True, api_name="/denoise")
+    result = mkpn.load(checkpoints / "mkpn.safetensors", "cpu")(mkpn.synthesize(picture, gain=4, seed=0))
+    assert np.abs(pixels(rows[-1]["png"]).astype(int) - to_uint8(result.image)).max() <= 1
+    assert client.predict(upload(picture), 4, 0, 1, ["mkpn"], api_name="/denoise")[-1]["png"] is None
+
+
+def test_models_are_compared_in_a_square(client, checkpoints: Path, picture: Path) -> None:
+    answer = client.predict(upload(picture), 4, 0, 1, ["kpn-l3", "mkpn"], 20, 11, 32, api_name="/compare")
+    assert answer["square"] == {"x": 4, "y": 0, "side": 32}
+    assert [row["model"] for row in answer["rows"]] == ["noisy", "mean", "kpn-l3", "mkpn"]
+    burst = mkpn.synthesize(picture, gain=4, seed=0)
+    image = mkpn.load(checkpoints / "mkpn.safetensors", "cpu")(burst).image.clamp(0, 1)
+    inside = (slice(None), slice(0, 32), slice(4, 36))
+    row = answer["squares"][-1]
+    bare = MetricDefinition(border=0)
+    assert row["psnr"] == pytest.approx(mkpn.psnr(image[inside], burst.clean[inside], bare), abs=1e-4)
+    assert row["ssim"] == pytest.approx(mkpn.ssim(image[inside], burst.clean[inside], bare), abs=1e-5)
+    assert np.abs(pixels(row["png"]).astype(int) - to_uint8(image[inside])).max() <= 1
+    # The figure has all five columns, and the file rebuilds the view.
+    assert min(pixels(answer["figure"]).shape[:2]) > 100
+    assert "MKPN" in answer["alt"]
+    state = from_json(answer["view"])
+    assert state.panes == ("noisy", "mean", "kpn-l3", "mkpn", "truth")
+    assert state.recorded.figures["mkpn"][0] == pytest.approx(answer["rows"][-1]["psnr"])
+
+
+def test_one_photograph_is_measured_at_several_gains(client, picture: Path) -> None:
+    job = client.submit(upload(picture), [8, 2], 5, 1, ["kpn-l1"], api_name="/evaluate_image")
+    rows = job.result(timeout=WAIT)
+    assert [(row["gain"], row["model"]) for row in rows] == [
+        (gain, model) for gain in (8, 2) for model in ("noisy", "mean", "kpn-l1")
+    ]
+    assert [len(rows) for rows in job.outputs()] == [3, 6]
+    single = client.predict(upload(picture), 2, 5, 1, ["kpn-l1"], api_name="/denoise")
+    assert rows[-1]["psnr"] == pytest.approx(single[-1]["psnr"], abs=1e-6)
+
+
+GOOD = {
+    "synthesize": {"gain": 4, "seed": 0, "downsample": 1},
+    "denoise": {"gain": 4, "seed": 0, "downsample": 1, "models": ["kpn-l1"], "pictures": False},
+    "compare": {"gain": 4, "seed": 0, "downsample": 1, "models": ["kpn-l1"], "x": 1, "y": 1, "side": 64},
+    "probe": {"model": "kpn-l1", "x": 1, "y": 1, "gain": 4, "seed": 0, "downsample": 1},
+    "evaluate_image": {"gains": [4], "seed": 0, "downsample": 1, "models": ["kpn-l1"]},
+}
+WRONG = (None, True, -1, 10**30, 1.5, "", "<b>7</b>", [], [None], ["unet"], {"a": 1}, "x" * 9999)
+
+
+@pytest.fixture(scope="module")
+def endpoints(store: ModelStore, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Callable[..., Any]]:
+    """The functions behind the public endpoints."""
+    pytest.importorskip("gradio")
+    from mkpn.ui.page.events import build
+
+    page = build(store, tmp_path_factory.mktemp("pages"))
+    return {str(fn.api_name): fn.fn for fn in page.fns.values() if fn.api_visibility == "public" and fn.fn}
+
+
+def first(answer: Any) -> Any:
+    return next(answer) if isinstance(answer, Iterator) else answer
+
+
+@pytest.mark.parametrize("endpoint", list(GOOD))
+def test_every_wrong_value_is_told_by_field_expected_and_got(
+    endpoints: dict[str, Callable[..., Any]], endpoint: str
+) -> None:
+    """Each field of each endpoint with values of all kinds: a result, or one sentence that begins with the field."""
+    refused = 0
+    fields = ("image", *GOOD[endpoint])
+    # For a place in the picture a burst is made each time, so that a few values must do.
+    few = (1.5, -1, 10**30)
+    pairs = [(name, value) for name in fields for value in (few if name in ("x", "y") else WRONG)]
+    for field, value in pairs:
+        # Every other field is judged before the picture, which is wrong, too, so that nothing is run.
+        image = "Chelsea the cat" if field in ("x", "y") else "no such picture"
+        arguments = {"image": image, **GOOD[endpoint], field: value}
+        with pytest.raises(ValueError, match="expected") as error:
+            first(endpoints[endpoint](**arguments))
+        sentence = str(error.value)
+        assert re.match(rf"({field}|image|x and y): expected .*, got .+$", sentence), (field, value, sentence)
+        assert len(sentence) < 500
+        refused += not sentence.startswith("image")
+    assert refused >= 6 * len(GOOD[endpoint])
+
+
 def test_the_kernels_endpoint(client, checkpoints: Path, picture: Path) -> None:
-    answer = client.predict(upload(picture), "mkpn", 20, 11, 4, 0, 1, api_name="/kernels")
+    answer = client.predict(upload(picture), "mkpn", 20, 11, 4, 0, 1, api_name="/probe")
     result = mkpn.load(checkpoints / "mkpn.safetensors", "cpu")(mkpn.synthesize(picture, gain=4, seed=0))
     expected = probe(result, 20, 11)
     np.testing.assert_allclose(answer["fused"], expected.fused, atol=1e-5)

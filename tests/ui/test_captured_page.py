@@ -84,7 +84,7 @@ def test_bad_calls_are_told_what_is_wrong(client, frames: list[Path]) -> None:
         ((uploads, [], 7, 0.1, "auto"), "sigma_r: expected a number from 0 to 1, got 7"),
         ((uploads, [], None, None, "dark"), "light: expected one of auto, linear, display, got 'dark'"),
         (("/etc/passwd", [], None, None, "auto"), "photographs: expected a list of uploaded files"),
-        ((["/etc/passwd", "/etc/hosts"], [], None, None, "auto"), "expected an uploaded file"),
+        ((["/etc/passwd", "/etc/hosts"], [], None, None, "auto"), "photographs: expected an uploaded file, got '/etc"),
     ):
         with pytest.raises(Exception, match=message.replace("(", r"\(")):
             client.predict(*arguments, api_name="/denoise_burst")

@@ -3,52 +3,113 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from inspect import isgeneratorfunction
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import gradio as gr
 from gradio.events import api as add_endpoint
 from gradio.utils import get_upload_folder, is_in_or_equal
 
 from mkpn.capture.burst import given_noise
-from mkpn.checks import choice, shown
-from mkpn.explain import probe
-from mkpn.synthesis.images import EXAMPLES, example_image, load_image
-from mkpn.synthesis.noise import noise_for_gain
+from mkpn.checks import choice, shown, whole
+from mkpn.explain import probe as kernels_of
+from mkpn.synthesis.images import EXAMPLES, load_image
+from mkpn.synthesis.noise import GAINS, noise_for_gain
+from mkpn.ui.page.api_types import (
+    Available,
+    BurstRow,
+    Compared,
+    DenoisedBurst,
+    Evaluated,
+    Probed,
+    Row,
+    Synthesized,
+)
 from mkpn.ui.page.handlers import owner_of
 from mkpn.ui.run.captured import Finished, run_captured, start_captured
 from mkpn.ui.run.models import ModelStore
-from mkpn.ui.run.session import Run, run_models, start_run
-from mkpn.ui.run.settings import Settings
+from mkpn.ui.run.pictures import PictureFolder
+from mkpn.ui.run.session import Pane, Run, run_models, square_metrics, start_run
+from mkpn.ui.run.settings import ImageRef, Settings
+from mkpn.ui.run.sources import example_source
+from mkpn.ui.saved.look import Look
+from mkpn.ui.saved.recording import make_sheet, state_of
+from mkpn.ui.saved.state import SIDES
 
 RUNS = "models"
 """`concurrency_id` of everything that runs networks: one at a time."""
 
+Image = dict[str, Any] | str
+"""What a caller sends for a picture: an uploaded file or the name of a bundled example."""
+
 
 def register(store: ModelStore, root: Path) -> None:
-    """Adds the endpoints `/denoise`, `/denoise_burst`, `/kernels` and `/models` to the page that is being built."""
+    """Adds the public endpoints to the page that is being built; everything else on it is private.
 
-    def begin(image: dict[str, Any] | str, gain: int, seed: int, downsample: int, models: list[str], owner: str) -> Run:
-        try:
-            names = _names(models) or store.names
-            settings = Settings(noise=noise_for_gain(gain), downsample=downsample, seed=seed, models=names)
-            title, source = _open(image)
-            run = start_run(load_image(source), title, settings, store, root)
-        except ValueError as error:
-            raise gr.Error(str(error)) from error
-        run.owner = owner
+    Every refusal is a ValueError `FIELD: expected ..., got ...`, which reaches the caller as it is.
+
+    Args:
+        store: the networks.
+        root: folder below which the pictures go.
+    """
+
+    def begin(image: Any, gain: Any, seed: Any, downsample: Any, models: tuple[str, ...], owner: str) -> Run:
+        settings = Settings(noise=noise_for_gain(gain), downsample=downsample, seed=seed, models=models)
+        ref, source = _open(image, root)
+        run = start_run(load_image(source), ref.title, settings, store, root)
+        run.image, run.owner = ref, owner
         return run
 
+    @contextmanager
+    def begun(*arguments: Any) -> Generator[Run]:
+        run = begin(*arguments)
+        try:
+            yield run
+        finally:
+            run.close()
+
+    def names(models: Any) -> tuple[str, ...]:
+        found = () if models is None else tuple(choice("models", name, store.names) for name in _listed(models))
+        return found or store.names
+
+    def synthesize(
+        image: Image, gain: int = 4, seed: int = 0, downsample: int = 1, request: gr.Request | None = None
+    ) -> Synthesized:
+        """Makes a noisy burst of eight displaced frames out of a photograph, with its ground truth.
+
+        Args:
+            image: a file (`handle_file(path)`) or the name of a bundled example.
+            gain: of the camera whose noise is added: 1, 2, 4 or 8.
+            seed: 0 or more; the same seed gives the same burst.
+            downsample: the photograph is box-downsampled by 1, 2 or 4 first.
+        """
+        with begun(image, gain, seed, downsample, (), owner_of(request)) as run:
+            noise, (width, height) = run.settings.noise, run.size
+            return {
+                "width": width,
+                "height": height,
+                "sigma_r": noise.sigma_r,
+                "sigma_s": noise.sigma_s,
+                "offsets": run.burst.offsets.tolist(),
+                "notes": run.notes,
+                "frames": [_png(path) for path in run.frames],
+                "clean": _png(run.panes["truth"].path),
+            }
+
     def denoise(
-        image: dict[str, Any] | str,
+        image: Image,
         gain: int = 4,
         seed: int = 0,
         downsample: int = 1,
         models: list[str] | None = None,
+        pictures: bool = False,
         request: gr.Request | None = None,
-    ) -> Iterator[list[dict[str, Any]]]:
-        """Denoises a synthetic burst; the table grows model by model.
+    ) -> Iterator[list[Row]]:
+        """Denoises a synthetic burst; the table of PSNR and SSIM grows model by model.
 
         Args:
             image: a file (`handle_file(path)`) or the name of a bundled example.
@@ -56,17 +117,68 @@ def register(store: ModelStore, root: Path) -> None:
             seed: 0 or more.
             downsample: 1, 2 or 4.
             models: names of the models, empty for all.
+            pictures: whether the last table has the pictures, too.
         """
-        run = begin(image, gain, seed, downsample, models or [], owner_of(request))
-        try:
+        if not isinstance(pictures, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - a caller sends anything
+            raise ValueError(f"pictures: expected true or false, got {shown(pictures)}")
+        with begun(image, gain, seed, downsample, names(models), owner_of(request)) as run:
             yield table_rows(run)
             for _ in run_models(run, store):
                 yield table_rows(run)
-        finally:
-            run.close()
+            if pictures:
+                yield table_rows(run, pictures=True)
 
-    def kernels(
-        image: dict[str, Any] | str,
+    def compare(
+        image: Image,
+        gain: int = 4,
+        seed: int = 0,
+        downsample: int = 1,
+        models: list[str] | None = None,
+        x: int | None = None,
+        y: int | None = None,
+        side: int = 64,
+        request: gr.Request | None = None,
+    ) -> Compared:
+        """Compares models on one burst, in the whole picture and in a square, and draws the paper's figure of it.
+
+        Args:
+            image: a file (`handle_file(path)`) or the name of a bundled example.
+            gain: 1, 2, 4 or 8.
+            seed: 0 or more.
+            downsample: 1, 2 or 4.
+            models: names of the models, empty for all.
+            x: column of the pixel in the square's middle, with y; without them the picture's middle.
+            y: row of that pixel.
+            side: of the square: 32, 48, 64, 96 or 192.
+        """
+        side = choice("side", side, SIDES)
+        if (x is None) != (y is None):
+            raise ValueError(f"x and y: expected both or none of them, got {shown(x)} and {shown(y)}")
+        chosen = names(models)
+        with begun(image, gain, seed, downsample, chosen, owner_of(request)) as run:
+            width, height = run.size
+            if x is None or y is None:
+                x, y = width // 2, height // 2
+            x, y = whole("x", x, 0, width - 1), whole("y", y, 0, height - 1)
+            run.look_at((x, y), side)
+            for _ in run_models(run, store):
+                pass
+            panes = tuple(name for name in run.panes if run.done(name))
+            sheet = make_sheet(run, state_of(run, Look(), panes, "noisy", store), root)
+            try:
+                return {
+                    "square": {"x": run.square.x, "y": run.square.y, "side": run.square.w},
+                    "rows": table_rows(run),
+                    "squares": _square_rows(run, root),
+                    "figure": _png(sheet.png),
+                    "alt": sheet.alt,
+                    "view": sheet.json.read_text("utf-8"),
+                }
+            finally:
+                sheet.folder.remove()
+
+    def probe(
+        image: Image,
         model: str,
         x: int,
         y: int,
@@ -74,24 +186,60 @@ def register(store: ModelStore, root: Path) -> None:
         seed: int = 0,
         downsample: int = 1,
         request: gr.Request | None = None,
-    ) -> dict[str, Any]:
-        """Returns the kernels that made one pixel: by size, fused, and each frame's share of the result."""
-        run = begin(image, gain, seed, downsample, [model], owner_of(request))
-        try:
-            pane = next(run_models(run, store))
-            if pane.result is None:
-                raise gr.Error(pane.message)
-            found = probe(pane.result, x, y)
-        except ValueError as error:
-            raise gr.Error(str(error)) from error
-        finally:
-            run.close()
-        return {
-            "by_size": {str(size): kernel.tolist() for size, kernel in found.by_size.items()},
-            "fused": found.fused.tolist(),
-            "frame_weights": found.frame_weights.tolist(),
-            "offsets": run.burst.offsets.tolist(),
-        }
+    ) -> Probed:
+        """Returns the kernels that made one pixel: by size, fused, and each frame's share of the result.
+
+        Args:
+            image: a file (`handle_file(path)`) or the name of a bundled example.
+            model: name of the model.
+            x: column of the pixel.
+            y: row of the pixel.
+            gain: 1, 2, 4 or 8.
+            seed: 0 or more.
+            downsample: 1, 2 or 4.
+        """
+        chosen = (choice("model", model, store.names),)
+        with begun(image, gain, seed, downsample, chosen, owner_of(request)) as run:
+            width, height = run.size
+            x, y = whole("x", x, 0, width - 1), whole("y", y, 0, height - 1)
+            pane = next(run_models(run, store), None)
+            if pane is None or pane.result is None:
+                raise gr.Error("stopped" if pane is None else pane.message)
+            found = kernels_of(pane.result, x, y)
+            return {
+                "by_size": {str(size): kernel.tolist() for size, kernel in found.by_size.items()},
+                "fused": found.fused.tolist(),
+                "frame_weights": found.frame_weights.tolist(),
+                "offsets": run.burst.offsets.tolist(),
+            }
+
+    def evaluate_image(
+        image: Image,
+        gains: list[int] | None = None,
+        seed: int = 0,
+        downsample: int = 1,
+        models: list[str] | None = None,
+        request: gr.Request | None = None,
+    ) -> Iterator[list[Evaluated]]:
+        """Measures models on one photograph at several gains; the table grows gain by gain.
+
+        Args:
+            image: a file (`handle_file(path)`) or the name of a bundled example.
+            gains: of 1, 2, 4 and 8, empty for all of them.
+            seed: 0 or more.
+            downsample: 1, 2 or 4.
+            models: names of the models, empty for all.
+        """
+        asked = () if gains is None else tuple(choice("gains", gain, tuple(GAINS)) for gain in _listed(gains, "gains"))
+        rows: list[Evaluated] = []
+        for gain in dict.fromkeys(asked or GAINS):
+            with begun(image, gain, seed, downsample, names(models), owner_of(request)) as run:
+                for _ in run_models(run, store):
+                    pass
+                rows = [*rows, *(_evaluated(row, gain) for row in table_rows(run))]
+                yield rows
+                if run.stop.is_set():
+                    return
 
     def denoise_burst(
         photographs: list[dict[str, Any]],
@@ -99,7 +247,8 @@ def register(store: ModelStore, root: Path) -> None:
         sigma_r: float | None = None,
         sigma_s: float | None = None,
         light: str = "auto",
-    ) -> dict[str, Any]:
+        request: gr.Request | None = None,
+    ) -> DenoisedBurst:
         """Denoises a real burst, and tells of each model whether what it removed is noise.
 
         Args:
@@ -109,35 +258,34 @@ def register(store: ModelStore, root: Path) -> None:
             sigma_s: shot noise.
             light: what the networks see of raw files: auto, linear or display.
         """
-        try:
-            paths = [_uploaded(photograph)[1] for photograph in _listed("photographs", photographs)]
-            names = _names(models) or store.names[-1:]
-            run = start_captured(
-                paths,
-                names,
-                store,
-                root,
-                noise=given_noise(sigma_r, sigma_s),
-                light=choice("light", light, ("auto", "linear", "display")),
-            )
-        except ValueError as error:
-            raise gr.Error(str(error)) from error
+        paths = [_uploaded(photograph, "photographs")[1] for photograph in _listed(photographs, "photographs")]
+        run = start_captured(
+            paths,
+            names(models) if models else store.names[-1:],
+            store,
+            root,
+            noise=given_noise(sigma_r, sigma_s),
+            light=choice("light", light, ("auto", "linear", "display")),
+        )
+        run.owner = owner_of(request)
         try:
             return {"notes": run.notes, "models": [burst_row(done) for done in run_captured(run, store)]}
         finally:
-            run.folder.remove()
+            run.close()
 
-    def models() -> dict[str, Any]:
+    def models() -> Available:
         """Returns the models that are there, the device, and the names of the bundled examples."""
         return {"models": list(store.names), "device": store.device_name, "examples": [e.name for e in EXAMPLES]}
 
-    add_endpoint(denoise, api_name="denoise", concurrency_id=RUNS)
-    add_endpoint(kernels, api_name="kernels", concurrency_id=RUNS)
-    add_endpoint(denoise_burst, api_name="denoise_burst", concurrency_id=RUNS)
-    add_endpoint(models, api_name="models")
+    for endpoint in (synthesize, denoise, compare, probe, evaluate_image, denoise_burst, models):
+        # Gradio tells callers the type of what they get in the end, if it stands there as a type and not as text.
+        returned = get_type_hints(endpoint)["return"]
+        endpoint.__annotations__["return"] = get_args(returned)[0] if isgeneratorfunction(endpoint) else returned
+        quick: dict[str, Any] = {} if endpoint is models else {"concurrency_id": RUNS}
+        add_endpoint(endpoint, api_name=endpoint.__name__, **quick)
 
 
-def table_rows(run: Run) -> list[dict[str, Any]]:
+def table_rows(run: Run, pictures: bool = False) -> list[Row]:
     """Returns the figures of every picture but the ground truth, in display order."""
     return [
         {
@@ -147,14 +295,14 @@ def table_rows(run: Run) -> list[dict[str, Any]]:
             "ssim": pane.ssim,
             "seconds": pane.seconds,
             "message": pane.message,
+            "png": _png(pane.path) if pictures and pane.path is not None else None,
         }
-        for pane in run.panes.values()
-        if pane.group != "truth"
+        for pane in _measured(run)
     ]
 
 
-def burst_row(done: Finished) -> dict[str, Any]:
-    """Returns the figures of a network on a real burst; `png` is the result's file in base64."""
+def burst_row(done: Finished) -> BurstRow:
+    """Returns the figures of a network on a real burst."""
     return {
         "model": done.model,
         "seconds": done.seconds,
@@ -163,31 +311,71 @@ def burst_row(done: Finished) -> dict[str, Any]:
         "expected_std": done.report.expected,
         "neighbours": done.report.neighbours,
         "verdict": done.report.verdict(),
-        "png": base64.b64encode(done.picture.read_bytes()).decode(),
+        "png": _png(done.picture),
     }
 
 
-def _open(image: dict[str, Any] | str) -> tuple[str, Any]:
+def _measured(run: Run) -> list[Pane]:
+    return [pane for pane in run.panes.values() if pane.group != "truth"]
+
+
+def _square_rows(run: Run, root: Path) -> list[Row]:
+    """The same rows of the compared square, with its pixels."""
+    rows = table_rows(run)
+    folder = PictureFolder(root)
+    try:
+        for row, pane in zip(rows, _measured(run), strict=True):
+            found = square_metrics(run, pane)
+            row["psnr"], row["ssim"] = found or (None, None)
+            if pane.image is not None:
+                row["png"] = _png(folder.save(pane.id, pane.image[:, *run.square.slices]))
+    finally:
+        folder.remove()
+    return rows
+
+
+def _evaluated(row: Row, gain: int) -> Evaluated:
+    return {
+        "model": row["model"],
+        "gain": gain,
+        "status": row["status"],
+        "psnr": row["psnr"],
+        "ssim": row["ssim"],
+        "seconds": row["seconds"],
+    }
+
+
+def _png(path: Path | None) -> str:
+    assert path is not None
+    return base64.b64encode(path.read_bytes()).decode()
+
+
+def _open(image: Any, root: Path) -> tuple[ImageRef, Any]:
+    """Which picture it is, and what `load_image` takes."""
     if isinstance(image, str):
-        return image, example_image(image)
-    return _uploaded(image)
+        source = example_source(choice("image", image, [example.name for example in EXAMPLES]), root)
+        return source.ref, source.pixels()
+    name, path = _uploaded(image, "image")
+    data = path.read_bytes()
+    return ImageRef(name or "image", None, hashlib.sha256(data).hexdigest()), data
 
 
-def _uploaded(image: Any) -> tuple[str, Path]:
+def _uploaded(image: Any, field: str) -> tuple[str, Path]:
     path = image.get("path") if isinstance(image, dict) else None
     # Only what has been uploaded: a bare path could name any file of the server.
     if not isinstance(path, str) or "\0" in path or not is_in_or_equal(path, get_upload_folder()):
-        raise ValueError("image: expected an uploaded file or the name of a bundled example")
+        what = "an uploaded file" if field == "photographs" else "an uploaded file or the name of a bundled example"
+        raise ValueError(f"{field}: expected {what}, got {shown(image)}")
+    if not Path(path).is_file():
+        raise ValueError(
+            f"{field}: expected an uploaded file that is still kept, got one that is gone; upload it again"
+        )
     name = image.get("orig_name")
     return (name if isinstance(name, str) and name else Path(path).name)[:255], Path(path)
 
 
-def _names(models: Any) -> tuple[str, ...]:
-    return () if models is None else tuple(_listed("models", models))
-
-
-def _listed(field: str, values: Any) -> list[Any]:
+def _listed(values: Any, field: str = "models") -> list[Any]:
     if not isinstance(values, list):
-        kind = "names" if field == "models" else "uploaded files"
+        kind = {"models": "names", "gains": "numbers"}.get(field, "uploaded files")
         raise ValueError(f"{field}: expected a list of {kind}, got {shown(values)}")
-    return values
+    return values  # pyright: ignore[reportUnknownVariableType] - checked one by one
