@@ -18,7 +18,7 @@ from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.images import to_uint8
-from mkpn.ui.page.captured import outcome
+from mkpn.ui.page.captured import compared, outcome
 from mkpn.ui.run.captured import run_captured, start_captured
 from mkpn.ui.run.models import ModelStore
 
@@ -97,12 +97,32 @@ def test_the_outcome_shows_every_picture_and_figure(store: ModelStore, frames: l
         assert done.picture.is_file()
         assert Image.open(done.figure).size == (1536, 896)
     html = outcome(run)
-    assert html.count("<img ") == 5
+    assert html.count("<img ") == 2
+    assert html.count(" download=") == 3
+    assert {pane["id"]: pane["status"] for pane in compared(run)["panes"]} == dict.fromkeys(
+        ("noisy", "kpn-l3", "mkpn"), "done"
+    )
+    assert all(pane["psnr"] is None for pane in compared(run)["panes"])
     assert "Done." in html
     assert "&lt;i&gt;1.png has moved by" in html
     assert "<i>" not in html
-    run.folder.remove()
+    run.close()
     assert list(tmp_path.iterdir()) == []
+    # What the page may still hold of it has no pixels.
+    assert run.burst.frames.untyped_storage().nbytes() == 4
+    assert min(run.size) > 48
+
+
+def test_stop_gives_up_the_network_that_runs(store: ModelStore, frames: list[Path], tmp_path: Path) -> None:
+    run = start_captured(frames, ("kpn-l3", "mkpn"), store, tmp_path)
+    for done in run_captured(run, store):
+        assert done.model == "kpn-l3"
+        assert len(store.going) == 1
+        run.cancel()
+    assert "Stopped: 1 of 2 models are kept." in outcome(run)
+    assert [pane["status"] for pane in compared(run)["panes"]] == ["done", "done", "stopped"]
+    assert len(store.going) == 0
+    run.close()
 
 
 def test_nothing_is_left_where_a_burst_is_refused(store: ModelStore, frames: list[Path], tmp_path: Path) -> None:

@@ -16,16 +16,20 @@ from mkpn.synthesis.files import RAW_SUFFIXES
 from mkpn.synthesis.modern import MODERN_SUFFIXES
 from mkpn.synthesis.noise import GAINS, Noise
 from mkpn.ui.page import views
-from mkpn.ui.page.answers import warn, worded
+from mkpn.ui.page.answers import KEEP, warn, worded
+from mkpn.ui.page.handlers import owner_of
 from mkpn.ui.run.captured import CapturedRun, run_captured, start_captured
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import picture_url
+from mkpn.ui.viewer.component import ViewerValue, comparison_viewer, make_pane, viewer_value
 
 _INTRO = (
     '<p class="notes">2 to 8 photographs of one scene, or raw files (DNG and others), as a hand-held camera takes them '
     "in a row. Hand motion is undone by whole pixels, noise is taken from the files or estimated. There is no ground "
     "truth, so no PSNR: the table says whether what was removed looks like noise.</p>"
 )
+
+_NOTE = "There is no ground truth, so no PSNR of a result: error maps and figures compare with the noisy reference."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ class CapturedPanel:
     models: gr.Dropdown
     start: gr.Button
     stop: gr.Button
+    viewer: gr.HTML
     outcome: gr.HTML
 
 
@@ -93,6 +98,8 @@ def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
     with gr.Row():
         start = gr.Button("Denoise my burst", variant="primary", elem_id="burst-run", scale=0, min_width=180)
         stop = gr.Button("Stop", elem_id="burst-stop", scale=0, min_width=80)
+    # Not there before a burst is: a second empty viewer would only be in the way.
+    viewer = comparison_viewer(elem_id="burst-viewer", visible=False)
     return CapturedPanel(
         run=gr.State(None, time_to_live=seconds, delete_callback=_close),
         files=files,
@@ -103,6 +110,7 @@ def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
         models=models,
         start=start,
         stop=stop,
+        viewer=viewer,
         outcome=gr.HTML(views.placeholder("Results and residuals of your burst."), elem_id="burst-outcome"),
     )
 
@@ -126,7 +134,8 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path, runs: str
         light: Literal["auto", "linear", "display"],
         models: list[str],
         previous: CapturedRun | None,
-    ) -> Iterator[tuple[Any, Any]]:
+        request: gr.Request | None = None,
+    ) -> Iterator[tuple[Any, Any, Any]]:
         try:
             known = noise
             if known == "entered":
@@ -134,22 +143,60 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path, runs: str
             run = start_captured(files or [], models, store, root, noise=known, light=light)
         except ValueError as error:
             warn(str(error))
-            yield gr.skip(), f'<p class="failure">{escape(worded(str(error)))}</p>'
+            yield KEEP, gr.update(visible=False), f'<p class="failure">{escape(worded(str(error)))}</p>'
             return
-        yield run, outcome(run)
+        run.owner = owner_of(request)
+        store.going.keep(run)
+        yield run, gr.update(value=compared(run), visible=True), outcome(run)
         _close(previous)
         for _ in run_captured(run, store):
-            yield gr.skip(), outcome(run)
+            yield KEEP, compared(run), outcome(run)
+        # Gradio sends the last answer again when an event ends, and that one still says "running".
+        if run.stop.is_set():
+            yield KEEP, compared(run), outcome(run)
+
+    def stop(run: CapturedRun | None) -> tuple[Any, Any]:
+        if run is None or run.closed or len(run.finished) == len(run.models):
+            warn("Nothing is running.")
+            return KEEP, KEEP
+        run.cancel()
+        return compared(run), outcome(run)
 
     inputs = [panel.files, panel.noise, panel.sigma_r, panel.sigma_s, panel.light, panel.models, panel.run]
-    running = panel.start.click(denoise, inputs, [panel.run, panel.outcome], concurrency_id=runs, **private)
-    panel.stop.click(None, None, None, cancels=[running], **private)
+    outputs = [panel.run, panel.viewer, panel.outcome]
+    running = panel.start.click(denoise, inputs, outputs, concurrency_id=runs, **private)
+    panel.stop.click(
+        stop, panel.run, outputs[1:], cancels=[running], concurrency_id="quick", concurrency_limit=4, **private
+    )
+
+
+def compared(run: CapturedRun) -> ViewerValue:
+    """Returns what the comparison viewer shows: the noisy reference and each network's result."""
+    there = {done.model: done for done in run.finished}
+    state = "stopped" if run.stop.is_set() else "waiting"
+    panes = [make_pane("noisy", "Reference, noisy", "noisy", url=picture_url(run.noisy), size=run.size)]
+    for name in run.models:
+        done = there.get(name)
+        panes.append(
+            make_pane(
+                name,
+                model_config(name).label,
+                "mkpn" if name == "mkpn" else "baseline",
+                url=None if done is None else picture_url(done.picture),
+                size=run.size,
+                seconds=None if done is None else done.seconds,
+                status=state if done is None else "done",
+            )
+        )
+    return viewer_value(panes, dataset_id=run.folder.path.name, reference="noisy", note=_NOTE)
 
 
 def outcome(run: CapturedRun) -> str:
     """Returns notes, figures and pictures as markup."""
     left = len(run.models) - len(run.finished)
     state = f"{len(run.finished)} of {len(run.models)} models …" if left else "Done."
+    if left and run.stop.is_set():
+        state = f"Stopped: {len(run.finished)} of {len(run.models)} models are kept."
     notes = "".join(f"<li>{escape(note)}</li>" for note in run.notes)
     rows = "".join(
         f'<tr><th scope="row">{escape(done.label)}</th><td>{done.report.mean:.3f}</td><td>{done.report.std:.3f}</td>'
@@ -164,14 +211,16 @@ def outcome(run: CapturedRun) -> str:
         '<th scope="col">neighbours</th><th scope="col">time</th></tr></thead>'
         f"<tbody>{expected}{rows}</tbody></table>"
     )
-    pictures = _figure(run.noisy, "Reference, noisy") + "".join(
-        _figure(done.picture, done.label) for done in run.finished
-    )
+    pictures = _file(run.noisy, "Reference, noisy") + "".join(_file(done.picture, done.label) for done in run.finished)
     residuals = "".join(_figure(done.figure, f"{done.label}: was it noise?") for done in run.finished)
     return (
         f'<p class="notes" role="status"><b>{state}</b></p><ul class="notes">{notes}</ul>{table}'
-        f'<div class="burst-pictures">{pictures}</div><div class="burst-residuals">{residuals}</div>'
+        f'<p class="burst-files">Exact PNGs: {pictures}</p><div class="burst-residuals">{residuals}</div>'
     )
+
+
+def _file(path: Path, label: str) -> str:
+    return f'<a href="{picture_url(path)}" download="{path.name}">{escape(label)}</a>'
 
 
 def _figure(path: Path, label: str) -> str:
@@ -184,4 +233,4 @@ def _figure(path: Path, label: str) -> str:
 
 def _close(run: CapturedRun | None) -> None:
     if run is not None:
-        run.folder.remove()
+        run.close()
