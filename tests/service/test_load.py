@@ -13,18 +13,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 from serving import Server
 from skimage import data
+from visiting import denoised
 
 import mkpn
 from mkpn.metrics import definition_for
 
 LONG = os.environ.get("MKPN_LONG") == "1"
 MODELS = ["kpn-l3", "mkpn"]
-ROUNDS = {1: 200, 4: 75, 16: 31} if LONG else {1: 3, 4: 2, 16: 1}
+ROUNDS = {1: 200, 4: 75, 16: 31} if LONG else {1: 2, 4: 1, 16: 1}
 """Runs of each visitor, by how many visitors there are at once."""
 
 
@@ -41,26 +43,24 @@ class Visit:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """A picture for each visitor, 80x80 pixels, of which 48x48 are shown."""
+    """A picture for each visitor, 64x64 pixels, of which 32x32 are shown."""
     folder = tmp_path_factory.mktemp("visitors")
     photo = np.asarray(data.chelsea())
     paths = [folder / f"{index}.png" for index in range(max(ROUNDS))]
     for index, path in enumerate(paths):
-        Image.fromarray(photo[10 * index : 10 * index + 80, 20 * index : 20 * index + 80]).save(path)
+        Image.fromarray(photo[10 * index : 10 * index + 64, 20 * index : 20 * index + 64]).save(path)
     return paths
 
 
 def visit(address: str, index: int, picture: Path, runs: int) -> list[Visit]:
-    """One visitor: one session, one run after the other."""
-    from gradio_client import Client, handle_file
-
-    client = Client(address, verbose=False)
+    """One visitor: one run after the other."""
     visits: list[Visit] = []
-    for number in range(runs):
-        gain, seed = (1, 2, 4, 8)[(index + number) % 4], 1000 * index + number
-        began = time.perf_counter()
-        rows = client.predict(handle_file(picture), gain, seed, 1, MODELS, api_name="/denoise")
-        visits.append(Visit(picture, gain, seed, rows, time.perf_counter() - began))
+    with httpx.Client(base_url=address, timeout=600) as client:
+        for number in range(runs):
+            gain, seed = (1, 2, 4, 8)[(index + number) % 4], 1000 * index + number
+            began = time.perf_counter()
+            rows = denoised(client, picture, gain, seed, MODELS, f"{index}.png")
+            visits.append(Visit(picture, gain, seed, rows, time.perf_counter() - began))
     return visits
 
 

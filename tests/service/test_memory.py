@@ -7,7 +7,6 @@ Half of the visitors come by the page (upload, run, page closed), half by the AP
 from __future__ import annotations
 
 import csv
-import json
 import os
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ import pytest
 from PIL import Image
 from serving import Server, serving
 from skimage import data
-from visiting import API, completed, visiting
+from visiting import completed, denoised, visiting
 
 pytestmark = pytest.mark.skipif(os.environ.get("MKPN_LONG") != "1", reason="makes 1,000 runs: MKPN_LONG=1")
 
@@ -38,14 +37,6 @@ def by_page(server: Server, number: int, picture: Path, config: dict[str, object
         assert "Done: 2 models" in str(completed(page.run(MODELS, seed=number)))
 
 
-def by_api(client: httpx.Client, number: int, picture: Path) -> None:
-    path = client.post(f"{API}/upload", files={"files": (f"{number}.png", picture.read_bytes())}).json()[0]
-    image = {"path": path, "orig_name": "cat.png", "meta": {"_type": "gradio.FileData"}}
-    event = client.post(f"{API}/call/denoise", json={"data": [image, 4, number, 1, MODELS]}).json()["event_id"]
-    text = client.get(f"{API}/call/denoise/{event}").text
-    assert json.loads(text.rpartition("data: ")[2])[0][-1]["status"] == "done", text
-
-
 def test_memory_is_flat_over_a_thousand_runs(tmp_path: Path) -> None:
     picture = tmp_path / "cat.png"
     Image.fromarray(data.chelsea()[100:164, 150:214]).save(picture)
@@ -58,7 +49,7 @@ def test_memory_is_flat_over_a_thousand_runs(tmp_path: Path) -> None:
             if number % 2:
                 by_page(server, number, picture, config)
             else:
-                by_api(client, number, picture)
+                assert denoised(client, picture, 4, number, MODELS, f"{number}.png")[-1]["status"] == "done"
             kept = client.get("/health").json()["kept"]
             memory = server.memory_kb()
             rows.append((number, round(time.monotonic() - began, 1), memory, kept["sessions"], kept["runs"]))

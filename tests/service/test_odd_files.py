@@ -22,7 +22,7 @@ from mkpn.synthesis.images import conversion_notes, load_image
 from mkpn.ui.run.sources import upload_source
 
 LONG = os.environ.get("MKPN_LONG") == "1"
-COUNT = 2000 if LONG else 6 * len(MAKERS)
+COUNT = 2000 if LONG else 3 * len(MAKERS)
 SLOWEST = 20  # seconds for one file, on a busy machine; the slowest takes about one
 LONGEST = 300  # characters of a message, the file's own name left aside
 

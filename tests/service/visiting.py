@@ -92,3 +92,17 @@ def visiting(address: str, session: str, config: dict[str, Any]) -> Iterator[Pag
 def completed(messages: list[dict[str, Any]]) -> dict[str, Any]:
     """The last word of an event."""
     return next(message for message in reversed(messages) if message["msg"] == "process_completed")
+
+
+def denoised(
+    client: httpx.Client, picture: Path, gain: int, seed: int, models: list[str], name: str = "cat.png"
+) -> list[dict[str, Any]]:
+    """One call of `/denoise` with an upload, as a client makes it; the last table."""
+    path = client.post(f"{API}/upload", files={"files": (name, picture.read_bytes())}).json()[0]
+    image = {"path": path, "orig_name": name, "meta": {"_type": "gradio.FileData"}}
+    call = f"{API}/call/denoise"
+    event = client.post(call, json={"data": [image, gain, seed, 1, models, False]}).json()["event_id"]
+    text = client.get(f"{call}/{event}").text
+    kind, _, last = text.rstrip().rpartition("event: ")[2].partition("\ndata: ")
+    assert kind == "complete", text
+    return json.loads(last)[0]

@@ -122,7 +122,7 @@ class Run:
 
 def test_only_so_many_runs_are_kept_and_none_that_is_computed() -> None:
     going = Going(most_kept=2)
-    runs: list[Any] = [Run(name) for name in "abcd"]
+    runs = [Run(name) for name in "abcd"]
     with going.computing(runs[0]):
         for run in runs:
             going.keep(run)
@@ -150,6 +150,54 @@ def test_only_runs_count_against_their_limit() -> None:
     assert sentence.startswith("queue: expected at most 2 waiting runs")
     assert asyncio.run(queue.push(SimpleNamespace(fn_index=1), None, None))[0]
     assert taken == [1]
+
+
+def test_a_job_that_nobody_listens_to_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two jobs one is read, the other one only joined."""
+    from mkpn.ui.service import queue as service_queue
+
+    # A clock of its own: a busy machine must not make a listener late.
+    now = [0.0]
+    monkeypatch.setattr(service_queue, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(service_queue, "_STEP", 0.001)
+    going, runs = Going(), {name: Run(name) for name in ("heard", "unheard")}
+    events: dict[str, Any] = {
+        name: SimpleNamespace(
+            session_hash=name,
+            concurrency_id="models",
+            alive=True,
+            _id=name,
+            fn=SimpleNamespace(api_name="run"),
+            request=SimpleNamespace(scope={}),
+        )
+        for name in runs
+    }
+    messages = {name: asyncio.Queue[int]() for name in runs}
+
+    async def clean_events(*, event_id: str) -> None:
+        events[event_id].alive = False
+
+    queue = SimpleNamespace(
+        active_jobs=[[event] for event in events.values()],
+        event_queue_per_concurrency_id={},
+        pending_messages_per_session=messages,
+        clean_events=clean_events,
+    )
+    page: Any = SimpleNamespace(_queue=queue)
+
+    async def watch() -> None:
+        async with service_queue.stopping_unheard(page, going, "models"):
+            for _ in range(8):
+                for name in runs:
+                    messages[name].put_nowait(1)
+                await asyncio.sleep(0.01)
+                messages["heard"].get_nowait()
+                now[0] += service_queue.UNHEARD_SECONDS / 5
+                await asyncio.sleep(0.01)
+
+    with going.computing(runs["heard"]), going.computing(runs["unheard"]):
+        asyncio.run(watch())
+    assert {name: run.cancelled for name, run in runs.items()} == {"heard": False, "unheard": True}
 
 
 @pytest.fixture
