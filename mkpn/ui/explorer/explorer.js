@@ -11,7 +11,7 @@ function createExplorer(root, ask) {
     value: null, view: "kernels", model: null, beside: "", x: 0, y: 0, second: null, frame: 0, size: "fused", scale: "row",
     extent: false, opacity: 0.5, channel: 0, step: 0, layer: "frame-0", present: false, lesson: null, numbers: false,
   };
-  const app = { root, ui, state, signal, view: createView(), answer: null, other: null, emit: () => {} };
+  const app = { root, ui, state, signal, view: createView({ fill: true }), answer: null, other: null, emit: () => {} };
   let frameAsked = false;
   let asking = false;
   let askAgain = false;
@@ -49,12 +49,16 @@ function createExplorer(root, ask) {
   app.sweep = () => {
     const job = (sweeps += 1);
     const { token } = state.value;
+    let givenUp = () => {};
+    const stopped = new Promise((resolve) => (givenUp = () => resolve(null)));
     const sweep = {
       running: true,
-      ask: (question) => (sweep.running ? app.ask({ ...question, what: "measure", job }) : null),
+      // The page does not wait until Python has come to the next layer.
+      ask: (question) => (sweep.running ? Promise.race([app.ask({ ...question, what: "measure", job }), stopped]) : null),
       stop() {
         if (!sweep.running) return;
         sweep.running = false;
+        givenUp();
         ask({ what: "stop", job, token }); // of the run that it was begun on, though another may be shown by now
       },
     };

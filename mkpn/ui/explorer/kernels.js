@@ -222,12 +222,13 @@ function createKernels(app) {
     const colors = (i) => colorAt("blue to red", onScale(state.scale, kernel.data[i], top));
     enlarge(context, smallPicture(kernel.size, kernel.size, colors), edge, edge, kernel.size * tap, kernel.size * tap, state.opacity);
     if (tap >= 30) {
+      const digits = largestMagnitude(kernel.data) < 0.1 ? 3 : 2;
       context.font = `${Math.min(12, tap * 0.3)}px ui-monospace, monospace`;
       context.textAlign = "center";
       context.textBaseline = "middle";
       for (let i = 0; i < kernel.size * kernel.size; i += 1) {
         context.fillStyle = state.opacity > 0.4 && isDark(colors(i)) ? "#fff" : "#000";
-        const text = kernel.data[i].toFixed(2).replace("0.", ".").replace("-", "\u2212");
+        const text = plainText(kernel.data[i], digits).replace("0.", ".");
         context.fillText(text, edge + ((i % kernel.size) + 0.5) * tap, edge + (Math.floor(i / kernel.size) + 0.5) * tap);
       }
     }

@@ -26,8 +26,13 @@ function createRebuild(app) {
     draw();
   }
 
+  function squareSide() {
+    const trio = ui("trio");
+    return Math.max(70, Math.min(Math.max(150, 0.36 * trio.parentElement.clientHeight), Math.floor((trio.clientWidth - 60) / 3)));
+  }
+
   function drawSquare(canvas, size, colors, marked) {
-    const side = Math.max(70, Math.min(150, Math.floor((ui("trio").clientWidth - 60) / 3)));
+    const side = squareSide();
     const context = prepare(canvas, side, side);
     const tap = side / size;
     enlarge(context, smallPicture(size, size, colors), 0, 0, side, side);
@@ -43,7 +48,8 @@ function createRebuild(app) {
   function drawRunning(sums) {
     const canvas = ui("running");
     const width = canvas.parentElement.clientWidth - 2;
-    const height = Math.max(90, Math.min(150, canvas.parentElement.clientHeight - 420));
+    const font = parseFloat(getComputedStyle(app.root).fontSize);
+    const height = Math.max(110, Math.min(320, canvas.parentElement.clientHeight - squareSide() - 16 * font));
     const context = prepare(canvas, width, height);
     const ink = inkOf(app.root);
     const truth = app.answer.truth[state.channel];
@@ -51,10 +57,10 @@ function createRebuild(app) {
     const values = [...sums, truth, output, 0];
     const low = Math.min(...values);
     const high = Math.max(...values);
-    const [left, right, upper, lower] = [44, width - 8, 8, height - 20];
+    const [left, right, upper, lower] = [2.9 * font, width - 8, 1.6 * font, height - 1.6 * font];
     const atX = (i) => left + ((right - left) * i) / (sums.length - 1);
     const atY = (v) => lower - ((lower - upper) * (v - low)) / (high - low || 1);
-    context.font = `${0.92 * parseFloat(getComputedStyle(app.root).fontSize)}px sans-serif`;
+    context.font = `${0.92 * font}px sans-serif`;
     context.textBaseline = "middle";
     context.lineWidth = 1;
     for (const [value, text, dash] of [[0, "0", []], [output, output.toFixed(2), [6, 3]]]) {
@@ -68,7 +74,16 @@ function createRebuild(app) {
       context.textAlign = "right";
       context.fillText(text, left - 4, atY(value));
     }
+    context.setLineDash([2, 4]);
+    context.strokeStyle = ink.mark;
+    context.beginPath();
+    context.moveTo(left, atY(truth));
+    context.lineTo(right, atY(truth));
+    context.stroke();
     context.setLineDash([]);
+    context.textAlign = "left";
+    const legends = ["sum so far, intensity 0 to 1; dashed: the network's number; dotted: the truth", "dashed: the network's number; dotted: the truth", "dashed: network; dotted: truth"];
+    context.fillText(legends.find((text) => context.measureText(text).width < right - left) ?? "", left, 0.6 * font);
     context.strokeStyle = ink.accent;
     context.lineWidth = 2;
     context.beginPath();
@@ -82,7 +97,7 @@ function createRebuild(app) {
     context.textAlign = "center";
     const each = (sums.length - 1) / app.answer.kernels.fused.sum.length;
     for (let frame = 0; frame < app.answer.kernels.fused.sum.length; frame += 1) {
-      context.fillText(`frame ${frame}`.slice(width < 420 ? 6 : 0), atX((frame + 0.5) * each), height - 7);
+      context.fillText(`frame ${frame}`.slice(each * (right - left) / (sums.length - 1) < 4 * font ? 6 : 0), atX((frame + 0.5) * each), height - 0.6 * font);
     }
   }
 

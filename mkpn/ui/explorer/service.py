@@ -152,7 +152,7 @@ class Service:
             "model": model,
             "picture": packed(to_uint8(picture)),
             "psnr": _finite(psnr(picture.clamp(0, 1), run.burst.clean, run.definition)),
-            "full": _finite(psnr(result.image.clamp(0, 1), run.burst.clean, run.definition)),
+            "full": None if run.panes[model].psnr is None else _finite(run.panes[model].psnr),
             "stayed": stayed,
         }
 

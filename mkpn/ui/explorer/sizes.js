@@ -189,7 +189,7 @@ function createSizes(app) {
     const panel = canvas.parentElement;
     const list = series();
     const width = panel.clientWidth - 4;
-    const height = Math.max(190, Math.min(440, panel.clientHeight - (list.length > 1 || scrubbed !== null ? 330 : 245)));
+    const height = Math.max(190, Math.min(560, panel.clientHeight - (list.length > 1 || scrubbed !== null ? 330 : 245)));
     const context = prepare(canvas, width, height);
     const ink = inkOf(app.root);
     if (!list.length) {
@@ -319,6 +319,8 @@ function createSizes(app) {
       context.stroke();
       if (alone) label(context, ink, `full 5\u00d75 ${full.mean.toFixed(1)}${cut ? " \u2193" : ""}`, x + 9, y, ink.soft, taken);
     }
+    const crowded = atX(3) - atX(1) < 34 * type();
+    const best = points.reduce((a, b) => (b.mean > (a?.mean ?? -1) ? b : a), null);
     for (const p of points) {
       const x = atX(p.size);
       if (p.mean < low) {
@@ -326,7 +328,7 @@ function createSizes(app) {
         context.beginPath();
         for (const [dx, dy] of [[-5, -9], [5, -9], [0, 0]]) context.lineTo(x + dx, lower + dy);
         context.fill();
-        label(context, ink, p.mean.toFixed(1), x + 7, lower - 7 * type(), color, taken);
+        label(context, ink, p.mean.toFixed(1), crowded ? x - 8 * type() : x + 7, crowded ? lower - 18 * type() : lower - 7 * type(), color, taken);
         continue;
       }
       if (p.high > p.low) {
@@ -341,6 +343,8 @@ function createSizes(app) {
       context.beginPath();
       context.arc(x, atY(p.mean), 4, 0, 7);
       context.fill();
+      // On a phone the table holds the values; the chart those of the best and of the ends.
+      if (crowded && p !== best && p !== inside[0] && p !== inside[inside.length - 1]) continue;
       const text = p.mean.toFixed(2);
       label(context, ink, text, Math.min(x - 16 * type(), right - context.measureText(text).width), atY(p.mean) - 13 * type(), color, taken);
     }

@@ -8,7 +8,8 @@ function pixelUnit() {
   return Math.max(1, Math.round(window.devicePixelRatio || 1));
 }
 
-function createView() {
+/** `fill`: "fit" fills the pane, by a fraction, too; otherwise it enlarges by whole factors only. */
+function createView({ fill = false } = {}) {
   const view = { fit: true, zoom: 1, cx: 0, cy: 0, width: 0, height: 0 };
 
   function minZoom() {
@@ -16,11 +17,11 @@ function createView() {
     return Math.min(1 / 16, 32 / largest);
   }
 
-  /** Device pixels per image pixel; "fit" enlarges small images by whole factors only. */
+  /** Device pixels per image pixel. */
   function scaleIn(pane) {
     if (!view.fit) return view.zoom * pixelUnit();
     const scale = Math.min(pane.width / view.width, pane.height / view.height);
-    return scale >= 1 ? Math.floor(scale) : Math.max(scale, 1e-4);
+    return scale >= 1 && !fill ? Math.floor(scale) : Math.max(scale, 1e-4);
   }
 
   // The centre is kept as it was asked for and limited only when it is used: a small pane and a large one
