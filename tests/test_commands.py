@@ -236,6 +236,9 @@ def test_a_folder_gives_a_folder_per_picture(
     folder = tmp_path / "out" / "a" / "burst"
     for index, frame in enumerate(burst.frames):
         np.testing.assert_array_equal(tifffile.imread(folder / f"frame-{index}.tiff").transpose(2, 0, 1), frame.numpy())
+    for written in (folder / "clean.tiff", folder / "frame-7.tiff", tmp_path / "out" / "a-2" / "kpn-l1.tiff"):
+        with tifffile.TiffFile(written) as file:
+            assert file.pages.first.tags["InterColorProfile"].value == srgb
     facts = json.loads((folder / "burst.json").read_text(encoding="utf-8"))
     assert facts["offsets"] == burst.offsets.tolist()
     assert (facts["image"], facts["gain"], facts["seed"]) == ("a.png", 4, 0)
