@@ -144,14 +144,18 @@ class Handlers:
     def present(self, run: Run, shown: str, previous: Run | None = None) -> Iterator[Shown]:
         """Yields the page of a copy of the first results, after each model that is still to come."""
         assert self.first is not None
+        _supersede(previous)
         yield self._page(run, shown)._replace(run=run, frames=views.burst_frames(run))
         close_run(previous)
         for _ in self.first.follow(run):
             yield self._page(run, shown)
+        # Gradio sends the last answer again at the end, when the page may already show another run.
+        yield Shown()
 
     def stream(self, run: Run, shown: str, previous: Run | None) -> Iterator[Shown]:
         """Yields the page of a run that has been started, after each of its models; the run before it is closed."""
         mark_next(run)
+        _supersede(previous)
         self.store.going.keep(run)
         yield self._page(run, shown)._replace(run=run, frames=views.burst_frames(run))
         close_run(previous)
@@ -240,6 +244,12 @@ def close_run(run: Run | None) -> None:
     """Ends a run and deletes its pictures; also what `gr.State` calls for a session that is gone."""
     if run is not None:
         run.close()
+
+
+def _supersede(run: Run | None) -> None:
+    """Keeps what still follows a run from writing over the page of the next one."""
+    if run is not None:
+        run.stop.set()
 
 
 def kept(run: Run | None) -> Run | None:

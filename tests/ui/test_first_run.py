@@ -1,0 +1,105 @@
+"""The first results: made once, copied for each page, and gone from a page without harm to the others."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+
+import mkpn
+from mkpn.inference.denoiser import Denoiser
+from mkpn.model.checkpoint import save_model
+from mkpn.model.config import model_config
+from mkpn.model.network import KernelPredictionNetwork
+from mkpn.synthesis.images import EXAMPLES, example_image, load_image
+from mkpn.ui.page.answers import Shown
+from mkpn.ui.page.handlers import Handlers
+from mkpn.ui.run.first import FirstRun
+from mkpn.ui.run.models import ModelStore
+from mkpn.ui.run.session import Run
+from mkpn.ui.run.settings import FIRST_GAIN, FIRST_SEED
+
+NAMES = ("kpn-l1", "kpn-l3")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+    folder = tmp_path_factory.mktemp("checkpoints")
+    for seed, name in enumerate(NAMES):
+        torch.manual_seed(seed)
+        network = KernelPredictionNetwork(model_config(name))
+        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
+    return ModelStore(folder, "cpu")
+
+
+@pytest.fixture(scope="module")
+def first(store: ModelStore, tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
+    made = FirstRun(store, tmp_path_factory.mktemp("pictures"))
+    assert [pane.status for pane in made.run.model_panes] == ["running", "waiting"]
+    made.compute()
+    return made
+
+
+def test_the_first_results_are_those_of_the_library(first: FirstRun, store: ModelStore) -> None:
+    burst = mkpn.synthesize(load_image(example_image(EXAMPLES[0].name)), gain=FIRST_GAIN, seed=FIRST_SEED)
+    for name in NAMES:
+        pane = first.run.panes[name]
+        assert pane.psnr == pytest.approx(mkpn.psnr(store.get(name)(burst).image, burst.clean), abs=1e-3)
+
+
+def test_a_copy_has_its_own_square_and_leaves_everything_behind(first: FirstRun) -> None:
+    one, other = first.copy(32, "one"), first.copy(64, "other")
+    assert (one.square.w, other.square.w) == (32, 64)
+    assert one.token != other.token
+    one.look_at((10, 10), 32)
+    assert other.square != one.square
+    one.close()
+    assert first.run.panes["kpn-l1"].image is not None
+    assert other.panes["kpn-l1"].image is not None
+    path = other.panes["kpn-l1"].path
+    assert path is not None
+    assert path.exists()
+    assert other.burst.frames.abs().sum() > 0
+
+
+def test_a_page_follows_while_networks_run(store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = threading.Event()
+    get = ModelStore.get
+
+    def gated(self: ModelStore, name: str) -> Denoiser:
+        assert gate.wait(60)
+        return get(self, name)
+
+    monkeypatch.setattr(ModelStore, "get", gated)
+    handlers = Handlers(store, tmp_path, FirstRun(store, tmp_path))
+    assert handlers.first is not None
+    thread = threading.Thread(target=handlers.first.compute)
+    pages = handlers.arrive("noisy", 64)
+    opening = next(pages)
+    assert isinstance(opening.run, Run)
+    assert "0 of 2 models" in opening.status
+    thread.start()
+    gate.set()
+    *_, last, end = pages
+    thread.join()
+    assert "Done: 2 models" in last.status
+    # Gradio sends the last answer again: it must not write over a run that was started meanwhile.
+    assert end == Shown()
+
+
+def test_a_run_of_the_visitor_s_own_ends_what_follows_the_first(store: ModelStore, tmp_path: Path) -> None:
+    handlers = Handlers(store, tmp_path, FirstRun(store, tmp_path))
+    pages = handlers.arrive("noisy", 64)
+    arrived = next(pages).run
+    own = handlers.first.copy(64) if handlers.first is not None else None
+    assert own is not None
+    next(handlers.stream(own, "noisy", arrived))
+    assert list(pages) == [Shown()]
+
+
+def test_only_the_same_picture_and_settings_are_the_first_run(first: FirstRun) -> None:
+    run = first.run
+    assert first.shows(run.image, run.settings)
+    assert not first.shows(run.image, type(run.settings)(noise=run.settings.noise, seed=FIRST_SEED + 1))
