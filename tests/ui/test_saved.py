@@ -21,7 +21,7 @@ from mkpn.synthesis.noise import GAINS, Noise
 from mkpn.ui.page import views
 from mkpn.ui.run.settings import FIRST_SEED, ImageRef, Recorded, Settings
 from mkpn.ui.saved.checked import check, whole
-from mkpn.ui.saved.look import ERRORS, MODES, PANES, PARTNERS, Look
+from mkpn.ui.saved.look import CHANNELS, ERRORS, MODES, MOST_INSETS, PALETTES, PANES, PARTNERS, Look
 from mkpn.ui.saved.permalink import from_query, to_query
 from mkpn.ui.saved.state import FIGURE_PANES, FORMAT, LARGEST_SEED, SIDES, State, from_json
 
@@ -55,6 +55,10 @@ def looks(draw: st.DrawFn) -> Look:
         top=draw(st.none() | rounded(0.001, 1)) if error else None,
         ev=draw(rounded(-4, 4)),
         contrast=draw(rounded(0.5, 4)),
+        gamma=draw(rounded(0.4, 3)),
+        channel=draw(st.sampled_from(CHANNELS)),
+        palette=draw(st.sampled_from(PALETTES)),
+        insets=tuple(sum(draw(st.lists(st.tuples(*[st.integers(0, 500)] * 4), max_size=MOST_INSETS)), ())),
         split=draw(rounded(0, 1)),
         rate=draw(rounded(0.25, 3)),
         partner=draw(st.sampled_from(PARTNERS)),
@@ -242,6 +246,9 @@ def test_what_the_viewer_sends_becomes_a_look() -> None:
     assert record["error"] is None
     with pytest.raises(ValueError, match=r"view\.hidden"):
         Look.from_event({**sent, "hidden": "all"})
+    for wrong in ([1, 2, 3], [1, 2, 3, -4], [0] * 20, "all"):
+        with pytest.raises(ValueError, match=r"view\.insets: expected up to 4 times 4 whole numbers"):
+            Look.from_event({**sent, "insets": wrong})
 
 
 def test_what_is_on_the_screen() -> None:

@@ -67,6 +67,19 @@ def wholes(count: int, high: int) -> PlainValidator:
     return _checked(numbers, f"{count} whole numbers from 0 to {high}", tuple)
 
 
+def wholes_by(size: int, most: int, high: int) -> PlainValidator:
+    """Annotates a tuple of whole numbers from 0 on, in at most so many groups of one size."""
+    one = Annotated[int, Field(strict=True, ge=0, le=high)]
+    numbers = Annotated[list[one] | tuple[one, ...], Field(max_length=size * most)]
+
+    def grouped(values: Any) -> tuple[int, ...]:
+        if len(values) % size:
+            raise ValueError(f"expected groups of {size} numbers, got {len(values)} numbers")
+        return tuple(values)
+
+    return _checked(numbers, f"up to {most} times {size} whole numbers from 0 to {high}", grouped)
+
+
 def number(low: float, high: float, digits: int | None = None) -> PlainValidator:
     """Annotates a finite number within a range, rounded to some digits."""
     return _checked(_number(low, high), f"a number from {low:g} to {high:g}", lambda value: _rounded(value, digits))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import model_validator
 
 from mkpn.model.config import MODELS
-from mkpn.ui.saved.checked import Record, check, flag, number, one_of, pair, some_of
+from mkpn.ui.saved.checked import Record, check, flag, number, one_of, pair, some_of, wholes_by
 
 PANES = ("noisy", "mean", *MODELS, "truth")
 """Every picture that a run may show, in display order."""
@@ -16,6 +16,9 @@ PANES = ("noisy", "mean", *MODELS, "truth")
 MODES = ("grid", "single", "blink", "split")
 ERRORS = ("absolute", "squared", "signed", "relative", "relative-squared", "ssim")
 PARTNERS = ("reference", "all")
+CHANNELS = ("rgb", "r", "g", "b", "luma")
+PALETTES = ("stored", "false")
+MOST_INSETS = 4
 
 _DIGITS = 4
 _FARTHEST = 10_000  # pixels; larger than any picture, so that a centre outside of one is only limited
@@ -39,6 +42,10 @@ class Look(Record):
         top: end of its colour scale, None for the viewer's own.
         ev: exposure in stops.
         contrast: factor of contrast.
+        gamma: exponent of the tone curve is its inverse.
+        channel: the channel that is shown, one of `CHANNELS`.
+        palette: `stored` colours, or `false` colour by level.
+        insets: x, y, width and height of each region that is shown enlarged under every pane, one after the other.
         split: place of the divider, 0 to 1.
         rate: alternations per second of blink mode.
         partner: what blink mode alternates with.
@@ -56,6 +63,10 @@ class Look(Record):
     top: Annotated[float, number(0, 1, _DIGITS)] | None = None
     ev: Annotated[float, number(-4, 4, _DIGITS)] = 0.0
     contrast: Annotated[float, number(0.5, 4, _DIGITS)] = 1.0
+    gamma: Annotated[float, number(0.4, 3, _DIGITS)] = 1.0
+    channel: Annotated[str, one_of(CHANNELS)] = "rgb"
+    palette: Annotated[str, one_of(PALETTES)] = "stored"
+    insets: Annotated[tuple[int, ...], wholes_by(4, MOST_INSETS, _FARTHEST)] = ()
     split: Annotated[float, number(0, 1, _DIGITS)] = 0.5
     rate: Annotated[float, number(0.25, 3, _DIGITS)] = 1.0
     partner: Annotated[str, one_of(PARTNERS)] = "reference"
@@ -72,7 +83,12 @@ class Look(Record):
 
     def to_record(self) -> dict[str, Any]:
         """Returns JSON values, of which `check(Look, ...)` makes a look again."""
-        return {**self.model_dump(), "center": list(self.center), "hidden": list(self.hidden)}
+        return {
+            **self.model_dump(),
+            "center": list(self.center),
+            "hidden": list(self.hidden),
+            "insets": list(self.insets),
+        }
 
     def for_viewer(self) -> dict[str, Any]:
         """Returns the record that the viewer restores; what it should decide itself is left out."""

@@ -19,8 +19,9 @@ from mkpn.ui.saved.state import FIGURE_PANES, FORMAT, State, read_record
 
 _LONGEST = 8000  # characters; what servers accept
 _LISTS = ("models", "figure", "hidden")
-_NUMBERS = ("square", "region", "center")
-_LOOK = ("mode", "zoom", "center", "active", "second", "reference", "hidden", "error", "top", "ev", "contrast", "split")
+_NUMBERS = ("square", "region", "center", "insets")
+_PLACE = ("mode", "zoom", "center", "active", "second", "reference", "hidden", "split", "insets")
+_TONE = ("error", "top", "ev", "contrast", "gamma", "channel", "palette")
 _BLINK = {"rate": "blink", "partner": "blink_with"}
 
 
@@ -87,7 +88,7 @@ def _record(pairs: Mapping[str, str]) -> dict[str, Any]:
     values |= {key: lists[key] for key in _LISTS if key in lists}
     values |= {key: [_number(item) for item in lists[key]] for key in _NUMBERS if key in lists}
     noise = {key: values[key] for key in ("gain", "sigma_r", "sigma_s") if key in values}
-    look = {key: values[key] for key in _LOOK if key in values}
+    look = {key: values[key] for key in (*_PLACE, *_TONE) if key in values}
     look |= {key: values[name] for key, name in _BLINK.items() if name in values}
     usual = BurstConfig()
     burst = [_number(item) for item in lists["burst"]] if "burst" in lists else [usual.rate, usual.small, usual.large]

@@ -146,11 +146,13 @@ function addActions(app) {
       state.insets = [...state.insets, state.region ?? app.visibleRect()];
       app.announce(`Inset ${state.insets.length} added`);
       app.relayout();
+      app.emitView();
     },
     clearInsets() {
       state.insets = [];
       app.announce("Insets removed");
       app.relayout();
+      app.emitView();
     },
     /** Fills the panes with a rectangle. */
     lookAtRect(rect) {

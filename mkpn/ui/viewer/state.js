@@ -89,6 +89,16 @@ function rectFrom(value, width, height) {
   return fits && (!width || (x + w <= width && y + h <= height)) ? { x, y, w, h } : null;
 }
 
+/** Reads x, y, width and height of one rectangle after the other; those outside of the picture are left out. */
+function rectsFrom(numbers, width, height) {
+  const rects = [];
+  for (let i = 0; i + 3 < numbers.length; i += 4) {
+    const [x, y, w, h] = numbers.slice(i, i + 4);
+    rects.push(rectFrom({ x, y, w, h }, width, height));
+  }
+  return rects.filter(Boolean).slice(0, MOST_INSETS);
+}
+
 /** Everything that a permalink needs, as plain JSON; pictures of the user's own are not for others. */
 function viewRecord(state, view, zoom) {
   const own = new Set(state.panes.filter((pane) => pane.external).map((pane) => pane.id));
@@ -105,6 +115,10 @@ function viewRecord(state, view, zoom) {
     top: state.tops[state.errorKind] ?? ERROR_KINDS[state.errorKind].top,
     ev: state.ev,
     contrast: state.contrast,
+    gamma: state.gamma,
+    channel: state.channel,
+    palette: state.falseColor ? "false" : "stored",
+    insets: state.insets.flatMap(({ x, y, w, h }) => [x, y, w, h]),
     split: state.split,
     blink: { ...state.blink },
     reference: shared(state.reference) ?? state.panes.find((pane) => pane.group === "truth")?.id ?? null,

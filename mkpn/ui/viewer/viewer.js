@@ -244,13 +244,16 @@ function createViewer(root) {
   function restore(record) {
     app.view.restore(record);
     if (record.mode in MODE_NAMES) state.mode = record.mode;
-    for (const name of ["ev", "contrast", "split"]) if (typeof record[name] === "number") state[name] = record[name];
+    for (const name of ["ev", "contrast", "gamma", "split"]) if (typeof record[name] === "number") state[name] = record[name];
     for (const name of ["active", "second", "reference"]) if (byId.has(record[name])) state[name] = record[name];
     if (Array.isArray(record.hidden)) state.hidden = new Set(record.hidden);
     if ("region" in record) state.region = rectFrom(record.region, app.view.state.width, app.view.state.height);
     if (record.error in ERROR_KINDS) state.errorKind = record.error;
     if ("error" in record) state.errorOn = record.error in ERROR_KINDS;
     if (typeof record.top === "number") state.tops[state.errorKind] = record.top;
+    if (record.channel in CHANNELS) state.channel = record.channel;
+    if ("palette" in record) state.falseColor = record.palette === "false";
+    if (Array.isArray(record.insets)) state.insets = rectsFrom(record.insets, app.view.state.width, app.view.state.height);
     // A link never starts a flicker by itself.
     if (record.blink) Object.assign(state.blink, record.blink, { playing: false });
     app.refresh({ layout: true, region: true });
