@@ -20,7 +20,7 @@ from mkpn.checks import choice, number, whole
 from mkpn.synthesis.burst import RIM, NoisyBurst, Surroundings
 from mkpn.synthesis.datasets import SUFFIXES
 from mkpn.synthesis.files import OWN_MEGAPIXELS, RAW_SUFFIXES
-from mkpn.synthesis.images import MIN_SIDE, box_downsample, load_image, to_channels_first
+from mkpn.synthesis.images import MIN_SIDE, box_downsample, load_image
 from mkpn.synthesis.noise import Noise
 
 FRAMES = 8
@@ -178,24 +178,30 @@ def read_burst(
     inner = _common(rows, window[0].start), _common(columns, window[1].start)
     if min(side.stop - side.start for side in inner) < _SMALLEST:
         raise ValueError(f"burst: expected photographs that share at least {_SMALLEST} pixels per side, got less")
-    frames = np.stack([to_channels_first(pixels[inner]) for pixels in kept])
+    wide = np.empty((FRAMES, 3, *(side.stop - side.start for side in inner)), np.float32)
+    frames = wide[: len(files)]
+    # Each photograph goes as soon as it is in its place: twelve megapixels take 144 MB.
+    for frame in frames:
+        frame[...] = kept.pop(0)[inner].transpose(2, 0, 1)
     found, source = _noise(first, frames, noise)
     chosen: Light = "stored"
     if first.raw is not None:
         quiet: Light = "display" if _middle_std(found) < _QUIET else "linear"
         chosen = quiet if light == "auto" else light
         if chosen == "display":
-            frames = encode(frames)
+            for frame in frames:
+                frame[...] = encode(frame)
     if _middle_std(found) < _FAINT:
         notes.append("The noise is so weak that the photograph itself may be closer to the scene than any result.")
     if len(files) < FRAMES:
         notes.insert(0, f"{len(files)} photographs are repeated in turn to fill {FRAMES} frames.")
-    wide = torch.from_numpy(frames[[index % len(files) for index in range(FRAMES)]])
-    wide_std = torch.from_numpy(_std(frames[0], found, chosen))
+    for index in range(len(files), FRAMES):
+        wide[index] = wide[index % len(files)]
+    seen, seen_std = torch.from_numpy(wide), torch.from_numpy(_std(frames[0], found, chosen))
     return CapturedBurst(
-        frames=wide[..., RIM:-RIM, RIM:-RIM],
-        noise_std=wide_std[..., RIM:-RIM, RIM:-RIM],
-        surroundings=Surroundings(frames=wide, noise_std=wide_std, rim=RIM),
+        frames=seen[..., RIM:-RIM, RIM:-RIM],
+        noise_std=seen_std[..., RIM:-RIM, RIM:-RIM],
+        surroundings=Surroundings(frames=seen, noise_std=seen_std, rim=RIM),
         noise=found,
         noise_source=source,
         light=chosen,

@@ -1,7 +1,8 @@
 """Measures how the outer rows and columns of denoised images differ from the inside, for 30 sizes and all networks.
 
 Not collected by pytest. Run it from the root of the checkout: `python tests/inference/border_table.py`; `--bursts`,
-`--models` and `--sizes` make it shorter.
+`--models` and `--sizes` make it shorter. `--cost` measures instead what the true borders cost: PSNR of the same pixels
+inside of a larger image, with a rim, and without one.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from skimage import data
 
 import mkpn
 from mkpn.metrics import MetricDefinition
-from mkpn.synthesis.burst import Burst, make_burst, rng_for
+from mkpn.synthesis.burst import Burst, NoisyBurst, Surroundings, make_burst, rng_for
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
 
 RIM = 8
 MARGIN = BurstConfig().margin
+AROUND = 32  # pixels that the larger image has around the ones that are measured
 
 
 def thirty_sizes() -> list[tuple[int, int]]:
@@ -95,6 +97,33 @@ def tile_difference(denoiser: mkpn.Denoiser, burst: Burst) -> float:
     raise AssertionError("no memory budget will do")
 
 
+def cost(denoiser: mkpn.Denoiser, height: int, width: int, count: int, gain: int) -> dict[str, tuple[float, float]]:
+    """PSNR of the same noisy pixels, whole and without 8 pixels, by what the network sees beyond them."""
+    scores: dict[str, list[tuple[float, float]]] = {}
+    for burst in bursts(height + 2 * AROUND, width + 2 * AROUND, count, gain):
+        inner = (..., slice(AROUND, -AROUND), slice(AROUND, -AROUND))
+        images = {
+            "a larger image": denoiser(burst).image[inner],
+            "a rim of 8": denoiser(cropped(burst, RIM)).image,
+            "nothing": denoiser(cropped(burst, 0)).image,
+        }
+        for name, image in images.items():
+            pair = [
+                mkpn.psnr(image.clamp(0, 1), burst.clean[inner], MetricDefinition(border=border)) for border in (0, RIM)
+            ]
+            scores.setdefault(name, []).append((pair[0], pair[1]))
+    return {name: (float(np.mean([a for a, _ in v])), float(np.mean([b for _, b in v]))) for name, v in scores.items()}
+
+
+def cropped(burst: Burst, rim: int) -> NoisyBurst:
+    """The inner part of a burst, with a rim of its real pixels."""
+    side = slice(AROUND - rim, rim - AROUND)
+    frames, noise_std = burst.frames[..., side, side].contiguous(), burst.noise_std[..., side, side].contiguous()
+    shown = (..., slice(rim, frames.shape[-2] - rim), slice(rim, frames.shape[-1] - rim))
+    around = Surroundings(frames=frames, noise_std=noise_std, rim=rim) if rim else None
+    return NoisyBurst(frames=frames[shown], noise_std=noise_std[shown], surroundings=around)
+
+
 def main() -> None:
     """Prints one line for each network and size, and the worst of each network."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -102,10 +131,17 @@ def main() -> None:
     parser.add_argument("--gain", type=int, default=4)
     parser.add_argument("--models", nargs="+", default=list(mkpn.MODELS))
     parser.add_argument("--sizes", nargs="+", help="e.g. 61x79; 30 sizes by default")
+    parser.add_argument("--cost", action="store_true")
     options = parser.parse_args()
     given = [tuple(int(side) for side in size.split("x")) for size in options.sizes or ()]
     rows: dict[str, list[Border]] = {name: [] for name in options.models}
     denoisers = {name: mkpn.load(name, "cpu") for name in options.models}
+    if options.cost:
+        for height, width in given:
+            for name, denoiser in denoisers.items():
+                for seen, (whole, inner) in cost(denoiser, height, width, options.bursts, options.gain).items():
+                    print(f"{height:3}x{width:<4} {name:8} sees {seen:14} {whole:6.2f} {inner:6.2f}", flush=True)
+        return
     print("size     model     last 8  first 8   PSNR  without border  tiles")
     for height, width in given or thirty_sizes():
         samples = list(bursts(height, width, options.bursts, options.gain))
