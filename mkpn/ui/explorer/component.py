@@ -23,7 +23,7 @@ OPEN_TAB = f"""() => {{
 }}"""
 """Script for the page's load event: an address that names a view of the explorer opens its tab."""
 
-_ASSETS = Path(__file__).parent
+_ASSETS, _VIEWER = Path(__file__).parent, Path(viewer.__file__).parent
 _SHARED = ("format", "pixels", "view", "colormaps", "draw")  # scripts of the comparison viewer
 
 
@@ -45,7 +45,7 @@ def explorer(answer: Callable[[Any], dict[str, Any]], *, elem_id: str = "explore
     return gradio.HTML(
         None,
         html_template=_asset("explorer.html"),
-        css_template="".join(_asset(f"{name}.css") for name in STYLES),
+        css_template="".join(path.read_text(encoding="utf-8") for path in _styles()),
         js_on_load=_script(),
         apply_default_css=False,
         elem_id=elem_id,
@@ -58,8 +58,12 @@ def _asset(name: str) -> str:
     return (_ASSETS / name).read_text(encoding="utf-8")
 
 
+def _styles() -> list[Path]:
+    return [_VIEWER / "palette.css", *(_ASSETS / f"{name}.css" for name in STYLES)]
+
+
 def _script() -> str:
     # The files only declare, and share one function's scope; mount.js acts, and so comes last.
-    shared = [Path(viewer.__file__).parent / f"{name}.js" for name in _SHARED]
+    shared = [_VIEWER / f"{name}.js" for name in _SHARED]
     own = sorted(_ASSETS.glob("*.js"), key=lambda path: (path.stem == "mount", path.stem))
     return "\n".join(path.read_text(encoding="utf-8") for path in [*shared, *own])

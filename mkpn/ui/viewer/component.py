@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 Group = Literal["noisy", "mean", "classical", "baseline", "mkpn", "truth"]
 Status = Literal["waiting", "running", "done", "failed", "stopped"]
 EVENTS = ("pick", "region", "reference", "view")
-STYLES = ("theme", "controls", "stage", "side", "responsive")  # where two rules weigh the same, the later one wins
+# Where two rules weigh the same, the later one wins.
+STYLES = ("palette", "theme", "controls", "stage", "side", "responsive")
 _ASSETS = Path(__file__).parent
 
 
