@@ -75,10 +75,20 @@ def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
             elem_id="burst-noise",
         )
         sigma_r = gr.Number(
-            round(GAINS[1].sigma_r, 5), label="σr, if entered", step=0.001, minimum=0, maximum=1, min_width=110
+            round(GAINS[1].sigma_r, 5),
+            label="Read noise σr, if entered",
+            step=0.001,
+            minimum=0,
+            maximum=1,
+            min_width=110,
         )
         sigma_s = gr.Number(
-            round(GAINS[1].sigma_s, 5), label="σs, if entered", step=0.001, minimum=0, maximum=1, min_width=110
+            round(GAINS[1].sigma_s, 5),
+            label="Shot noise σs, if entered",
+            step=0.001,
+            minimum=0,
+            maximum=1,
+            min_width=110,
         )
     with gr.Row():
         light = gr.Radio(
