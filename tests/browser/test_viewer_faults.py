@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from viewer_page import PANES, Handle, expect, image_of
 
 from mkpn.metrics import MetricDefinition, ssim, ssim_map
+from mkpn.ui.viewer.component import png_bytes
 
 CALL = "document.querySelector('.mkpn-viewer').mkpnViewer"
 
@@ -104,3 +107,23 @@ def test_the_wheel_passes_until_the_viewer_is_clicked(shown: Handle) -> None:
     shown.page.mouse.wheel(0, -120)
     expect(shown.root).to_have_attribute("data-zoom", "6")
     expect(shown.ui("wheel-hint")).to_be_hidden()
+
+
+def test_equal_pictures_are_infinitely_alike(shown: Handle) -> None:
+    """One sign in caption and table, which is also what the copied table has."""
+    shown.ui("panes-menu").locator("summary").click()
+    same = {"name": "same.png", "mimeType": "image/png", "buffer": png_bytes(image_of("truth"))}
+    shown.ui("external-file").set_input_files(same)
+    expect(shown.page.locator(".stage .pane").last).to_have_attribute("data-ready", "true")
+    shown.press("Escape")
+    shown.page.locator('[data-table-to="region"]').click()
+    row = shown.ui("region-rows").locator("tr", has_text="same")
+    expect(row.locator('td[data-column="psnr"]')).to_have_text(re.compile("^★?∞★?$"))
+    for text in (shown.ui("region-rows").inner_text(), shown.stage.inner_text()):
+        assert "inf" not in text.lower()
+    shown.page.locator('[data-table-to="pixel"]').click()
+    shown.stage.focus()
+    shown.press("Control+k")
+    shown.page.keyboard.type("remove added")
+    shown.press("Enter")
+    expect(shown.page.locator(".stage .pane")).to_have_count(len(PANES))

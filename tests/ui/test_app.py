@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import re
 import threading
 import time
@@ -34,7 +35,7 @@ from mkpn.synthesis.noise import GAINS
 from mkpn.ui.page import views
 from mkpn.ui.page.handlers import Handlers, close_run
 from mkpn.ui.run.models import ModelStore
-from mkpn.ui.run.session import Run, run_models, start_run
+from mkpn.ui.run.session import Run, mark_next, run_models, start_run
 from mkpn.ui.run.settings import Settings, example_fit, fit_scene
 from mkpn.ui.run.sources import upload_source
 from mkpn.ui.saved.state import from_json
@@ -394,6 +395,21 @@ def test_the_best_of_each_column_is_marked(run: Run, store: ModelStore) -> None:
     row = views.table(run).split(f'data-pane="{best.id}"')[1].split("</tr>")[0]
     assert f'<td class="best">{best.psnr:.2f}' in row
     assert run.definition.describe() in views.table(run)
+
+
+def test_the_status_names_the_model_that_runs(run: Run) -> None:
+    mark_next(run)
+    assert "0 of 2 models · KPN L3 …" in views.status_line(run)
+    run.panes["kpn-l3"].status = "done"
+    mark_next(run)
+    assert "1 of 2 models · MKPN …" in views.status_line(run)
+
+
+def test_infinity_has_one_sign(run: Run) -> None:
+    run.panes["noisy"].psnr = math.inf
+    for markup in (views.table(run), views.crops(run), views.overview(run, "noisy")):
+        assert "∞" in markup
+        assert not re.search(r"\binf(inity)?\b", markup)
 
 
 def test_names_are_escaped(run: Run) -> None:
