@@ -30,10 +30,10 @@ def all_coefficients(result: Result) -> Tensor:
 
 
 @torch.inference_mode()
-def cell_blocks(result: Result, area: int = BLOCK_CELLS) -> Iterator[tuple[Rectangle, Tensor]]:
+def cell_blocks(result: Result) -> Iterator[tuple[Rectangle, Tensor]]:
     """Yields blocks of cells with their coefficients, `[N,...,h,w]` float32 on the CPU."""
     image = cells_of(result)
-    for block in cut(image, area):
+    for block in cut(image, BLOCK_CELLS):
         seen = block.grown(1, image)
         found = coefficients_at(result.denoiser.network, result.features_at(seen)[None], seen, block, image)
         yield block, found[0].float().cpu()

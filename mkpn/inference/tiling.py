@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from mkpn.geometry import Rectangle, Span, clamp, grow
 from mkpn.model.config import DEPTH_MULTIPLE
 
+_CELL = 2  # pixels of a half-resolution cell, per axis
+
 
 def cells_read(pixels: Rectangle, limit: Rectangle) -> Rectangle:
     """The half-resolution cells, within `limit`, that bilinear x2 up-sampling reads for a rectangle of pixels."""
@@ -53,16 +55,16 @@ def source_span(pixels: Span, size: int) -> Span:
     return clamp((first // DEPTH_MULTIPLE * DEPTH_MULTIPLE, -(-end // DEPTH_MULTIPLE) * DEPTH_MULTIPLE), (0, size))
 
 
-def cut(rectangle: Rectangle, area: int, multiple: int = 2) -> list[Rectangle]:
-    """Cuts a rectangle into near-square blocks of at most about `area`, at multiples of `multiple`."""
+def cut(rectangle: Rectangle, area: int) -> list[Rectangle]:
+    """Cuts a rectangle into near-square blocks of at most about `area`, at even rows and columns."""
     if rectangle.area <= area:
         return [rectangle]
-    side = max(multiple, math.isqrt(area) // multiple * multiple)
+    side = max(_CELL, math.isqrt(area) // _CELL * _CELL)
     across = max(1, round(rectangle.w / (1.5 * side)))
-    columns = _pieces(rectangle.columns, across, multiple)
+    columns = _pieces(rectangle.columns, across)
     widest = max(last - first for first, last in columns)
-    rows_each = max(multiple, area // widest)
-    rows = _pieces(rectangle.rows, -(-rectangle.h // rows_each), multiple)
+    rows_each = max(_CELL, area // widest)
+    rows = _pieces(rectangle.rows, -(-rectangle.h // rows_each))
     return [Rectangle.of(row, column) for row in rows for column in columns]
 
 
@@ -126,8 +128,8 @@ def _times(span: Span, factor: int) -> Span:
     return factor * span[0], factor * span[1]
 
 
-def _pieces(span: Span, count: int, multiple: int) -> list[Span]:
-    """Cuts a span into at most `count` pieces of equal length, a multiple of `multiple`; the last may be shorter."""
+def _pieces(span: Span, count: int) -> list[Span]:
+    """Cuts a span into at most `count` pieces of equal length, whole cells; the last may be shorter."""
     length = span[1] - span[0]
-    step = -(-length // (count * multiple)) * multiple
+    step = -(-length // (count * _CELL)) * _CELL
     return [(first, min(first + step, span[1])) for first in range(span[0], span[1], step)]

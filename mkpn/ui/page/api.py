@@ -34,7 +34,7 @@ from mkpn.ui.run.captured import Finished, run_captured, start_captured
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import PictureFolder
 from mkpn.ui.run.session import Pane, Run, run_models, square_metrics, start_run
-from mkpn.ui.run.settings import ImageRef, Settings
+from mkpn.ui.run.settings import FIRST_SIDE, ImageRef, Settings
 from mkpn.ui.run.sources import example_source
 from mkpn.ui.saved.look import Look
 from mkpn.ui.saved.recording import make_sheet, state_of
@@ -136,7 +136,7 @@ def register(store: ModelStore, root: Path) -> None:
         models: list[str] | None = None,
         x: int | None = None,
         y: int | None = None,
-        side: int = 64,
+        side: int = FIRST_SIDE,
         request: gr.Request | None = None,
     ) -> Compared:
         """Compares models on one burst, in the whole picture and in a square, and draws the paper's figure of it.

@@ -25,7 +25,7 @@ from mkpn.ui.page.share_panel import Share, figure_panel, link_button, share
 from mkpn.ui.run.first import FirstRun
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run
-from mkpn.ui.run.settings import FIRST_GAIN, FIRST_SEED
+from mkpn.ui.run.settings import FIRST_GAIN, FIRST_SEED, FIRST_SIDE
 from mkpn.ui.run.sources import example_source, example_strip, forget_source
 from mkpn.ui.viewer.component import comparison_viewer
 
@@ -236,7 +236,7 @@ def results(store: ModelStore, service: Service, bar: Top, first: FirstRun | Non
         with gr.Tab("Crops", id="crops"):
             side = gr.Radio(
                 [(f"{side} px", side) for side in views.MAGNIFICATIONS],
-                value=64,
+                value=FIRST_SIDE,
                 label="Side of the square",
                 container=False,
                 elem_id="side",

@@ -15,6 +15,7 @@ from mkpn.ui.page.answers import KEEP, Drawn, Opened, Shown, warn
 from mkpn.ui.page.handlers import CUSTOM, Handlers, Update, kept, owner_of, sent_text
 from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.session import Run, start_run
+from mkpn.ui.run.settings import FIRST_SIDE
 from mkpn.ui.run.sources import Source, example_source
 from mkpn.ui.saved import recording
 from mkpn.ui.saved.look import PANES, Look
@@ -91,7 +92,7 @@ class Sharing:
         # What waits was put there by this very session, and its picture with it.
         self.store.going.welcome(owner_of(request))
         state = pending.state
-        side = state.square[2] if state.square else 64
+        side = state.square[2] if state.square else FIRST_SIDE
         first = self.handlers.first
         known = first is not None and first.shows(source.ref, state.settings)
         try:

@@ -22,7 +22,7 @@ from mkpn.model.config import MODELS, model_config
 from mkpn.synthesis.burst import Burst, burst_of, rng_for
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import PictureFolder
-from mkpn.ui.run.settings import ImageRef, Recorded, Settings, fit_scene
+from mkpn.ui.run.settings import FIRST_SIDE, ImageRef, Recorded, Settings, fit_scene
 
 LOGGER = logging.getLogger("mkpn.service")
 
@@ -167,7 +167,7 @@ def _hollow(burst: Burst) -> Burst:
 
 
 def start_run(
-    pixels: NDArray[np.float32], title: str, settings: Settings, store: ModelStore, root: Path, side: int = 64
+    pixels: NDArray[np.float32], title: str, settings: Settings, store: ModelStore, root: Path, side: int = FIRST_SIDE
 ) -> Run:
     """Makes the burst and the pictures that need no model: noisy frame, burst mean, ground truth, all frames.
 

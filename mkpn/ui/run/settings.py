@@ -22,6 +22,9 @@ MAX_SIDE = 512
 MIN_SHOWN = 16
 """Shortest side of what is left inside of the displacements' margin."""
 
+FIRST_SIDE = 64
+"""Side of the compared square in pixels."""
+
 FIRST_GAIN = 4
 FIRST_SEED = 4
 """A burst with two strongly displaced frames, which most seeds also have: seed 0 happens to have none."""

@@ -27,6 +27,7 @@ from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.settings import ImageRef
 
 _PREVIEW_SIDE = 640
+_THUMBNAIL_SIDE = 72  # CSS pixels; the files have twice as many, for dense screens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,17 +121,19 @@ def forget_source(source: Source | None) -> None:
         source.preview.unlink(missing_ok=True)
 
 
-def example_strip(folder: Path, side: int = 72) -> str:
+def example_strip(folder: Path) -> str:
     """Returns a button with a thumbnail for every bundled example."""
     buttons = ""
     for index, example in enumerate(EXAMPLES):
         path = folder / f"thumbnail-{index}.png"
-        ImageOps.fit(Image.fromarray(example_image(example.name)), (2 * side, 2 * side)).save(path)
+        ImageOps.fit(Image.fromarray(example_image(example.name)), (2 * _THUMBNAIL_SIDE, 2 * _THUMBNAIL_SIDE)).save(
+            path
+        )
         name = escape(example.name)
         buttons += (
             f'<button type="button" data-example="{name}" title="{name} – {escape(example.credit)}" '
             f'aria-label="{name}">'
-            f'<img src="{picture_url(path)}" width="{side}" height="{side}" alt=""></button>'
+            f'<img src="{picture_url(path)}" width="{_THUMBNAIL_SIDE}" height="{_THUMBNAIL_SIDE}" alt=""></button>'
         )
     return f'<div class="examples">{buttons}</div>'
 
