@@ -45,6 +45,7 @@ def kernels_figure(made: Study) -> bytes:
     for row, (name, spot) in enumerate(zip("AB", made.spots, strict=True)):
         top = float(np.abs(spot.kernels.fused).max())
         shown: list[Any] = []
+        picture: Any = None
         for frame in range(frames):
             cell: Any = figure.add_subplot(grid[row, frame + 4])
             shown.append(cell)

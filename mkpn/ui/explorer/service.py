@@ -147,12 +147,13 @@ class Service:
         found: Estimates = self.kept.make((run.token, ("estimates", model)), compute)
         sizes = [choice("size", size, found.sizes) for size in _list("sizes", request.get("sizes"))]
         frames = [whole("frame", frame, 0, found.frames - 1) for frame in _list("frames", request.get("frames"))]
+        full = run.panes[model].psnr
         picture, stayed = recompose(found, sizes, frames, renormalise=request.get("renormalise") is True)
         return {
             "model": model,
             "picture": packed(to_uint8(picture)),
             "psnr": _finite(psnr(picture.clamp(0, 1), run.burst.clean, run.definition)),
-            "full": None if run.panes[model].psnr is None else _finite(run.panes[model].psnr),
+            "full": None if full is None else _finite(full),
             "stayed": stayed,
         }
 
