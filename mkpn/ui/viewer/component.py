@@ -83,6 +83,7 @@ def comparison_viewer(
     *,
     height: str = "68vh",
     elem_id: str = "viewer",
+    visible: bool = True,
 ) -> gr.HTML:
     """Builds the viewer inside the current Gradio layout.
 
@@ -93,6 +94,7 @@ def comparison_viewer(
         value: what to show first, or nothing yet.
         height: CSS height of the stage; the stage grows where many panes would become too small.
         elem_id: id of the element on the page.
+        visible: whether it is shown.
     """
     # Importing Gradio takes seconds; building values must not.
     import gradio
@@ -104,6 +106,7 @@ def comparison_viewer(
         js_on_load=_script(),
         apply_default_css=False,
         elem_id=elem_id,
+        visible=visible,
         label="Comparison viewer",
     )
 
