@@ -50,6 +50,10 @@ class Server:
         lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(key))
 
+    def runs(self) -> set[Path]:
+        """The folders of runs that are kept; the first results, which all visitors are shown, have one, too."""
+        return set(self.folder.glob("mkpn-studio-*/run-*"))
+
     def records(self) -> list[dict[str, Any]]:
         """The lines of its log that are JSON."""
         # The last line may not be whole yet.
