@@ -11,11 +11,12 @@
   const narrow = matchMedia("(max-width: 760px)").matches;
   page.dataset.settings = ["shown", "hidden"].includes(chosen) ? chosen : narrow ? "hidden" : "shown";
 
-  const PARTS = ["#intake .drop", "#source img", "#motion", "#introduction p", "#link button", ".mkpn-viewer .stage", "#overview .html-container *", "#table .html-container *"];
+  const PARTS = ["#intake .drop", "#source img", "#motion", "#introduction p", "#link button", ".mkpn-viewer .stage", "#overview .html-container *", "#table .html-container *", "#shown input"];
   const arrivals = new MutationObserver(() => {
     if (!PARTS.every((part) => document.querySelector(part))) return;
     arrivals.disconnect();
-    requestAnimationFrame(() => requestAnimationFrame(() => (page.dataset.drawn = "true")));
+    // The letters' own font is wider or narrower than the one before it, and rows of buttons break elsewhere.
+    requestAnimationFrame(() => document.fonts.ready.then(() => requestAnimationFrame(() => (page.dataset.drawn = "true"))));
   });
   arrivals.observe(page, { childList: true, subtree: true });
 })();
