@@ -129,7 +129,7 @@ def test_picture_and_kernels_are_on_one_screen(page) -> None:
     for width, height in ((1280, 720), (1440, 900), (1920, 1080)):
         page.set_viewport_size({"width": width, "height": height})
         page.locator(".mkpn-explorer").evaluate("(node) => node.scrollIntoView()")
-        sticky = page.locator("#actions").evaluate("(node) => node.getBoundingClientRect().bottom")
+        sticky = page.locator("#top").evaluate("(node) => node.getBoundingClientRect().bottom")
         for name in ("stage", "kernel-blocks", "kernel-bar", "overlay"):
             box = ui(page, name).bounding_box()
             assert sticky <= box["y"], (width, name, box)

@@ -228,7 +228,9 @@ function createExplorer(root, ask) {
     let stuck = 0;
     for (let node = root; node.parentElement && !state.present; node = node.parentElement) {
       for (let before = node.previousElementSibling; before; before = before.previousElementSibling) {
-        if (getComputedStyle(before).position === "sticky") stuck += before.offsetHeight;
+        const { position, top } = getComputedStyle(before);
+        // Columns beside the explorer stick further down.
+        if (position === "sticky" && top === "0px") stuck += before.offsetHeight;
       }
     }
     root.style.setProperty("--above", `${Math.ceil(above + stuck)}px`);
