@@ -106,7 +106,7 @@ def test_what_the_text_says_is_what_the_numbers_show() -> None:
     for row in RECORD["psnr"].values():
         assert row["kpn"] < row["kpn-l5"]
         assert row["mkpn"] > min(row[name] for name in SINGLE[2:])
-    # Third figure: least noise gain in the flat third, most at edges; two networks win three quarters of the area.
+    # Third figure: least noise gain in the flat third, most at edges; two networks win seven tenths of the area.
     noise = RECORD["means"]["noise_gain"]
     assert noise[0] < noise[2] < noise[1]
     shares = sorted(RECORD["shares"].items(), key=lambda pair: -pair[1])
