@@ -99,7 +99,8 @@ def ran(app) -> object:
     """After a run of two models on an example at gain 8."""
     app.locator(f"#intake button[data-example='{EXAMPLE}']").click()
     expect(app.locator("#source figcaption")).to_contain_text("public domain")
-    app.locator("#size > button").click()
+    for part in ("size", "noise"):
+        app.locator(f"#{part} > button").click()
     choose(app, "downsample", "2")
     choose(app, "gain", "8")
     expect(app.locator("#sigma-r input")).to_have_value(re.compile(r"0\.0794"))

@@ -138,6 +138,7 @@ def test_a_region_is_measured_and_outlives_a_new_gain(app: Any, photo: NDArray[n
     network = untrained / "kpn-l3.safetensors"
     check_region(app, mkpn.synthesize(picture, gain=4, seed=7), network)
     app.locator("#gain").get_by_label("8", exact=True).check()
+    app.locator("#noise > button").click()
     expect(app.locator("#sigma-r input")).to_have_value(re.compile(r"0\.0794"))
     app.locator("#run").click()
     expect(app.locator("#status .state")).to_contain_text(re.compile("Done: 1 model"))
