@@ -298,3 +298,13 @@ def test_stop_keeps_what_is_finished(ran, monkeypatch: pytest.MonkeyPatch) -> No
     expect(ran.locator("#crops figure[data-pane='kpn-l1'] img")).to_be_visible()
     expect(ran.locator("#crops figure[data-pane='mkpn'] .empty")).to_have_text("stopped")
     assert asked == ["kpn-l1", "kpn-l5"]
+
+
+def test_custom_noise_unfolds_its_numbers(app) -> None:
+    if app.locator("#sigma-r input").count():
+        app.locator("#noise > button").click()
+    expect(app.locator("#sigma-r")).to_have_count(0)
+    choose(app, "gain", "custom")
+    expect(app.locator("#sigma-r input")).to_be_visible()
+    choose(app, "gain", "8")
+    expect(app.locator("#sigma-r input")).to_have_value(re.compile(r"0\.0794"))

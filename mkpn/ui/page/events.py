@@ -69,6 +69,7 @@ def _wire_controls(handlers: Handlers, left: Controls, dark: gr.Checkbox, page: 
     noise = [left.gain, left.sigma_r, left.sigma_s]
     theme = page.load(None, None, dark, js="() => document.body.classList.contains('dark')", **_PRIVATE)
     gain = left.gain.input(handlers.choose_gain, left.gain, [left.sigma_r, left.sigma_s], **_LATEST)
+    left.gain.input(handlers.show_own_noise, left.gain, left.own_noise, **_QUICK)
     typed = gr.on([left.sigma_r.input, left.sigma_s.input], lambda: CUSTOM, None, left.gain, **_LATEST)
     for changed in (theme, gain, typed):
         changed.then(handlers.noise_curve, [*noise, dark], left.curve, **_LATEST)

@@ -88,6 +88,10 @@ class Handlers:
         noise = _gain(gain)
         return round(noise.sigma_r, 5), round(noise.sigma_s, 5)
 
+    def show_own_noise(self, gain: str) -> Any:
+        """Unfolds the two numbers of Eq. 7 where they are to be typed."""
+        return gr.update(open=True) if gain == CUSTOM else KEEP
+
     def noise_curve(self, gain: str, sigma_r: float | None, sigma_s: float | None, dark: bool) -> Any:
         """Draws the chosen noise; a value that is still being typed keeps the curve that is there."""
         try:

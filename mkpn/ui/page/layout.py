@@ -60,6 +60,7 @@ class Controls:
     downsample: gr.Radio
     fit: gr.Radio
     gain: gr.Radio
+    own_noise: gr.Accordion
     sigma_r: gr.Number
     sigma_s: gr.Number
     curve: gr.Image
@@ -176,7 +177,7 @@ def controls(store: ModelStore, root: Path) -> Controls:
                 label="A picture over 512 px",
                 elem_id="fit",
             )
-        with gr.Accordion("Noise of your own", open=False, elem_id="noise"):
+        with gr.Accordion("Noise of your own", open=False, elem_id="noise") as own_noise:
             with gr.Row():
                 sigma_r, sigma_s = (
                     gr.Number(
@@ -213,6 +214,7 @@ def controls(store: ModelStore, root: Path) -> Controls:
         downsample=downsample,
         fit=fit,
         gain=gain,
+        own_noise=own_noise,
         sigma_r=sigma_r,
         sigma_s=sigma_s,
         curve=curve,
