@@ -75,7 +75,7 @@ def test_curves_are_read(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"stats\.jsonl"):
         read_curve(tmp_path)
     (tmp_path / "stats.jsonl").write_text("")
-    with pytest.raises(ValueError, match="no losses"):
+    with pytest.raises(ValueError, match="expected losses"):
         read_curve(tmp_path)
 
 

@@ -100,7 +100,7 @@ def test_every_upload_ends_in_a_picture_or_a_sentence(server: Server, client: ht
 
 def test_no_file_of_another_server_is_fetched(client: httpx.Client) -> None:
     image = {"path": "https://example.com/x.png", "meta": {"_type": "gradio.FileData"}}
-    body = json.dumps({"data": [image, 4, 0, 1, ["kpn-l1"]]}).encode()
+    body = json.dumps({"data": [image, 4, 0, 1, ["kpn-l1"], False]}).encode()
     answer = perform(client, Call("remote", "POST", f"{API}/call/denoise", body, event=True), "")
     assert answer.reason == "data: expected uploaded files, got the address of one on another server"
 
