@@ -208,6 +208,8 @@ def test_a_file_rebuilds_the_figure(open_page, address: str, made: dict[str, obj
     chooser = page.locator("#rebuild input[type=file]")
     foreign = tmp_path / "foreign.json"
     foreign.write_text('{"format": "another"}')
+    # The results on arrival have an address, too.
+    page.wait_for_url("**&psnr=**")
     before = page.url
     chooser.set_input_files(foreign)
     expect(page.locator("#notice .failure")).to_contain_text("nothing was changed")
