@@ -209,7 +209,7 @@ def test_a_file_rebuilds_the_figure(open_page, address: str, made: dict[str, obj
     foreign = tmp_path / "foreign.json"
     foreign.write_text('{"format": "another"}')
     # The results on arrival have an address, too.
-    page.wait_for_url("**&psnr=**")
+    page.wait_for_url(re.compile("hidden=.*psnr="))
     before = page.url
     chooser.set_input_files(foreign)
     expect(page.locator("#notice .failure")).to_contain_text("nothing was changed")
