@@ -446,13 +446,13 @@ def test_larger_images_are_shrunk_or_cropped_and_it_is_said() -> None:
     shrunk, notes = fit_scene(image, settings())
     assert shrunk.shape == (200, 366, 3)
     np.testing.assert_allclose(shrunk[0, 0], image[:3, :3].mean((0, 1)), rtol=1e-5)
-    assert "box-downsampled by 3 to 366×200" in notes[0]
+    assert "shrunk by 3 (box-downsampling) to 366×200" in notes[0]
     cropped, notes = fit_scene(image, settings(fit="crop"))
     np.testing.assert_array_equal(cropped, image[44:556, 294:806])
     assert "cropped at the centre to 512×512" in notes[0]
     halved, notes = fit_scene(image, settings(downsample=4))
     assert halved.shape == (150, 275, 3)
-    assert notes[0] == "Box-downsampled by 4 to 275×150."
+    assert notes[0] == "Shrunk by 4 (box-downsampling) to 275×150."
 
 
 def test_too_little_left_is_refused() -> None:

@@ -107,13 +107,15 @@ def fit_scene(pixels: NDArray[np.float32], settings: Settings) -> tuple[NDArray[
     scene = pixels
     if settings.downsample > 1:
         scene = box_downsample(scene, settings.downsample)
-        notes.append(f"Box-downsampled by {settings.downsample} to {_size(scene)}.")
+        notes.append(f"Shrunk by {settings.downsample} (box-downsampling) to {_size(scene)}.")
     height, width = scene.shape[:2]
     if max(height, width) > MAX_SIDE:
         if settings.fit == "shrink":
             factor = math.ceil(max(height, width) / MAX_SIDE)
             scene = box_downsample(scene, factor)
-            notes.append(f"{width}×{height} is over {MAX_SIDE} px: box-downsampled by {factor} to {_size(scene)}.")
+            notes.append(
+                f"{width}×{height} is over {MAX_SIDE} px: shrunk by {factor} (box-downsampling) to {_size(scene)}."
+            )
         else:
             top, left = max(0, (height - MAX_SIDE) // 2), max(0, (width - MAX_SIDE) // 2)
             scene = scene[top : top + MAX_SIDE, left : left + MAX_SIDE]
