@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -177,6 +178,13 @@ def test_importing_mkpn_is_light() -> None:
     code = "import mkpn.inference.denoiser, sys; "
     code += "print([m for m in ('gradio', 'numba', 'triton') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
+def test_pictures_are_converted_in_one_place() -> None:
+    """Float to 8 bits and the order of the axes, written twice, would one day differ by half a level or a swap."""
+    conversion = re.compile(r"transpose\(2, 0, 1\)|transpose\(1, 2, 0\)|moveaxis|\* 255\)|/ (np\.float32\()?255")
+    written = {path for path in PACKAGE.rglob("*.py") if conversion.search(path.read_text(encoding="utf-8"))}
+    assert written == {PACKAGE / "synthesis" / "images.py"}
 
 
 def test_nothing_is_unpickled() -> None:

@@ -20,7 +20,7 @@ from mkpn.checks import choice, number, whole
 from mkpn.synthesis.burst import RIM, NoisyBurst, Surroundings
 from mkpn.synthesis.datasets import SUFFIXES
 from mkpn.synthesis.files import OWN_MEGAPIXELS, RAW_SUFFIXES
-from mkpn.synthesis.images import MIN_SIDE, box_downsample, load_image
+from mkpn.synthesis.images import MIN_SIDE, box_downsample, channels_first, load_image
 from mkpn.synthesis.noise import Noise
 
 FRAMES = 8
@@ -182,7 +182,7 @@ def read_burst(
     frames = wide[: len(files)]
     # Each photograph goes as soon as it is in its place: twelve megapixels take 144 MB.
     for frame in frames:
-        frame[...] = kept.pop(0)[inner].transpose(2, 0, 1)
+        frame[...] = channels_first(kept.pop(0)[inner])
     found, source = _noise(first, frames, noise)
     chosen: Light = "stored"
     if first.raw is not None:

@@ -20,7 +20,7 @@ from skimage.measure import ransac
 from skimage.registration import phase_cross_correlation
 from skimage.transform import EuclideanTransform, warp
 
-from mkpn.synthesis.images import box_downsample
+from mkpn.synthesis.images import box_downsample, channels_first
 
 Picture = NDArray[np.float32]
 
@@ -110,7 +110,7 @@ def bring(frame: NDArray[np.float32], motion: Motion) -> tuple[NDArray[np.float3
     if motion.degrees:
         fit = motion.transform(height, width)
         moved = np.stack(
-            [warp(channel, fit, order=0, mode="edge", preserve_range=True) for channel in np.moveaxis(frame, 2, 0)],
+            [warp(channel, fit, order=0, mode="edge", preserve_range=True) for channel in channels_first(frame)],
             axis=2,
         ).astype(np.float32)
     else:

@@ -18,7 +18,7 @@ from skimage.restoration import denoise_nl_means
 
 from mkpn.capture.motion import whole_pixel_shift
 from mkpn.synthesis.burst import Burst
-from mkpn.synthesis.images import to_channels_first, to_channels_last, to_uint8
+from mkpn.synthesis.images import to_channels_first, to_channels_last, to_intensities, to_uint8
 
 Picture = NDArray[np.float32]
 Method = Callable[[Burst], torch.Tensor]
@@ -103,8 +103,7 @@ def _nlm(image: Picture, sigma: float, _: Any) -> Picture:
 def _opencv(image: Picture, sigma: float, cv2: Any) -> Picture:
     pixels = to_uint8(image)  # its NLM takes 8 bits only
     denoised = cv2.fastNlMeansDenoising(pixels, None, 1.2 * sigma * 255, _PATCH, 2 * _REACH + 1)
-    scaled: Picture = to_channels_first(denoised.reshape(pixels.shape)).astype(np.float32) / np.float32(255)
-    return scaled
+    return to_intensities(to_channels_first(denoised.reshape(pixels.shape)))
 
 
 def _bm3d(image: Picture, sigma: float, bm3d: Any) -> Picture:

@@ -14,6 +14,7 @@ from mkpn.explain.winners import TIE
 from mkpn.figures.style import FAINT, FULL, LINE, MKPN, TEXT, save_figure, style_axes
 from mkpn.figures.style import SINGLE as INK
 from mkpn.model.config import MODELS, model_config
+from mkpn.synthesis.images import to_uint8
 
 # The explorer's colours: sizes are an order, from dark to light; the two other networks stand apart.
 COLORS = dict(
@@ -30,7 +31,7 @@ def kernels_figure(made: Study) -> bytes:
     figure = Figure(figsize=(10.6, 2.8), layout="constrained")
     grid = figure.add_gridspec(2, frames + 4, width_ratios=[1, 1, 1, 0.12, *[1] * frames])
     axes: Any = figure.add_subplot(grid[:, :3])
-    axes.imshow(np.clip(made.burst.frames[0].permute(1, 2, 0).numpy(), 0, 1), interpolation="nearest")
+    axes.imshow(to_uint8(made.burst.frames[0]), interpolation="nearest")
     for name, spot in zip("AB", made.spots, strict=True):
         x, y = spot.kernels.x, spot.kernels.y
         for color, width in (("black", 3), ("white", 1.4)):

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from mkpn.checks import whole
-from mkpn.synthesis.images import ImageSource, box_downsample, load_image, row_strips
+from mkpn.synthesis.images import ImageSource, box_downsample, channels_first, load_image, row_strips
 from mkpn.synthesis.motion import BurstConfig, sample_offsets
 from mkpn.synthesis.noise import Noise, noise_for_gain
 
@@ -200,7 +200,7 @@ def burst_of(
     pixels: NDArray[np.float32], noise: Noise, rng: np.random.Generator, config: BurstConfig | None = None
 ) -> Burst:
     """Returns `make_burst` of a picture `[H,W,C]` as it was decoded: the one way from a file to a burst."""
-    return make_burst(pixels.transpose(2, 0, 1), noise, rng, config)
+    return make_burst(channels_first(pixels), noise, rng, config)
 
 
 def synthesize(

@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from mkpn.synthesis.burst import Burst, add_noise, burst_of, burst_windows, rng_for
 from mkpn.synthesis.files import OWN_MEGAPIXELS
-from mkpn.synthesis.images import box_downsample, load_image, to_channels_first, to_channels_last, to_levels
+from mkpn.synthesis.images import (
+    box_downsample,
+    load_image,
+    to_channels_first,
+    to_channels_last,
+    to_intensities,
+    to_levels,
+)
 from mkpn.synthesis.modern import MODERN_SUFFIXES
 from mkpn.synthesis.motion import BurstConfig, sample_offsets
 from mkpn.synthesis.noise import Noise, NoiseRange, sample_noise
@@ -146,7 +153,7 @@ class TrainingStream:
             photograph = self.photographs[int(rng.integers(len(self.photographs)))]
             top = rng.integers(photograph.shape[1] - side, endpoint=True)
             left = rng.integers(photograph.shape[2] - side, endpoint=True)
-            scene = photograph[:, top : top + side, left : left + side].astype(np.float32) / np.float32(255)
+            scene = to_intensities(photograph[:, top : top + side, left : left + side])
         if rng.random() < 0.5:
             scene = scene[:, :, ::-1]
         if rng.random() < 0.5:

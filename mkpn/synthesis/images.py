@@ -186,9 +186,14 @@ def box_downsample(image: NDArray[np.float32], factor: int) -> NDArray[np.float3
     return cropped.reshape(height, factor, width, factor, -1).mean(axis=(1, 3), dtype=np.float32)
 
 
+def channels_first(image: NDArray[Any]) -> NDArray[Any]:
+    """Returns a view `[C,H,W]` of `[H,W,C]`: files and screens have the channels last, networks first."""
+    return image.transpose(2, 0, 1)
+
+
 def to_channels_first(image: NDArray[Any]) -> NDArray[Any]:
-    """Returns `[H,W,C]` as a contiguous `[C,H,W]` array of the same type: files and screens one way, networks other."""
-    return np.ascontiguousarray(image.transpose(2, 0, 1))
+    """Returns `[H,W,C]` as a contiguous `[C,H,W]` array of the same type."""
+    return np.ascontiguousarray(channels_first(image))
 
 
 def to_channels_last(image: NDArray[Any]) -> NDArray[Any]:

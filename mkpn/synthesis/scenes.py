@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from mkpn.synthesis.images import to_channels_first, to_intensities
+
 Color = tuple[int, int, int]
 
 _LETTERS = "eeetttaaooiinnsshhrrddlluucmfwygpbvkxqjzABCDEFGHIKLMNOPRSTUVWZ0123456789.,:;-()%"
@@ -50,7 +52,7 @@ def sharp_scene(rng: np.random.Generator, height: int, width: int, kind: str | N
     factor = int(rng.integers(1, _DRAWN_LARGER, endpoint=True))
     pixels = _DRAWINGS[chosen](rng, height * factor, width * factor, factor)
     small = pixels.reshape(height, factor, width, factor, 3).astype(np.float32).mean((1, 3))
-    return np.ascontiguousarray(np.round(small).transpose(2, 0, 1) / np.float32(255))
+    return to_intensities(to_channels_first(np.round(small).astype(np.uint8)))
 
 
 def _text(rng: np.random.Generator, height: int, width: int, factor: int) -> NDArray[np.uint8]:

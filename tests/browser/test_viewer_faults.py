@@ -6,10 +6,9 @@ import re
 
 import numpy as np
 import pytest
-from viewer_page import PANES, Handle, expect, image_of
+from viewer_page import PANES, Handle, expect, image_of, png_bytes
 
 from mkpn.metrics import MetricDefinition, ssim, ssim_map
-from mkpn.ui.viewer.component import png_bytes
 
 CALL = "document.querySelector('.mkpn-viewer').mkpnViewer"
 

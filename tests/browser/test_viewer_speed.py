@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from viewer_page import png_bytes
 
 from mkpn.ui.viewer import component as viewer
 
@@ -57,7 +58,9 @@ def page(chromium: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[An
         panes: list[viewer.Pane] = []
         for index in range(PANES):
             image = (ramp + generator.integers(0, 56, (SIDE, SIDE, 3))).astype(np.uint8)
-            url = viewer.png_file(image, folder)
+            path = folder / f"{index}.png"
+            path.write_bytes(png_bytes(image))
+            url = f"gradio_api/file={path}"
             group = "truth" if index == PANES - 1 else "baseline"
             panes.append(viewer.make_pane(f"pane-{index}", f"Pane {index}", group, url=url, size=(SIDE, SIDE), psnr=30))
         return viewer.viewer_value(panes, dataset_id="speed")

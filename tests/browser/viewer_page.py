@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from mkpn.geometry import Rectangle
 from mkpn.ui.viewer import component as viewer
@@ -35,6 +37,18 @@ def image_of(pane: str, gain: int = 1) -> NDArray[np.uint8]:
     return np.clip(truth + noise, 0, 255).astype(np.uint8)
 
 
+def png_bytes(levels: NDArray[np.uint8]) -> bytes:
+    """A PNG file of pixels `[H,W,3]`."""
+    stream = io.BytesIO()
+    Image.fromarray(levels).save(stream, format="png", compress_level=1)
+    return stream.getvalue()
+
+
+def data_uri(levels: NDArray[np.uint8]) -> str:
+    """A PNG inside its own address."""
+    return "data:image/png;base64," + base64.b64encode(png_bytes(levels)).decode("ascii")
+
+
 def value_of(gain: int = 1, finished: int = len(PANES), **fields: Any) -> viewer.ViewerValue:
     """The component's value with the first panes finished and the others waiting."""
     panes: list[viewer.Pane] = []
@@ -46,7 +60,7 @@ def value_of(gain: int = 1, finished: int = len(PANES), **fields: Any) -> viewer
             panes.append(viewer.make_pane(name, name.upper(), group, size=(WIDTH, HEIGHT)))
             continue
         scores = {} if name == "truth" else {"psnr": 20 + index + 0.25, "ssim": 0.5 + index / 40, "seconds": 0.5}
-        url = viewer.data_uri(image_of(name, gain))
+        url = data_uri(image_of(name, gain))
         panes.append(viewer.make_pane(name, name.upper(), group, url=url, size=(WIDTH, HEIGHT), **scores))
     return viewer.viewer_value(panes, dataset_id="noise", reference="truth", **fields)
 
@@ -183,7 +197,7 @@ def load(handle: Handle, button: str, panes: int = len(PANES)) -> None:
     handle.page.locator(f"#{button}").click()
     expect(handle.page.locator('.stage [data-pane][data-ready="true"]')).to_have_count(panes, timeout=20_000)
     if panes == len(PANES):
-        first = viewer.data_uri(image_of("noisy", 2 if button == "gain-2" else 1))
+        first = data_uri(image_of("noisy", 2 if button == "gain-2" else 1))
         handle.page.wait_for_function(
             "(u) => document.querySelector('.mkpn-viewer').mkpnViewer.imagePixels('noisy')?.url === u", arg=first
         )

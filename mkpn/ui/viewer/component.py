@@ -6,19 +6,12 @@ from the exact 8-bit pixels. The browser part lies in `mkpn/ui/viewer/` and is r
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from mkpn.checks import shown
 from mkpn.geometry import Rectangle
@@ -41,20 +34,13 @@ class Pixel(TypedDict):
     y: int
 
 
-class ServedFile(TypedDict):
-    """A file that Gradio copies to its cache and serves; the browser receives its address."""
-
-    path: str
-    meta: dict[str, str]
-
-
 class Pane(TypedDict):
     """One picture of the viewer, as JSON; `make_pane` builds it."""
 
     id: str
     label: str
     group: Group
-    url: str | ServedFile | None
+    url: str | None
     width: int
     height: int
     psnr: float | Literal["inf"] | None
@@ -116,7 +102,7 @@ def make_pane(
     label: str,
     group: Group,
     *,
-    url: str | ServedFile | None = None,
+    url: str | None = None,
     size: tuple[int, int] = (0, 0),
     psnr: float | None = None,
     ssim: float | None = None,
@@ -130,7 +116,7 @@ def make_pane(
         pane_id: unique and stable, for instance the model's name: view, reference and region hang on it.
         label: short name for the caption.
         group: colours the caption; digits go to `baseline` and `mkpn` in their order; `truth` is never marked best.
-        url: the PNG from `png_file` or `data_uri`; None while there is no picture.
+        url: address of the exact PNG; None while there is no picture.
         size: width and height in pixels, so that the layout stands before the PNG has arrived.
         psnr: in dB over the whole image, may be infinite.
         ssim: over the whole image.
@@ -199,60 +185,6 @@ def viewer_value(
         "square": None if square is None else asdict(square),
         "story": list(story),
     }
-
-
-def to_levels(image: NDArray[Any]) -> NDArray[np.uint8]:
-    """Rounds intensities to the 8-bit levels that are shown.
-
-    Args:
-        image: `[H,W]`, `[H,W,3]` or `[3,H,W]`, uint8 as stored, other unsigned integers over their whole range, or
-            floating in [0,1] (clipped).
-
-    Returns:
-        `[H,W]` or `[H,W,3]`, uint8.
-
-    Raises:
-        ValueError: for another shape or type, or NaN.
-    """
-    array = np.asarray(image)
-    if array.ndim == 3 and array.shape[0] == 3 and array.shape[2] != 3:
-        array = np.moveaxis(array, 0, 2)
-    if array.ndim != 2 and (array.ndim != 3 or array.shape[2] != 3):
-        raise ValueError(f"image: expected [H,W], [H,W,3] or [3,H,W], got {list(np.shape(image))}")
-    if array.dtype == np.uint8:
-        return array
-    if array.dtype.kind not in "uf" or np.isnan(array).any():
-        raise ValueError(f"image: expected unsigned integers, or floating point without NaN, got {array.dtype}")
-    intensities = array / np.float64(np.iinfo(array.dtype).max if array.dtype.kind == "u" else 1)
-    return np.rint(intensities.clip(0, 1) * 255).astype(np.uint8)
-
-
-def png_bytes(image: NDArray[Any]) -> bytes:
-    """Encodes an image, shaped as in `to_levels`, as a PNG that holds exactly its 8-bit levels."""
-    stream = io.BytesIO()
-    # Level 1: noise hardly compresses, and the wait is felt.
-    Image.fromarray(to_levels(image)).save(stream, format="png", compress_level=1)
-    return stream.getvalue()
-
-
-def data_uri(image: NDArray[Any]) -> str:
-    """Returns the PNG inside its own address; for small images, as it travels with every value."""
-    return "data:image/png;base64," + base64.b64encode(png_bytes(image)).decode("ascii")
-
-
-def png_file(image: NDArray[Any], folder: Path) -> ServedFile:
-    """Writes the PNG under a name made of its content and lets Gradio serve it.
-
-    Args:
-        image: shaped as in `to_levels`.
-        folder: where to write, for instance the session's temporary folder; created if missing.
-    """
-    data = png_bytes(image)
-    path = folder / f"{hashlib.sha256(data).hexdigest()[:24]}.png"
-    if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
 
 
 def parse_event(name: str, data: Any) -> dict[str, Any]:

@@ -33,18 +33,13 @@ function initialState() {
   };
 }
 
-/** An address is a string, or the record that Gradio makes of a file it serves. */
-function addressOf(value) {
-  return (typeof value === "string" ? value : value?.url) || null;
-}
-
 function numberOrNull(value) {
   if (value === "inf") return Infinity;
   return typeof value === "number" && !Number.isNaN(value) ? value : null;
 }
 
 function paneFrom(entry) {
-  const url = addressOf(entry.url);
+  const url = entry.url || null;
   return {
     id: String(entry.id),
     label: String(entry.label ?? entry.id),
