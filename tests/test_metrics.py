@@ -128,11 +128,13 @@ def test_large_images_are_measured_in_strips(metric: Callable[..., object], most
 
 
 @pytest.mark.parametrize("definition", [MetricDefinition(), MetricDefinition(border=3, channels="luma")])
-def test_strips_change_no_figure(monkeypatch: pytest.MonkeyPatch, definition: MetricDefinition) -> None:
+# Strips as thin as they may be, and strips some of which have a row more than others.
+@pytest.mark.parametrize("pixels", [1, 4 * 97])
+def test_strips_change_no_figure(monkeypatch: pytest.MonkeyPatch, definition: MetricDefinition, pixels: int) -> None:
     rng = np.random.default_rng(0)
     a, b = (rng.random((3, 131, 97), dtype=np.float32) for _ in range(2))
     whole = mkpn.psnr(a, b, definition), mkpn.ssim(a, b, definition), ssim_map(a, b)
-    monkeypatch.setattr(images, "_STRIP", 1)  # strips as thin as they may be
+    monkeypatch.setattr(images, "_STRIP", pixels)
     assert mkpn.psnr(a, b, definition) == pytest.approx(whole[0], abs=1e-12)
     assert mkpn.ssim(a, b, definition) == pytest.approx(whole[1], abs=1e-12)
     np.testing.assert_array_equal(ssim_map(a, b), whole[2])
