@@ -26,7 +26,7 @@ from mkpn.paper import PAPER, label
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix()
-    for pattern in ("README.md", "checkpoints/*.md", "mkpn/*/README.md", "tests/*.md", ".github/*.md")
+    for pattern in ("README.md", "checkpoints/*.md", "mkpn/**/README.md", "tests/*.md", ".github/*.md", ".deploy/*.md")
     for path in ROOT.glob(pattern)
 )
 GAINS = (1, 2, 4, 8)
