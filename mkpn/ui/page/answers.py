@@ -19,6 +19,13 @@ class Chosen(NamedTuple):
     fit: Any = KEEP
 
 
+class Strengths(NamedTuple):
+    """The two numbers of Eq. 7, as their fields show them."""
+
+    sigma_r: Any = KEEP
+    sigma_s: Any = KEEP
+
+
 class Shown(NamedTuple):
     """What a run fills, in the order of `events._page`."""
 
@@ -79,6 +86,35 @@ class Opened(NamedTuple):
     pending: Any = KEEP
     notice: Any = KEEP
     link: Any = KEEP
+
+
+class Told(NamedTuple):
+    """What is said about a run when it ends, and its address."""
+
+    notice: Any = KEEP
+    link: Any = KEEP
+
+
+class Remembered(NamedTuple):
+    """How the viewer looks, and the address that says so."""
+
+    look: Any = KEEP
+    link: Any = KEEP
+
+
+class GivenUp(NamedTuple):
+    """What was waiting for its run, and the message about it."""
+
+    pending: Any = KEEP
+    notice: Any = KEEP
+
+
+class Captured(NamedTuple):
+    """What a burst of photographs fills, in the order of `captured.wire_captured`."""
+
+    run: Any = KEEP
+    viewer: Any = KEEP
+    outcome: Any = KEEP
 
 
 _CONTROLS = {

@@ -16,8 +16,9 @@ from mkpn.synthesis.files import RAW_SUFFIXES
 from mkpn.synthesis.modern import MODERN_SUFFIXES
 from mkpn.synthesis.noise import GAINS, Noise
 from mkpn.ui.page import views
-from mkpn.ui.page.answers import KEEP, warn, worded
-from mkpn.ui.page.handlers import owner_of
+from mkpn.ui.page.answers import Captured, warn, worded
+from mkpn.ui.page.fields import model_choices, noise_number, strengths
+from mkpn.ui.page.handlers import close_run, owner_of
 from mkpn.ui.run.captured import CapturedRun, run_captured, start_captured
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import picture_url
@@ -74,22 +75,9 @@ def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
             scale=2,
             elem_id="burst-noise",
         )
-        sigma_r = gr.Number(
-            round(GAINS[1].sigma_r, 5),
-            label="Read noise σr, if entered",
-            step=0.001,
-            minimum=0,
-            maximum=1,
-            min_width=110,
-        )
-        sigma_s = gr.Number(
-            round(GAINS[1].sigma_s, 5),
-            label="Shot noise σs, if entered",
-            step=0.001,
-            minimum=0,
-            maximum=1,
-            min_width=110,
-        )
+        first = strengths(GAINS[1])
+        sigma_r = noise_number(first.sigma_r, "Read noise σr, if entered", min_width=110)
+        sigma_s = noise_number(first.sigma_s, "Shot noise σs, if entered", min_width=110)
     with gr.Row():
         light = gr.Radio(
             [("as the noise asks", "auto"), ("linear light", "linear"), ("display values", "display")],
@@ -99,7 +87,7 @@ def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
             scale=2,
         )
     models = gr.Dropdown(
-        [(model_config(name).label, name) for name in store.names],
+        model_choices(store),
         value=list(store.names[-1:]),
         multiselect=True,
         label="Models",
@@ -111,7 +99,7 @@ def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
     # Not there before a burst is: a second empty viewer would only be in the way.
     viewer = comparison_viewer(elem_id="burst-viewer", visible=False)
     return CapturedPanel(
-        run=gr.State(None, time_to_live=seconds, delete_callback=_close),
+        run=gr.State(None, time_to_live=seconds, delete_callback=close_run),
         files=files,
         noise=noise,
         sigma_r=sigma_r,
@@ -145,7 +133,7 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path, runs: str
         models: list[str],
         previous: CapturedRun | None,
         request: gr.Request | None = None,
-    ) -> Iterator[tuple[Any, Any, Any]]:
+    ) -> Iterator[Captured]:
         try:
             known = noise
             if known == "entered":
@@ -153,30 +141,31 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path, runs: str
             run = start_captured(files or [], models, store, root, noise=known, light=light)
         except ValueError as error:
             warn(str(error))
-            yield KEEP, gr.update(visible=False), f'<p class="failure">{escape(worded(str(error)))}</p>'
+            failure = f'<p class="failure">{escape(worded(str(error)))}</p>'
+            yield Captured(viewer=gr.update(visible=False), outcome=failure)
             return
         run.owner = owner_of(request)
         store.going.keep(run)
-        yield run, gr.update(value=compared(run), visible=True), outcome(run)
-        _close(previous)
+        yield Captured(run, gr.update(value=compared(run), visible=True), outcome(run))
+        close_run(previous)
         for _ in run_captured(run, store):
-            yield KEEP, compared(run), outcome(run)
+            yield Captured(viewer=compared(run), outcome=outcome(run))
         # Gradio sends the last answer again when an event ends, and that one still says "running".
         if run.stop.is_set():
-            yield KEEP, compared(run), outcome(run)
+            yield Captured(viewer=compared(run), outcome=outcome(run))
 
-    def stop(run: CapturedRun | None) -> tuple[Any, Any]:
+    def stop(run: CapturedRun | None) -> Captured:
         if run is None or run.closed or len(run.finished) == len(run.models):
             warn("Nothing is running.")
-            return KEEP, KEEP
+            return Captured()
         run.cancel()
-        return compared(run), outcome(run)
+        return Captured(viewer=compared(run), outcome=outcome(run))
 
     inputs = [panel.files, panel.noise, panel.sigma_r, panel.sigma_s, panel.light, panel.models, panel.run]
     outputs = [panel.run, panel.viewer, panel.outcome]
     running = panel.start.click(denoise, inputs, outputs, concurrency_id=runs, **private)
     panel.stop.click(
-        stop, panel.run, outputs[1:], cancels=[running], concurrency_id="quick", concurrency_limit=4, **private
+        stop, panel.run, outputs, cancels=[running], concurrency_id="quick", concurrency_limit=4, **private
     )
 
 
@@ -239,8 +228,3 @@ def _figure(path: Path, label: str) -> str:
         f'<figure><a href="{address}" target="_blank" rel="noopener"><img src="{address}" alt="{escape(label)}"></a>'
         f'<figcaption class="caption"><b>{escape(label)}</b></figcaption></figure>'
     )
-
-
-def _close(run: CapturedRun | None) -> None:
-    if run is not None:
-        run.close()

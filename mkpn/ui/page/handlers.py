@@ -24,9 +24,11 @@ from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS, Noise
 from mkpn.ui.explorer.service import Service
 from mkpn.ui.page import views
-from mkpn.ui.page.answers import KEEP, Chosen, Moved, Shown, Stopped, warn
+from mkpn.ui.page.answers import KEEP, Chosen, Moved, Shown, Stopped, Strengths, warn
 from mkpn.ui.page.compare import compare
+from mkpn.ui.page.fields import strengths
 from mkpn.ui.run.first import FirstRun
+from mkpn.ui.run.going import Run as AnyRun
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, mark_next, run_models, start_run, stay_in_place
 from mkpn.ui.run.settings import MAX_SIDE, Settings, example_fit
@@ -81,12 +83,9 @@ class Handlers:
         """Tells why the browser did not send a file."""
         warn(sent_text(event, "reason", 4096))
 
-    def choose_gain(self, gain: str) -> tuple[Any, Any]:
+    def choose_gain(self, gain: str) -> Strengths:
         """Shows the parameters of one of the four gains; custom keeps what is there."""
-        if gain == CUSTOM:
-            return KEEP, KEEP
-        noise = _gain(gain)
-        return round(noise.sigma_r, 5), round(noise.sigma_s, 5)
+        return Strengths() if gain == CUSTOM else strengths(_gain(gain))
 
     def show_own_noise(self, gain: str) -> Any:
         """Unfolds the two numbers of Eq. 7 where they are to be typed."""
@@ -244,7 +243,7 @@ class Handlers:
         return Moved(run, views.overview(run, shown), views.crops(run), views.table(run), views.burst_frames(run))
 
 
-def close_run(run: Run | None) -> None:
+def close_run(run: AnyRun | None) -> None:
     """Ends a run and deletes its pictures; also what `gr.State` calls for a session that is gone."""
     if run is not None:
         run.close()

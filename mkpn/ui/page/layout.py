@@ -10,7 +10,6 @@ from typing import Literal
 
 import gradio as gr
 
-from mkpn.model.config import model_config
 from mkpn.synthesis.images import EXAMPLES
 from mkpn.synthesis.noise import GAINS
 from mkpn.ui.explorer.component import TAB, explorer
@@ -19,6 +18,7 @@ from mkpn.ui.page import views
 from mkpn.ui.page.burst_panel import BurstPanel, burst_panel
 from mkpn.ui.page.captured import CapturedPanel, captured_panel
 from mkpn.ui.page.compare import compare
+from mkpn.ui.page.fields import model_choices, noise_number, strengths
 from mkpn.ui.page.handlers import CUSTOM, close_run
 from mkpn.ui.page.published import table1
 from mkpn.ui.page.share_panel import Share, figure_panel, link_button, share
@@ -137,7 +137,7 @@ def introduction(store: ModelStore) -> gr.HTML:
 def controls(store: ModelStore, root: Path) -> Controls:
     """Creates the left side inside of the current block."""
     first = example_source(EXAMPLES[0].name, root)
-    noise = GAINS[FIRST_GAIN]
+    noise = strengths(GAINS[FIRST_GAIN])
     with gr.Column(elem_id="picture"):
         intake = gr.HTML(example_strip(root) + _DROP, js_on_load=_script("intake.js"), elem_id="intake")
         preview = gr.HTML(first.html(), elem_id="source")
@@ -150,7 +150,7 @@ def controls(store: ModelStore, root: Path) -> Controls:
             elem_id="gain",
         )
         models = gr.CheckboxGroup(
-            _model_choices(store), value=list(store.names), label="Models", show_select_all=True, elem_id="models"
+            model_choices(store), value=list(store.names), label="Models", show_select_all=True, elem_id="models"
         )
         with gr.Row(equal_height=True, elem_id="seed-row"):
             seed = gr.Number(
@@ -180,16 +180,7 @@ def controls(store: ModelStore, root: Path) -> Controls:
         with gr.Accordion("Noise of your own", open=False, elem_id="noise") as own_noise:
             with gr.Row():
                 sigma_r, sigma_s = (
-                    gr.Number(
-                        round(value, 5),
-                        label=label,
-                        info=info,
-                        step=0.001,
-                        minimum=0,
-                        maximum=1,
-                        min_width=120,
-                        elem_id=name,
-                    )
+                    noise_number(value, label, info=info, min_width=120, elem_id=name)
                     for value, label, info, name in (
                         (noise.sigma_r, "Read noise", "σr: the same everywhere", "sigma-r"),
                         (noise.sigma_s, "Shot noise", "σs: grows with brightness", "sigma-s"),
@@ -255,7 +246,7 @@ def results(store: ModelStore, service: Service, bar: Top, first: FirstRun | Non
             captured = captured_panel(store, STATE_SECONDS)
     with gr.Column(elem_id="summary"):
         shown = gr.Dropdown(
-            [("Noisy frame", "noisy"), ("Burst mean", "mean"), *_model_choices(store), ("Ground truth", "truth")],
+            [("Noisy frame", "noisy"), ("Burst mean", "mean"), *model_choices(store), ("Ground truth", "truth")],
             value="noisy",
             label="Whole image",
             container=False,
@@ -304,10 +295,6 @@ def _figure(label: str, elem_id: str) -> gr.Image:
         elem_id=elem_id,
         elem_classes="figure",
     )
-
-
-def _model_choices(store: ModelStore) -> list[str | int | float | tuple[str, str | int | float]]:
-    return [(model_config(name).label, name) for name in store.names]
 
 
 def _opening(run: Run | None, draw: Callable[[Run], str], empty: str) -> str:

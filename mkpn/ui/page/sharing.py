@@ -11,7 +11,8 @@ from typing import Any
 import gradio as gr
 from gradio import EventData
 
-from mkpn.ui.page.answers import KEEP, Drawn, Opened, Shown, warn
+from mkpn.ui.page.answers import KEEP, Drawn, GivenUp, Opened, Remembered, Shown, Told, warn
+from mkpn.ui.page.fields import strengths
 from mkpn.ui.page.handlers import CUSTOM, Handlers, Update, kept, owner_of, sent_text
 from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.session import Run, start_run
@@ -129,21 +130,21 @@ class Sharing:
         agrees = f" The recorded figures of all {count} pictures are the same again." if count else ""
         return f'{caveats}<p class="notes" role="status" data-state="same">{done}{agrees}</p>'
 
-    def finish(self, run: Run | None, look: Look, panes: list[str], shown: str) -> tuple[Any, Any]:
+    def finish(self, run: Run | None, look: Look, panes: list[str], shown: str) -> Told:
         """After a run: whether it gives what was recorded, and its address."""
-        return self.report(run), self.link(run, look, panes, shown)
+        return Told(self.report(run), self.link(run, look, panes, shown))
 
-    def forget(self) -> tuple[None, str]:
+    def forget(self) -> GivenUp:
         """Gives up what was waiting: the user has started something else."""
-        return None, ""
+        return GivenUp(pending=None, notice="")
 
-    def remember(self, run: Run | None, panes: list[str], shown: str, event: EventData) -> tuple[Any, Any]:
+    def remember(self, run: Run | None, panes: list[str], shown: str, event: EventData) -> Remembered:
         """Keeps how the viewer looks."""
         try:
             look = Look.from_event(event._data or {})  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
         except ValueError:
-            return KEEP, KEEP
-        return look, self.link(run, look, panes, shown)
+            return Remembered()
+        return Remembered(look, self.link(run, look, panes, shown))
 
     def link(self, run: Run | None, look: Look, panes: list[str], shown: str) -> dict[str, Any] | Update:
         """Returns the address of what is on the page."""
@@ -200,14 +201,15 @@ class Sharing:
     def _controls(self, state: State, source: Source) -> Opened:
         settings = state.settings
         motion, noise = settings.motion, settings.noise
+        shown_noise = strengths(noise) if state.gain else noise
         return Opened(
             source=source,
             preview=source.html(),
             downsample=settings.downsample,
             fit=settings.fit,
             gain=CUSTOM if state.gain is None else str(state.gain),
-            sigma_r=round(noise.sigma_r, 5) if state.gain else noise.sigma_r,
-            sigma_s=round(noise.sigma_s, 5) if state.gain else noise.sigma_s,
+            sigma_r=shown_noise.sigma_r,
+            sigma_s=shown_noise.sigma_s,
             rate=motion.rate,
             small=motion.small,
             large=motion.large,

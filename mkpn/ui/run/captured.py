@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-
-import torch
 
 from mkpn.capture.burst import CapturedBurst, read_burst
 from mkpn.capture.residual import Residual, residual
@@ -19,6 +17,7 @@ from mkpn.inference.denoiser import Stopped
 from mkpn.model.config import model_config
 from mkpn.synthesis.files import MAX_MEGAPIXELS
 from mkpn.synthesis.noise import Noise
+from mkpn.ui.run.going import hollow
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import PictureFolder
 from mkpn.ui.run.settings import MAX_SIDE
@@ -84,9 +83,7 @@ class CapturedRun:
         """Gives up what is not finished, and deletes the results and their pictures."""
         self.cancel()
         self.closed = True
-        nothing = torch.zeros(())
-        hollow = {name: nothing.expand(getattr(self.burst, name).shape) for name in ("frames", "noise_std")}
-        self.burst = replace(self.burst, surroundings=None, **hollow)
+        self.burst = hollow(self.burst)
         self.folder.remove()
 
 

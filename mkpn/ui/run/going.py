@@ -7,12 +7,20 @@ import time
 from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import fields, replace
+from typing import Any, Protocol, TypeVar
+
+import torch
+
+from mkpn.synthesis.burst import NoisyBurst
 
 MOST_KEPT = 16
 """Runs whose results are kept at the same time: 170 MB each, if they have ten models at 512 pixels."""
 
 _MOST_FORGOTTEN = 10_000  # names of sessions, 20 bytes each
+
+
+AnyBurst = TypeVar("AnyBurst", bound=NoisyBurst)
 
 
 class Run(Protocol):
@@ -31,6 +39,14 @@ class Run(Protocol):
 
     def close(self) -> None:
         """Gives up what is not finished, and deletes the results."""
+
+
+def hollow(burst: AnyBurst) -> AnyBurst:
+    """Returns a burst of the same shape that holds no pixels: a page may keep its closed run as long as it is open."""
+    nothing = torch.zeros(())
+    held: dict[str, Any] = {entry.name: getattr(burst, entry.name) for entry in fields(burst)}
+    shapes = {name: value.shape for name, value in held.items() if torch.is_tensor(value) and value.is_floating_point()}
+    return replace(burst, surroundings=None, **{name: nothing.expand(shape) for name, shape in shapes.items()})
 
 
 class Going:

@@ -20,6 +20,7 @@ from mkpn.inference.denoiser import Result, Stopped
 from mkpn.metrics import MetricDefinition, definition_for, psnr, ssim
 from mkpn.model.config import MODELS, model_config
 from mkpn.synthesis.burst import Burst, burst_of, rng_for
+from mkpn.ui.run.going import hollow
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import PictureFolder
 from mkpn.ui.run.settings import FIRST_SIDE, ImageRef, Recorded, Settings, fit_scene
@@ -149,21 +150,9 @@ class Run:
         self.closed = True
         for pane in self.panes.values():
             pane.image, pane.result = None, None
-        self.burst, self.scene = _hollow(self.burst), np.broadcast_to(np.float32(0), self.scene.shape)
+        self.burst, self.scene = hollow(self.burst), np.broadcast_to(np.float32(0), self.scene.shape)
         if not self.shared:
             self.folder.remove()
-
-
-def _hollow(burst: Burst) -> Burst:
-    """A burst of the same shape that holds no pixels: a page may keep its closed run for as long as it is open."""
-    nothing = torch.zeros(())
-    return Burst(
-        frames=nothing.expand(burst.frames.shape),
-        noise_std=nothing.expand(burst.noise_std.shape),
-        clean=nothing.expand(burst.clean.shape),
-        offsets=burst.offsets,
-        noise=burst.noise,
-    )
 
 
 def start_run(
