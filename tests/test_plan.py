@@ -6,7 +6,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -57,19 +57,26 @@ def modules(package: Path) -> dict[str, Path]:
     return {module_name(path, package): path for path in sorted(package.rglob("*.py"))}
 
 
-def imported(path: Path, package: Path) -> Iterator[tuple[str, bool]]:
-    """Yields every imported dotted name, whole, and whether the import stands at the top of the module."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+def imported(path: Path, package: Path) -> list[tuple[str, bool]]:
+    """Every imported dotted name, whole, and whether the import stands at the top of the module."""
+    return _imported(path.read_text(encoding="utf-8"), ("mkpn", *path.relative_to(package).with_suffix("").parts))
+
+
+# A planted package differs from the real one in one module: the others are parsed once.
+@cache
+def _imported(text: str, here: tuple[str, ...]) -> list[tuple[str, bool]]:
+    tree = ast.parse(text)
     # What stands under `if TYPE_CHECKING` runs never, what stands in a function runs later.
     top = {id(node) for node in tree.body}
-    here = ["mkpn", *path.relative_to(package).with_suffix("").parts]
+    found: list[tuple[str, bool]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, id(node) in top) for alias in node.names)
+            found += [(alias.name, id(node) in top) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = here[: -node.level] if node.level else []
+            base = here[: -node.level] if node.level else ()
             stem = ".".join([*base, *([node.module] if node.module else [])])
-            yield from ((f"{stem}.{alias.name}", id(node) in top) for alias in node.names)
+            found += [(f"{stem}.{alias.name}", id(node) in top) for alias in node.names]
+    return found
 
 
 def graph(package: Path, top_only: bool = False) -> dict[str, set[str]]:
@@ -152,7 +159,8 @@ def test_a_planted_import_is_found(planted: Path, file: str, line: str, complain
     path.parent.mkdir(exist_ok=True)
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     path.write_text(text + f"\n{line}\n", encoding="utf-8")
-    assert any(complaint in problem for problem in broken_rules(planted)), broken_rules(planted)
+    problems = broken_rules(planted)
+    assert any(complaint in problem for problem in problems), problems
 
 
 def test_every_folder_says_what_it_is() -> None:
