@@ -195,6 +195,13 @@ def test_pictures_are_converted_in_one_place() -> None:
     assert written == {PACKAGE / "synthesis" / "images.py"}
 
 
+def test_loading_a_network_is_light() -> None:
+    """PyTorch's compiler, which it imports unasked in some functions, takes 200 MB with Triton."""
+    code = "import mkpn, sys; mkpn.load('mkpn', device='cpu'); "
+    code += "print([m for m in ('torch._dynamo', 'sympy', 'triton') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
 def test_nothing_is_unpickled() -> None:
     for path in PACKAGE.rglob("*.py"):
         text = path.read_text(encoding="utf-8")

@@ -79,7 +79,9 @@ class CapturedBurst(NoisyBurst):
             return image
         values = image.numpy()
         linear = decode(values) if self.light == "display" else values
-        return torch.from_numpy(encode(np.einsum("ij,jhw->ihw", self.matrix, linear)))
+        # A sensor that is full says 1 in the channel that white balance leaves as it is, and more in the others: white
+        # that has clipped would come out pink.
+        return torch.from_numpy(encode(np.einsum("ij,jhw->ihw", self.matrix, np.minimum(linear, 1))))
 
 
 def burst_files(folder: Path) -> list[Path]:

@@ -85,6 +85,9 @@ class KernelPredictionNetwork(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
+        # Meta tensors have no values, and PyTorch would import 200 MB of its compiler to fill them with none.
+        if self.last.weight.is_meta:
+            return
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

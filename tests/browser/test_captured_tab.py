@@ -14,6 +14,7 @@ from PIL import Image
 from test_accessibility import SIZES, expect, serious
 
 import mkpn
+from mkpn.capture.light import decode
 from mkpn.inference.denoiser import Denoiser
 from mkpn.synthesis.images import to_uint8
 from mkpn.ui.run.models import ModelStore
@@ -95,18 +96,23 @@ def test_two_photographs_are_denoised_and_looked_at_in_the_viewer(tab, frames: l
 def test_raw_files_are_denoised(tab, tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     pytest.importorskip("rawpy")
     sys.path.insert(0, str(Path(__file__).parents[1] / "capture"))
-    from capture_scenes import to_counts, write_dng
+    from capture_scenes import NEUTRAL, mosaic, to_counts, write_dng
 
-    scene = (photo[:160, :200, 1] / 255.0) ** 2.2
+    scene = photo[:80, :100] / 255.0
+    seen = mosaic(decode(scene) * NEUTRAL)
     rng = np.random.default_rng(0)
     paths = []
     for name in "ab":
-        sensor = scene + np.sqrt(0.004 * scene + 4e-4) * rng.standard_normal(scene.shape)
+        sensor = seen + np.sqrt(0.004 * seen + 4e-4) * rng.standard_normal(seen.shape)
         paths.append(write_dng(tmp_path / f"{name}.dng", to_counts(sensor), profile=(0.004, 4e-4)))
     sent(tab, paths)
     expect(tab.locator("#burst-outcome [role=status]")).to_have_text("Done.")
     expect(tab.locator("#burst-outcome")).to_contain_text("from the file's NoiseProfile")
     expect(tab.locator(f'{VIEWER} .stage [data-pane][data-ready="true"]')).to_have_count(2)
+    # The scene's own colours: neither the camera's nor those that white balance alone gives.
+    words = tab.evaluate(f"Array.from(document.querySelector('{VIEWER}').mkpnViewer.imagePixels('mkpn').words)")
+    shown = np.array(words, "<u4").view(np.uint8).reshape(-1, 4)[:, :3].mean(0) / 255
+    assert np.abs(shown - scene[8:-8, 8:-8].mean((0, 1))).max() < 0.02
 
 
 def test_stop_keeps_what_is_finished(tab, frames: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:

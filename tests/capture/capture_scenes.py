@@ -17,6 +17,11 @@ BLACK, WHITE = 512, 16383
 NEUTRAL = (0.5, 1.0, 0.8)
 """AsShotNeutral: white balance multiplies red by 2, green by 1, blue by 1.25."""
 
+XYZ_TO_SRGB = np.array(
+    [[3.2404542, -1.5371385, -0.4985314], [-0.969266, 1.8760108, 0.041556], [0.0556434, -0.2040259, 1.0572252]]
+)
+"""Linear sRGB of XYZ, white D65 (IEC 61966-2-1)."""
+
 MARGIN = 32
 
 
@@ -63,11 +68,17 @@ def write_dng(
     neutral: tuple[float, ...] = NEUTRAL,
     orientation: int = 1,
     pattern: bytes = bytes((0, 1, 1, 2)),
+    matrix: NDArray[np.float64] | None = None,
 ) -> Path:
-    """Writes a DNG: `[H,W]` as a Bayer sensor, `[H,W,3]` as linear RGB. `profile` is NoiseProfile (51041)."""
+    """Writes a DNG: `[H,W]` as a Bayer sensor, `[H,W,3]` as linear RGB. `profile` is NoiseProfile (51041).
+
+    `matrix` is ColorMatrix1, from XYZ to the camera's colours in daylight (D65); by default that of a camera whose
+    colours, divided by `neutral`, are linear sRGB.
+    """
     bayer = counts.ndim == 2
     planes = 1 if bayer else 3
-    identity = [v for cell in np.eye(3, dtype=int).ravel() for v in (int(cell), 1)]
+    matrix = np.diag(neutral) @ XYZ_TO_SRGB if matrix is None else matrix
+    cells = [v for cell in matrix.ravel() for v in (round(10000 * cell), 10000)]
     fractions = [v for value in neutral for v in (round(10000 * value), 10000)]
     tags: list[tuple[Any, ...]] = [
         (274, "H", 1, orientation, False),
@@ -76,8 +87,9 @@ def write_dng(
         (50708, "s", 0, "MKPN test", False),
         (50714, "H", planes, (BLACK,) * planes, False),
         (50717, "H", planes, (WHITE,) * planes, False),
-        (50721, "2i", 9, identity, False),
+        (50721, "2i", 9, cells, False),
         (50728, "2I", 3, fractions, False),
+        (50778, "H", 1, 21, False),
     ]
     if bayer:
         side = round(len(pattern) ** 0.5)

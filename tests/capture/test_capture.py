@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -268,16 +268,51 @@ def test_raw_bursts(tmp_path: Path, scene: NDArray[np.float32], mkpn_network: Ke
         assert halved.noise[0].sigma_s == pytest.approx(burst.noise[0].sigma_s / 4)
 
 
-def test_raw_pictures_are_shown_in_srgb(tmp_path: Path) -> None:
-    pytest.importorskip("rawpy")
-    from capture_scenes import to_counts, write_dng
+SEEN_BY = {
+    "sRGB": np.eye(3),
+    "overlapping colours": np.array([[0.7, 0.25, 0.05], [0.2, 0.7, 0.1], [0.05, 0.3, 0.65]]),
+}
+"""From linear sRGB to what a camera sees of it, before its neutral."""
 
-    rng = np.random.default_rng(0)
-    grey = np.repeat(rng.uniform(0.1, 0.5, (64, 64, 1)), 3, axis=2)
-    paths = [write_dng(tmp_path / f"{i}.dng", to_counts(grey), neutral=(1, 1, 1), profile=(1e-3, 1e-6)) for i in (0, 1)]
-    for light in ("linear", "display"):
-        burst = read_burst(paths, light=light)
-        # The rows of a camera's matrix to sRGB add up to 1: grey stays grey, and 0.5 of linear light is 188 of 255.
-        assert burst.displayed(burst.frames[0]).numpy() == pytest.approx(
-            encode(grey[8:-8, 8:-8].transpose(2, 0, 1)), abs=2e-3
+
+@pytest.mark.parametrize("light", ["linear", "display"])
+@pytest.mark.parametrize("camera", SEEN_BY)
+def test_raw_pictures_are_shown_in_the_scene_s_colours(
+    tmp_path: Path, camera: str, light: Literal["linear", "display"]
+) -> None:
+    pytest.importorskip("rawpy")
+    from capture_scenes import NEUTRAL, XYZ_TO_SRGB, mosaic, to_counts, write_dng
+
+    sees = np.diag(NEUTRAL) @ SEEN_BY[camera]
+    linear = np.random.default_rng(0).uniform(0.02, 0.6, (64, 64, 3))
+    linear[:20] = linear[:20, :, :1]  # grey
+    counts = to_counts(mosaic(linear @ sees.T))
+    paths = [write_dng(tmp_path / f"{i}.dng", counts, profile=(1e-3, 1e-6), matrix=sees @ XYZ_TO_SRGB) for i in (0, 1)]
+    burst = read_burst(paths, light=light)
+    expected = encode(linear[8:-8, 8:-8].transpose(2, 0, 1))
+    assert burst.displayed(burst.frames[0]).numpy() == pytest.approx(expected, abs=3e-3)
+
+
+@pytest.mark.parametrize("light", ["linear", "display"])
+@pytest.mark.parametrize("declared", ["identity", "sRGB", "overlapping colours"])
+def test_raw_pictures_are_shown_as_libraw_develops_them(
+    tmp_path: Path, declared: str, light: Literal["linear", "display"]
+) -> None:
+    """Whatever the file says of its colours: with the camera's white balance, clipped white stays white."""
+    rawpy = pytest.importorskip("rawpy")
+    from capture_scenes import NEUTRAL, XYZ_TO_SRGB, mosaic, to_counts, write_dng
+
+    matrix = np.eye(3) if declared == "identity" else np.diag(NEUTRAL) @ SEEN_BY[declared] @ XYZ_TO_SRGB
+    sensor = np.random.default_rng(0).uniform(0.02, 0.5, (64, 64, 3)) * NEUTRAL
+    sensor[20:40] = 1  # clipped
+    counts = to_counts(mosaic(sensor))
+    paths = [write_dng(tmp_path / f"{i}.dng", counts, profile=(1e-3, 1e-6), matrix=matrix) for i in (0, 1)]
+    with rawpy.imread(str(paths[0])) as raw:
+        developed = raw.postprocess(
+            half_size=True, use_camera_wb=True, no_auto_bright=True, gamma=(1, 1), output_bps=16, user_flip=0
         )
+    expected = encode(developed[8:-8, 8:-8].transpose(2, 0, 1) / 65535)
+    burst = read_burst(paths, light=light)
+    shown = burst.displayed(burst.frames[0]).clamp(0, 1).numpy()
+    assert np.abs(shown - expected).max() < 0.01
+    assert shown[:, 12:32].min() > 0.999
