@@ -27,6 +27,7 @@ def test_events_are_checked() -> None:
     for name, data in [
         ("pick", {"x": 3}),
         ("pick", {"x": -1, "y": 0}),
+        ("pick", {"x": True, "y": 0}),
         ("region", {"x": 0, "y": 0, "w": 1.5, "h": 2}),
         ("reference", {"id": 3}),
         ("view", None),

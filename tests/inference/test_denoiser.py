@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +19,9 @@ from torch.nn import functional
 
 import mkpn
 from mkpn.explain import fuse, probe
-from mkpn.inference.denoiser import Stopped
+from mkpn.inference import blockwise
+from mkpn.inference.blockwise import coefficients_at
+from mkpn.inference.denoiser import Stopped, _DeviceCopy  # pyright: ignore[reportPrivateUsage]
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
@@ -203,6 +208,34 @@ def test_stop_ends_a_running_network_at_the_next_layer(burst: mkpn.Burst, name: 
     denoiser.network.get_submodule(name).register_forward_hook(after)
     with pytest.raises(Stopped):
         denoiser(burst, stop=lambda: bool(stopped))
+
+
+def test_stop_is_asked_between_the_last_convolution_and_the_local_one(
+    burst: mkpn.Burst, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped: list[bool] = []
+
+    def coefficients(*arguments: Any) -> torch.Tensor:
+        stopped.append(True)
+        return coefficients_at(*arguments)
+
+    monkeypatch.setattr(blockwise, "coefficients_at", coefficients)
+    monkeypatch.setattr(blockwise, "local_conv_region", lambda *_, **__: pytest.fail("the local convolution ran"))
+    with pytest.raises(Stopped):
+        mkpn.Denoiser(perturbed(model_config("kpn-l3")), "cpu")(burst, stop=lambda: bool(stopped))
+
+
+def test_a_copy_on_a_device_goes_with_its_burst(burst: mkpn.Burst) -> None:
+    """Models that follow each other on one burst share its copy; nothing keeps it longer than the burst."""
+    copies, cpu = _DeviceCopy(), torch.device("cpu")
+    other = replace(burst, frames=burst.frames.double(), surroundings=None)
+    kept = copies.get(other, cpu)
+    assert copies.get(other, cpu) is kept
+    assert copies.get(replace(other, noise_std=other.noise_std.clone()), cpu) is not kept
+    copied = weakref.ref(copies.get(other, cpu)[0])
+    del other, kept
+    gc.collect()
+    assert copied() is None
 
 
 def test_half_precision_needs_a_gpu(mkpn_network: KernelPredictionNetwork) -> None:

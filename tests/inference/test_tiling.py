@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from helpers import perturbed
@@ -9,11 +11,13 @@ from helpers import perturbed
 from mkpn.geometry import Rectangle
 from mkpn.inference.tiling import cells_read, cut, plan_tiles, receptive_span, source_span
 from mkpn.model.config import ModelConfig
+from mkpn.model.network import KernelPredictionNetwork
 from mkpn.ops import local_conv, local_conv_region
+from mkpn.ops.reference import upsample
 
 
-@pytest.mark.parametrize("cells", [(96, 97), (97, 98), (99, 101), (93, 108)])
-def test_receptive_field_is_what_gradients_see(cells: tuple[int, int]) -> None:
+def rows_seen(output: Callable[[KernelPredictionNetwork, torch.Tensor], torch.Tensor]) -> tuple[int, int]:
+    """The rows of an image of 400 that a part of a network's output depends on."""
     config = ModelConfig(name="thin", sizes=(1,), widths=(2, 2, 2, 2, 2), head_width=2, frames=1, colors=1)
     network = perturbed(config)
     # Positive weights and inputs: no ReLU and no cancellation hides a path.
@@ -21,10 +25,25 @@ def test_receptive_field_is_what_gradients_see(cells: tuple[int, int]) -> None:
         parameter.data.abs_().clamp_(min=0.1)
     network.double()
     frames = torch.rand(1, 1, 1, 400, 16, dtype=torch.float64, requires_grad=True)
-    network.features(frames, frames[:, 0])[..., cells[0] : cells[1], :].sum().backward()
+    output(network, frames).sum().backward()
     assert frames.grad is not None
     rows = frames.grad.abs().sum((0, 1, 2, 4)).nonzero().flatten()
-    assert receptive_span(cells) == (rows[0].item(), rows[-1].item() + 1)
+    return int(rows[0]), int(rows[-1]) + 1
+
+
+@pytest.mark.parametrize("cells", [(96, 97), (97, 98), (99, 101), (93, 108)])
+def test_receptive_field_is_what_gradients_see(cells: tuple[int, int]) -> None:
+    seen = rows_seen(lambda network, frames: network.features(frames, frames[:, 0])[..., cells[0] : cells[1], :])
+    assert receptive_span(cells) == seen
+
+
+@pytest.mark.parametrize("pixels", [(192, 208), (192, 200), (194, 216), (199, 201)])
+def test_a_source_is_what_gradients_see_of_kernels(pixels: tuple[int, int]) -> None:
+    """The kernels of some rows: of the features one convolution and the up-sampling further, on the grid of 16."""
+    first, end = rows_seen(
+        lambda network, frames: upsample(network(frames, frames[:, 0]), 400, 16)[..., pixels[0] : pixels[1], :]
+    )
+    assert source_span(pixels, 400) == (first // 16 * 16, -(-end // 16) * 16)
 
 
 def test_the_margin_is_pinned() -> None:

@@ -153,6 +153,18 @@ def test_what_the_app_does_not_need_is_not_there(path: str, tmp_path: Path) -> N
         assert answer.json()["detail"].startswith("path: expected ")
 
 
+def test_no_address_leads_out_of_the_folder_of_pictures(tmp_path: Path) -> None:
+    root, secret = tmp_path / "pictures", tmp_path / "secret.png"
+    root.mkdir()
+    secret.touch()
+    (root / "link.png").symlink_to(secret)
+    for name in ("../secret.png", "%2e%2e/secret.png", "run/../../secret.png", "link.png", str(secret)):
+        inner = Inner()
+        answer = ask("GET", f"/gradio_api/file=pictures/{name}", root, inner=inner)
+        assert answer.status_code == 404, name
+        assert answer.json()["detail"].startswith("path: expected ")
+
+
 def test_a_picture_s_address_leaves_the_folder_out(tmp_path: Path) -> None:
     from mkpn.ui.run.pictures import PictureFolder, make_root, picture_url
 

@@ -35,6 +35,14 @@ def test_the_four_gains_are_section_3_1() -> None:
         noise_for_gain(3)
 
 
+def test_darkness_has_the_read_noise_alone() -> None:
+    """Noisy frames are not clipped: below zero the shot noise ends, in arrays as in tensors."""
+    values = np.array([-0.5, -1e-3, 0, 0.25], np.float32)
+    expected = [0.01, 0.01, 0.01, math.sqrt(1e-4 + 0.04 * 0.25)]
+    assert Noise(0.01, 0.04).std(values) == pytest.approx(expected, rel=1e-6)
+    assert Noise(0.01, 0.04).std(torch.from_numpy(values)).tolist() == pytest.approx(expected, rel=1e-6)
+
+
 def test_noise_estimate_is_eq_8_on_frame_0() -> None:
     burst = mkpn.synthesize(np.full((64, 64, 3), 0.1, np.float32), gain=8, seed=1)
     first = burst.frames[0]
