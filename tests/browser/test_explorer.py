@@ -50,6 +50,13 @@ def probed(page, model: str, x: int, y: int) -> None:
     )
 
 
+def recomposed(page, what: str) -> None:
+    """Waits until the picture of these sizes and frames is not only there, but drawn."""
+    page.wait_for_function(
+        "(text) => document.querySelector('.mkpn-explorer').dataset.ablated === text", arg=what, timeout=WAIT_MS
+    )
+
+
 @pytest.fixture(scope="module")
 def page(chromium, address: str) -> Iterator[Any]:
     shown = opened(chromium, address, "kernels&x=60&y=20")
@@ -166,14 +173,18 @@ def test_switching_off_changes_picture_and_figure(page) -> None:
     view(page, "ablation")
     expect(ui(page, "ablation-words")).to_contain_text("Everything is on")
     expect(ui(page, "ablation-psnr")).to_contain_text("(0)")
+    expect(page.locator('[data-panel="ablation"]')).to_contain_text("not a retrained model")
     read = "() => document.querySelector('.mkpn-explorer').mkpnExplorer.picture.colorAt(40, 20)"
+    everything = "mkpn; 1,3,5,7,9,11; 0,1,2,3,4,5,6,7; renormalised"
+    recomposed(page, everything)
     whole = page.evaluate(read)
     ui(page, "reference-only").click()
+    recomposed(page, "mkpn; 1,3,5,7,9,11; 0; renormalised")
     expect(ui(page, "ablation-words")).to_contain_text("frames 0.")
-    page.wait_for_function(f"(whole) => String(({read})()) !== String(whole)", arg=whole)
-    expect(page.locator('[data-panel="ablation"]')).to_contain_text("not a retrained model")
+    assert page.evaluate(read) != whole
     ui(page, "all-on").click()
-    page.wait_for_function(f"(whole) => String(({read})()) === String(whole)", arg=whole)
+    recomposed(page, everything)
+    assert page.evaluate(read) == whole
 
 
 def test_winners_maps_and_places(page) -> None:

@@ -62,11 +62,13 @@ function createAblation(app) {
     if (!answer) setText(ui("ablation-words"), "Every frame is filtered by every size once \u2026");
     const started = performance.now();
     const { model } = on;
-    const question = { what: "ablate", model, sizes: [...on.sizes], frames: [...on.frames], renormalise: ui("renormalise").checked };
+    const ordered = (kept) => [...kept].sort((a, b) => a - b);
+    const question = { what: "ablate", model, sizes: ordered(on.sizes), frames: ordered(on.frames), renormalise: ui("renormalise").checked };
     const found = await app.ask(question);
     busy = false;
     if (found && model === on.model) {
-      answer = found;
+      // What is said and drawn is what was asked for, not what has been switched since.
+      answer = { ...found, asked: question };
       app.root.dataset.recomposed = (performance.now() - started).toFixed(1);
       decode(found);
       tell();
@@ -108,12 +110,13 @@ function createAblation(app) {
   function tell() {
     const change = answer.psnr === null || answer.full === null ? null : answer.psnr - answer.full;
     const { sizes, frames } = config();
-    const all = on.sizes.size === sizes.length && on.frames.size === frames;
+    const { asked } = answer;
+    const all = asked.sizes.length === sizes.length && asked.frames.length === frames;
     setText(ui("ablation-psnr"), `${figureText(answer.psnr, 2)} dB, ${app.label(on.model)} whole: ${figureText(answer.full, 2)} dB (${change === null ? "\u2013" : signedText(change, 2)})`);
     const stayed = answer.stayed > 0 ? ` In ${(100 * answer.stayed).toFixed(1)} % of the pixels too little weight is left to renormalise; they stay as they are.` : "";
     setText(ui("ablation-words"), all
       ? "Everything is on: this is the network's own picture."
-      : `On: ${[...on.sizes].sort((a, b) => a - b).map((s) => `${s}\u00d7${s}`).join(", ") || "no size"}; frames ${[...on.frames].sort().join(", ") || "none"}.${stayed}`);
+      : `On: ${asked.sizes.map((s) => `${s}\u00d7${s}`).join(", ") || "no size"}; frames ${asked.frames.join(", ") || "none"}.${stayed}`);
     drawBar(ui("ablation-bar"), "blue to red", [-TOP, -TOP / 2, 0, TOP / 2, TOP].map((v) => [0.5 + v / (2 * TOP), signedShort(v)]), "difference picture: levels of 255 against the whole model, mean of the colours");
   }
 
@@ -128,7 +131,12 @@ function createAblation(app) {
   return {
     show,
     layers: () => [["recomposed", "recomposed picture"], ["difference", "difference from the whole model"]],
-    layer: (id) => (id === "recomposed" ? picture : id === "difference" ? differenceOf() : null),
+    // Until the first answer everything is on: that is the network's own picture.
+    layer: (id) => (id === "recomposed" ? picture ?? app.picture.imageOf(state.model) : id === "difference" ? differenceOf() : null),
+    draw() {
+      const { model, sizes, frames, renormalise } = answer?.asked ?? {};
+      app.root.dataset.ablated = answer ? `${model}; ${sizes}; ${frames}${renormalise ? "; renormalised" : ""}` : "";
+    },
     reset: () => ((on = picture = difference = answer = null), (again = false)),
   };
 }

@@ -108,6 +108,7 @@ function createExplorer(root, ask) {
       root.dataset.probed = `${answer.model} ${answer.x} ${answer.y}`;
       root.dataset.took = (performance.now() - started).toFixed(1);
       app.parts[state.view].pixel?.();
+      app.lesson.follow();
       app.redraw();
     }
     if (askAgain) {
@@ -260,6 +261,7 @@ function createExplorer(root, ask) {
       state.second = null;
       for (const part of Object.values(app.parts)) part.reset?.();
       app.picture.reset();
+      app.lesson.reset();
       delete root.dataset.probed;
     }
     const at = value.pixel.join(" ");
@@ -279,7 +281,7 @@ function createExplorer(root, ask) {
     }
     if (moved || !app.answer || app.answer.model !== state.model) app.probe();
     app.parts[state.view].show?.();
-    app.lesson.tell();
+    app.lesson.follow();
     app.redraw();
   };
   app.close = () => (state.present && app.present(false), controller.abort(), theme.disconnect());

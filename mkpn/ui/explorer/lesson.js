@@ -95,18 +95,20 @@ const LESSON = [
   },
   {
     title: "Reach against motion",
-    async enter(app) {
+    async enter(app, still) {
       const { frame } = farthest(app.state.value.offsets);
       app.state.frame = frame;
       app.state.size = "fused";
       app.setModel("kpn-l5");
       app.setView("kernels");
       app.picture.choose(`frame-${frame}`);
-      await app.parts.places.goToKind("misaligned");
+      await app.parts.places.goToKind("misaligned", still);
     },
     text(app) {
       const { frame, reach } = farthest(app.state.value.offsets);
-      const sum = app.answer?.model === "kpn-l5" ? ` At this pixel KPN L5 gives frame ${frame} a sum of ${app.answer.kernels.fused.sum[frame].toFixed(2).replace("-", "\u2212")}.` : "";
+      const { x, y } = app.state;
+      const here = app.answer?.model === "kpn-l5" && app.answer.x === x && app.answer.y === y;
+      const sum = here ? ` At this pixel KPN L5 gives frame ${frame} a sum of ${app.answer.kernels.fused.sum[frame].toFixed(2).replace("-", "\u2212")}.` : "";
       return [`Frame ${frame} has moved ${reach} px. KPN L5 reaches 2 px, MKPN 5, KPN L25 12: ${reach > 12 ? "no kernel reaches its true place" : reach > 5 ? "only KPN L25 reaches its true place" : reach > 2 ? "MKPN and KPN L25 reach its true place" : "all three reach its true place"}.${sum}`];
     },
     question: "What should a kernel do with a frame whose true place is out of reach?",
@@ -132,13 +134,14 @@ const LESSON = [
   },
   {
     title: "Why fuse",
-    async enter(app) {
+    async enter(app, still) {
       app.setModel("mkpn");
       app.setView("ablation");
       const costs = [];
       for (const size of app.pane("mkpn")?.sizes ?? []) {
         const sizes = app.pane("mkpn").sizes.filter((other) => other !== size);
         const found = await app.ask({ what: "ablate", model: "mkpn", sizes, frames: app.state.value.frames.map((_, i) => i), renormalise: true });
+        if (!still()) return;
         if (found) costs.push({ size, cost: found.full - found.psnr });
       }
       app.lesson.costs = costs;
@@ -175,13 +178,14 @@ const LESSON = [
   },
   {
     title: "Its limits",
-    async enter(app) {
+    async enter(app, still) {
       app.setView("winners");
-      const found = await app.parts.places.load();
-      app.lesson.loss = (found?.places ?? [])
+      const [found] = await Promise.all([app.parts.places.load(), app.parts.winners.show()]);
+      if (!still() || !found) return;
+      app.lesson.loss = found.places
         .filter((place) => place.psnr.mkpn !== undefined && place.best !== "mkpn")
         .map((place) => ({ place, by: place.psnr[place.best] - place.psnr.mkpn }))
-        .sort((a, b) => b.by - a.by)[0];
+        .sort((a, b) => b.by - a.by)[0] ?? null;
       const worst = app.lesson.loss?.place;
       if (worst) app.picture.goTo(worst.x, worst.y, 4);
     },
@@ -189,7 +193,8 @@ const LESSON = [
       const shares = app.parts.winners.shares()?.all;
       const index = app.parts.winners.models()?.indexOf("mkpn") ?? -1;
       const area = shares && index >= 0 ? `MKPN has the lowest error in ${Math.round(100 * shares[index])} % of the patches; elsewhere another network leads, or it is a tie.` : "";
-      const loss = app.lesson.loss;
+      const { loss } = app.lesson;
+      if (loss === undefined) return ["Looking for a place where it loses \u2026"];
       const case_ = loss ? `At x ${loss.place.x}, y ${loss.place.y} it loses: ${app.label(loss.place.best)} has ${loss.place.psnr[loss.place.best].toFixed(2)} dB, MKPN ${loss.place.psnr.mkpn.toFixed(2)}.` : "At the listed places of this picture MKPN loses nowhere; try another picture.";
       return [area, case_].filter(Boolean);
     },
@@ -204,6 +209,7 @@ function createLesson(app) {
   let timer = 0;
   let revealed = false;
   let current = null;
+  let entered = 0;
 
   function stopBurst() {
     clearInterval(timer);
@@ -222,11 +228,26 @@ function createLesson(app) {
     card.hidden = false;
     ui("lesson-toggle").setAttribute("aria-pressed", "true");
     tell();
-    if (!ready()) return;
-    current = LESSON[step];
-    await current.enter(app);
+    card.scrollTop = 0;
+    if (ready()) await enter();
+  }
+
+  /** Sets up the live app for the step that is open. What a step still waits for when another one is open is dropped. */
+  async function enter() {
+    const number = (entered += 1);
+    const still = () => number === entered && current !== null;
+    current = LESSON[state.lesson];
+    await current.enter(app, still);
+    if (!still()) return;
     app.remember();
-    if (state.lesson === step) tell();
+    tell();
+  }
+
+  /** After new results: a lesson that has waited for the run's end, or has lost its run to a new one, begins its step. */
+  function follow() {
+    if (state.lesson === null) return;
+    tell();
+    if (ready() && !current) enter();
   }
 
   function close() {
@@ -279,12 +300,24 @@ function createLesson(app) {
     if (ready() && !revealed) row.append(button("Reveal", () => ((revealed = true), tell()), "reveal", false));
     if (ready() && step.burst) row.append(button("Play the burst", playBurst, "burst", false));
     parts.push(row, make("details", {}, make("summary", {}, "Glossary"), make("dl", {}, ...GLOSSARY.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]))));
+    const { scrollTop } = card;
     card.replaceChildren(...parts);
+    card.scrollTop = scrollTop;
     if (wasOpen) card.querySelector("details").open = true;
     if (focus) (card.querySelector(`[data-lesson="${focus}"]:not(:disabled)`) ?? card).focus({ preventScroll: true });
     app.redraw();
   }
 
   ui("lesson-toggle").addEventListener("click", () => (state.lesson === null ? open(0) : close()), { signal });
-  return { open, close, tell };
+  return {
+    open,
+    follow,
+    /** A new run: the figures of the last one are not its own. */
+    reset() {
+      stopBurst();
+      app.lesson.costs = app.lesson.loss = undefined;
+      current = null;
+      revealed = false;
+    },
+  };
 }

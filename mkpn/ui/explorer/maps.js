@@ -15,15 +15,21 @@ function createMaps(app) {
   let chosen = "dominant";
   let drawn = null;
   let asked = "";
+  let pending = null;
 
   const kindOf = (name) => (name.startsWith("share-") ? "share" : name);
 
-  async function show() {
+  /** Resolves when the maps of the chosen model are there; an answer for another model comes too late. */
+  function show() {
     const key = `${state.value.token} ${state.model}`;
-    if (!state.model || key === asked) return;
+    if (!state.model || key === asked) return pending;
     asked = key;
     answer = drawn = null;
     setText(ui("map-words"), "Reading the kernels of every pixel \u2026");
+    return (pending = load(key));
+  }
+
+  async function load(key) {
     const found = await app.ask({ what: "maps", model: state.model });
     if (key !== asked) return;
     if (!found) {

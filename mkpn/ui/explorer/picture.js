@@ -9,7 +9,6 @@ function createPicture(app) {
   const canvas = ui("picture");
   const store = createImageStore(() => app.redraw());
   const surfaces = new Map();
-  let shownLayer = null;
   let greyed = null;
 
   /** The layers that can be chosen; the view at the right may add its own. */
@@ -80,7 +79,8 @@ function createPicture(app) {
     const [width, height] = state.value.size;
     const place = view.place(pane);
     const own = app.parts[state.view].layer?.(state.layer);
-    const image = own ?? imageOf(urlOf(state.layer) ? state.layer : "frame-0");
+    const instead = urlOf(state.layer) ? state.layer : "frame-0";
+    const image = own ?? imageOf(instead);
     if (image) {
       const surface = surfaceOf(own ? "own" : state.layer, image);
       // A map has one value for several pixels: nearest neighbour, so that no value is made up.
@@ -91,8 +91,7 @@ function createPicture(app) {
     }
     app.parts[state.view].over?.(context, place, pane);
     marks(context, place);
-    shownLayer = image ? state.layer : null;
-    root.dataset.layer = shownLayer ?? "";
+    root.dataset.layer = own ? state.layer : image ? instead : "";
     ui("fit").setAttribute("aria-pressed", view.state.fit);
   }
 

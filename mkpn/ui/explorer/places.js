@@ -13,12 +13,17 @@ function createPlaces(app) {
   const { ui, state } = app;
   let answer = null;
   let asked = "";
+  let pending = null;
   let current = -1;
 
-  async function load() {
+  function load() {
     const key = `${state.value.token} ${app.models().length}`;
-    if (key === asked) return answer;
+    if (key === asked) return pending;
     asked = key;
+    return (pending = ask(key));
+  }
+
+  async function ask(key) {
     const found = await app.ask({ what: "places" });
     if (key !== asked) return answer;
     if (!found) asked = "";
@@ -52,12 +57,10 @@ function createPlaces(app) {
   return {
     load,
     show,
-    /** Goes to the first place of a kind; returns it. */
-    async goToKind(kind) {
+    /** Goes to the first place of a kind, if that is still wanted when the places are known. */
+    async goToKind(kind, wanted) {
       const found = await load();
-      const index = found ? found.places.findIndex((place) => place.kind === kind) : -1;
-      if (index >= 0) go(index);
-      return found?.places[index] ?? null;
+      if (found && wanted()) go(found.places.findIndex((place) => place.kind === kind));
     },
     over(context, place) {
       if (!answer) return;

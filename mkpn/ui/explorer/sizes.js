@@ -52,8 +52,10 @@ function createSizes(app) {
   async function one(gain, seed, model, ask = (question) => app.ask({ ...question, what: "measure" })) {
     const key = keyOf(gain, seed, model);
     if (results.has(key)) return true;
+    const measuredIn = square;
     const found = await ask({ gain, seed, model });
-    if (found) results.set(key, model === "oracle" ? found.oracle : found.psnr);
+    // A late answer is of the square that was there when it was asked for.
+    if (found && square === measuredIn) results.set(key, model === "oracle" ? found.oracle : found.psnr);
     return Boolean(found);
   }
 

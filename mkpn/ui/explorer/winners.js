@@ -7,15 +7,21 @@ function createWinners(app) {
   let seeds = [];
   let running = null;
   let asked = "";
+  let pending = null;
 
   const colorOf = (index) => (index === 0 ? TIE_COLOR : MODEL_COLORS[answer.models[index - 1]] ?? TIE_COLOR);
 
-  async function request() {
+  /** Resolves when the winners of the chosen patches are there; an answer to an earlier question comes too late. */
+  function request() {
     const question = { what: "winners", side: Number(ui("patch").value), least: Number(ui("least").value), seeds };
     const key = JSON.stringify([question, state.value.token, app.models().length]);
-    if (key === asked) return;
+    if (key === asked) return pending;
     asked = key;
     if (!answer) setText(ui("winners-words"), "Measuring the patches \u2026");
+    return (pending = load(question, key));
+  }
+
+  async function load(question, key) {
     const found = await app.ask(question);
     if (key !== asked) return;
     if (!found) {
