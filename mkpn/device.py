@@ -60,3 +60,12 @@ def keep_large_blocks() -> bool:
         return False
     libc = ctypes.CDLL(None)
     return bool(libc.mallopt(_M_MMAP_MAX, 0)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def release_free_blocks() -> bool:
+    """Gives what `keep_large_blocks` has kept, and nothing uses, back to the system; the next image takes it again.
+
+    Returns:
+        Whether there was something to give back. Other systems than those with glibc are left alone.
+    """
+    return platform.libc_ver()[0] == "glibc" and bool(ctypes.CDLL(None).malloc_trim(0))

@@ -81,6 +81,7 @@ def launch(
     from mkpn.ui.service.guard import around
     from mkpn.ui.service.health import health_of
     from mkpn.ui.service.logins import login_check
+    from mkpn.ui.service.memory import giving_back
     from mkpn.ui.service.queue import MOST_EVENTS, limit_runs, stopping_unheard
     from mkpn.ui.service.uploads import trimming
     from mkpn.ui.service.visitors import Visitors, forgetting
@@ -100,6 +101,7 @@ def launch(
             guarded(app),
             stopping_unheard(page, going, RUNS),
             forgetting(page, visitors, going, service.forget_seconds),
+            giving_back(going),
             trimming(Path(get_upload_folder()), service.max_disk_mb * 2**20),
         ):
             yield

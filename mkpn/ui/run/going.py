@@ -63,6 +63,7 @@ class Going:
         self._computed: list[Run] = []
         self._kept: list[Run] = []
         self._forgotten: OrderedDict[str, None] = OrderedDict()
+        self._ended: float | None = None
 
     def __len__(self) -> int:
         """How many runs are being computed."""
@@ -72,6 +73,11 @@ class Going:
     def kept(self) -> int:
         """How many runs have results that are kept."""
         return sum(not run.closed for run in self._kept)
+
+    @property
+    def ended(self) -> float | None:
+        """When the last run ended, on the clock of `time.monotonic`; None while one is computed or none was."""
+        return None if self._computed else self._ended
 
     def others(self, run: Run) -> int:
         """How many runs other than this one are being computed."""
@@ -87,6 +93,7 @@ class Going:
         finally:
             with self._lock:
                 self._computed.remove(run)
+                self._ended = time.monotonic()
 
     def keep(self, run: Run) -> None:
         """Keeps a run's results; what is over the limit is closed, the oldest first, but no run that is computed."""

@@ -1,0 +1,42 @@
+"""Memory that runs have left goes back to the system once nobody runs anything."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+from mkpn.device import release_free_blocks
+from mkpn.ui.run.going import Going
+
+IDLE_SECONDS = 10.0
+"""After a run the memory is kept for so long: visitors often run twice, and taking it again costs time."""
+
+_STEP = 1.0  # seconds between two looks
+
+
+@asynccontextmanager
+async def giving_back(going: Going, seconds: float = IDLE_SECONDS) -> AsyncGenerator[None]:
+    """Gives memory back after the last run, as long as the app lives.
+
+    Args:
+        going: the runs.
+        seconds: how long no run must have been computed.
+    """
+    task = asyncio.create_task(_watch(going, seconds))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _watch(going: Going, seconds: float) -> None:
+    done: float | None = None
+    while True:
+        await asyncio.sleep(min(_STEP, seconds))
+        ended = going.ended
+        if ended is not None and ended != done and time.monotonic() - ended > seconds:
+            # In a thread: it takes a tenth of a second.
+            await asyncio.to_thread(release_free_blocks)
+            done = ended
