@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 import mkpn
-from mkpn.synthesis.burst import add_noise, make_burst, rng_for
+from mkpn.synthesis.burst import add_noise, burst_windows, make_burst, rng_for
 from mkpn.synthesis.motion import BurstConfig, sample_offsets
 from mkpn.synthesis.noise import GAINS, Noise, noise_for_gain, sample_noise
 
@@ -106,6 +106,17 @@ def test_frames_are_windows_of_the_scene(photo: NDArray[np.uint8]) -> None:
     for frame, (x, y) in zip(burst.frames.numpy(), burst.offsets.tolist(), strict=True):
         np.testing.assert_array_equal(frame, scene[:, 16 + y : 16 + y + height, 16 + x : 16 + x + width])
     assert torch.equal(burst.frames[0], burst.clean)
+
+
+def test_frames_do_not_depend_on_the_rim() -> None:
+    """The rim draws its noise from a stream of its own: the frames are those that a burst without one would have."""
+    config = BurstConfig(frames=3)
+    scene = rng_for(7).random((3, 60, 70), dtype=np.float32)
+    rng = rng_for(5)
+    windows = burst_windows(scene, sample_offsets(rng, config), config.margin)
+    rng.spawn(1)
+    expected = np.stack([add_noise(window, GAINS[8], rng) for window in windows])
+    np.testing.assert_array_equal(make_burst(scene, GAINS[8], rng_for(5), config).frames, expected)
 
 
 def test_the_rim_goes_on_where_the_frames_end(photo: NDArray[np.uint8]) -> None:

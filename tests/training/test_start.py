@@ -142,7 +142,8 @@ def test_a_small_registration_beats_chance(photo_folder: Path, tmp_path: Path) -
         bursts=96,
         patches=(64,),
         steps=300,
-        batch=512,
+        batch=128,
+        lr=6e-3,
         threads=1,
     )
     figures = register(config)

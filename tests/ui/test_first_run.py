@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ from mkpn.ui.run.first import FirstRun
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run
 from mkpn.ui.run.settings import FIRST_GAIN, FIRST_SEED
+from mkpn.ui.run.sources import example_source
 
 NAMES = ("kpn-l1", "kpn-l3")
 
@@ -97,6 +99,26 @@ def test_a_run_of_the_visitor_s_own_ends_what_follows_the_first(store: ModelStor
     assert own is not None
     next(handlers.stream(own, "noisy", arrived))
     assert list(pages) == [Shown()]
+
+
+def test_results_of_other_settings_or_another_picture_are_marked(
+    first: FirstRun, store: ModelStore, tmp_path: Path
+) -> None:
+    handlers, run = Handlers(store, tmp_path), first.copy(64)
+    own, other = (example_source(example.name, tmp_path) for example in EXAMPLES[:2])
+    chosen: dict[str, Any] = {"source": own, "downsample": 1, "fit": "shrink", "gain": str(FIRST_GAIN)}
+    chosen |= {"sigma_r": None, "sigma_s": None, "rate": 1.5, "small": 2, "large": 16, "seed": FIRST_SEED}
+    chosen["models"] = list(NAMES)
+    assert handlers.fits(run, **chosen) == ""
+    # A checkpoint that is not there runs nowhere.
+    assert handlers.fits(run, **chosen | {"models": [*NAMES, "kpn-l25"]}) == ""
+    others = ({"source": other}, {"gain": "1"}, {"gain": "8"}, {"seed": FIRST_SEED + 1}, {"models": ["kpn-l3"]})
+    for change in (*others, {"fit": "crop"}, {"rate": 99.0}, {"downsample": 2}):
+        if chosen | change != chosen:
+            assert "other settings" in handlers.fits(run, **chosen | change), change
+    assert handlers.fits(None, **chosen) == ""
+    run.close()
+    assert handlers.fits(run, **chosen | {"gain": "1"}) == ""
 
 
 def test_only_the_same_picture_and_settings_are_the_first_run(first: FirstRun) -> None:

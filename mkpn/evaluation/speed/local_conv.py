@@ -55,7 +55,7 @@ def bench_ops(device: torch.device, quick: bool) -> Iterator[Row]:
         yield from _compare(sizes, frames, coeffs, device, quick)
     print(f"\nlocal convolution, forward and backward, {batch} bursts of {patch}x{patch}, MKPN with estimates")
     print(f"{'back end':10} {'median [quartiles]':32} {'reference':>10} {'extra memory':>13}")
-    yield from _training_batch(device, batch, patch)
+    yield from _training_batch(device, batch, patch, quick)
 
 
 def _compare(
@@ -97,7 +97,7 @@ def _compare(
             }
 
 
-def _training_batch(device: torch.device, batch: int, patch: int) -> Iterator[Row]:
+def _training_batch(device: torch.device, batch: int, patch: int, quick: bool) -> Iterator[Row]:
     generator = torch.Generator().manual_seed(0)
     frames = torch.rand(batch, 8, 3, patch, patch, generator=generator).to(device)
     coeffs = torch.randn(batch, 8, 2, sum(MKPN_SIZES), patch // 2, patch // 2, generator=generator).to(device)
@@ -110,7 +110,7 @@ def _training_batch(device: torch.device, batch: int, patch: int) -> Iterator[Ro
 
     reference = 0.0
     for name in _usable(device):
-        timing, memory = measure_with_memory(lambda backend=name: step(backend), device)
+        timing, memory = measure_with_memory(lambda backend=name: step(backend), device, 0.05 if quick else 2.0)
         reference = timing.median if name == "reference" else reference
         ratio = reference / timing.median
         print(f"{name:10} {timing!s:32} {ratio:9.1f}x {_megabytes(memory):>13}")

@@ -49,11 +49,17 @@ class Opened:
         return [i for i, (x, y) in enumerate(self.run.burst.offsets.tolist()) if max(abs(x), abs(y)) > 2]
 
 
+@pytest.fixture(scope="module")
+def store() -> ModelStore:
+    return ModelStore(device="cpu")
+
+
 @pytest.fixture(scope="module", params=PICTURES, ids=lambda picture: f"{picture[0]}-{picture[1]}")
-def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+def opened(
+    request: pytest.FixtureRequest, store: ModelStore, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Opened]:
     image, gain = request.param
     name = next(example.name for example in EXAMPLES if example.loader == image)
-    store = ModelStore(device="cpu")
     settings = Settings(noise=GAINS[int(gain)], seed=4, models=MODELS)
     run = start_run(load_image(example_image(name)), name, settings, store, tmp_path_factory.mktemp("lesson"), 64)
     assert len(list(run_models(run, store))) == len(MODELS)
