@@ -59,6 +59,13 @@ def noise_for_gain(gain: int) -> Noise:
     return GAINS[choice("gain", gain, tuple(GAINS))]
 
 
+LOG_RANGES = ((-2.6, -1.0), (-3.0, -1.3))
+"""Of `gains`: exponents of ten of sigma_r and sigma_s, uniform."""
+
+PAPER_RANGES = ((10**-3, 10**-1.5), (10**-2, 10**-1))
+"""Of `paper`: sigma_r and sigma_s, uniform."""
+
+
 def sample_noise(rng: np.random.Generator, noise_range: NoiseRange) -> Noise:
     """Draws training noise (reading 4 in mkpn/training/README.md).
 
@@ -68,5 +75,5 @@ def sample_noise(rng: np.random.Generator, noise_range: NoiseRange) -> Noise:
             for all four gains.
     """
     if noise_range == "paper":
-        return Noise(rng.uniform(10**-3, 10**-1.5), rng.uniform(10**-2, 10**-1))
-    return Noise(10 ** rng.uniform(-2.6, -1.0), 10 ** rng.uniform(-3.0, -1.3))
+        return Noise(*(rng.uniform(*limits) for limits in PAPER_RANGES))
+    return Noise(*(10 ** rng.uniform(*limits) for limits in LOG_RANGES))

@@ -42,6 +42,8 @@ class TrainConfig:
         intensity_weight: lambda_1 of Eq. 5, 0 to 1; lambda_2 is the rest (reading 8 in mkpn/training/README.md).
         annealing: step at which the annealing term has decayed by 1/e (the paper's alpha 0.9998 is 5000).
         sharp: share of samples that show a synthetic scene, e.g. text or a chart, instead of a photograph.
+        synthesis: where bursts are drawn: on the `host`, with the same numbers on every machine; on the `device`, by
+            the same law from a stream of its own; `auto` is the device where that is a CUDA GPU, else the host.
         seed: seed of the data and of the initial weights.
         init: a checkpoint that the run starts from: whole where it is the same network, else its trunk, and a last
             convolution that predicts the centres of its kernels.
@@ -87,6 +89,7 @@ class TrainConfig:
     intensity_weight: float = 0.99
     annealing: float = 500.0
     sharp: float = 0.1
+    synthesis: Literal["auto", "host", "device"] = "auto"
     seed: int = 0
     init: Path | None = None
     hold_registration: bool = True

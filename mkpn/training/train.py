@@ -6,13 +6,16 @@ import json
 import logging
 import math
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import MISSING, asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
@@ -22,6 +25,7 @@ from mkpn.model.config import ModelConfig, model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
 from mkpn.synthesis.datasets import Batch, TrainingStream, load_photographs
+from mkpn.synthesis.device_stream import DeviceStream
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.training.config import TrainConfig
 from mkpn.training.distributed import local_device, process_group
@@ -40,7 +44,8 @@ _TYPICAL = 8
 
 # What a run did before an option existed, where that is not the option's default today.
 _BEFORE: dict[str, Any] = {"intensity_weight": 0.5, "sharp": 0.0, "lr_last": 1.0, "rotate": False} | {
-    "hold_registration": False
+    "hold_registration": False,
+    "synthesis": "host",
 }
 
 # Options by the names that they had in runs of earlier versions.
@@ -80,6 +85,9 @@ def train(model: str, config: TrainConfig) -> Path:
 def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
     architecture = model_config(model, config.preset)
     device = local_device(config.device)
+    if config.synthesis == "auto":
+        # A run keeps what it began with: elsewhere `auto` might mean other bursts.
+        config = replace(config, synthesis="device" if device.type == "cuda" else "host")
     photographs = load_photographs(
         config.images,
         downsample=config.downsample,
@@ -87,16 +95,14 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
         large_side=config.large_side,
         min_side=config.patch + 2 * BurstConfig().margin,
     )
-    stream = TrainingStream(
-        photographs,
-        batch=config.batch,
-        patch=config.patch,
-        noise_range=config.noise_range,
-        seed=config.seed,
-        rank=rank,
-        sharp=config.sharp,
-    )
-    state = TrainingState(architecture, config, device, stream)
+    stream: Callable[[int], Batch]
+    shared: dict[str, Any] = {"batch": config.batch, "patch": config.patch, "noise_range": config.noise_range}
+    shared |= {"seed": config.seed, "rank": rank, "sharp": config.sharp}
+    if config.synthesis == "device":
+        stream = DeviceStream(photographs, device=device, **shared)
+    else:
+        stream = TrainingStream(photographs, **shared)
+    state = TrainingState(architecture, config, device, photographs)
     _write_or_check_config(config.run, model, config, world, rank)
     state.resume(config.run / "state.safetensors")
     teacher = _teacher(config.teacher, architecture, device) if config.teacher else None
@@ -200,7 +206,11 @@ class TrainingState:
     """
 
     def __init__(
-        self, architecture: ModelConfig, config: TrainConfig, device: torch.device, stream: TrainingStream
+        self,
+        architecture: ModelConfig,
+        config: TrainConfig,
+        device: torch.device,
+        photographs: Sequence[NDArray[np.uint8]],
     ) -> None:
         self.architecture = architecture
         self.config = config
@@ -208,7 +218,7 @@ class TrainingState:
         self.network = KernelPredictionNetwork(architecture)
         self.ancestry: dict[str, Any] | None = None
         if config.init:
-            self._start_from(config.init, stream)
+            self._start_from(config.init, photographs)
         registered = is_registered(self.ancestry)
         if not registered:
             log.warning("this run starts from nothing that registers the burst, which costs several dB: %s", _ADVICE)
@@ -223,7 +233,7 @@ class TrainingState:
         self.seconds = 0.0
         self._clock = time.monotonic()
 
-    def _start_from(self, path: Path, stream: TrainingStream) -> None:
+    def _start_from(self, path: Path, photographs: Sequence[NDArray[np.uint8]]) -> None:
         donor, metadata = load_model(path)
         self.ancestry = {"model": donor.config.name, "training": metadata["training"]}
         width = self.network.last.in_channels
@@ -245,8 +255,9 @@ class TrainingState:
             self.ancestry["registration"] = its_metadata["training"]
         if not same and not self.config.fresh_last:
             # Neither the batch nor the process enters: two processes start as one does.
+            config = self.config
             typical = TrainingStream(
-                stream.photographs, batch=_TYPICAL, patch=stream.patch, noise_range=stream.noise_range, seed=stream.seed
+                photographs, batch=_TYPICAL, patch=config.patch, noise_range=config.noise_range, seed=config.seed
             )(0)
             with torch.no_grad():
                 transplant_taps(self.network, donor, donor.features(typical.frames, typical.noise_std))

@@ -93,10 +93,17 @@ def test_a_killed_run_resumes_bit_for_bit(config: TrainConfig, tmp_path: Path) -
     assert steps == [5, 10, 15, 20]
 
 
-@pytest.mark.parametrize("rotate", [False, True], ids=["plain", "rotated"])
-def test_ten_steps_and_ten_more_are_twenty(config: TrainConfig, rotate: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("rotate", "synthesis"),
+    [(False, "host"), (True, "host"), (True, "device")],
+    ids=["plain", "rotated", "drawn on the device"],
+)
+def test_ten_steps_and_ten_more_are_twenty(
+    config: TrainConfig, rotate: bool, synthesis: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # A line of the statistics is due between two checkpoints, so that its first losses must be kept with the weights.
-    config = replace(config, rotate=rotate, log_every=4)
+    config = replace(config, rotate=rotate, synthesis=synthesis, log_every=4)
+    monkeypatch.setattr("mkpn.synthesis.device_stream.SCENES", 4)
     straight = replace(config, run=config.run / "straight")
     interrupted = replace(config, run=config.run / "interrupted")
     train("mkpn", straight)
@@ -248,6 +255,55 @@ def test_damaged_settings_of_a_run_are_named(config: TrainConfig, text: str | No
 def test_odd_numbers_are_refused(config: TrainConfig, field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^{field}: expected .*, got "):
         replace(config, **{field: value})
+
+
+DEVICES = [
+    "cpu",
+    pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")),
+]
+
+
+def first_losses(config: TrainConfig, **changed: Any) -> list[float]:
+    """Of the first four steps."""
+    run = config.run / "-".join(map(str, changed.values()))
+    config = replace(config, run=run, steps=4, log_every=1, sample_every=0, beta=0.0, synthesis="host", **changed)
+    train("mkpn", config)
+    return [json.loads(line)["loss"] for line in (run / "stats.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_bfloat16_trains_weights_of_full_precision(config: TrainConfig, device: str) -> None:
+    mixed = first_losses(config, device=device, precision="bfloat16")
+    assert mixed == pytest.approx(first_losses(config, device=device, precision="float32"), rel=0.02)
+    tensors, _ = read_tensors(config.run / f"{device}-bfloat16" / "state.safetensors")
+    assert {tensor.dtype for name, tensor in tensors.items() if name.startswith("weights/")} == {torch.float32}
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_compiled_network_takes_the_same_steps(
+    config: TrainConfig, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[torch.nn.Module] = []
+
+    def compiled(network: torch.nn.Module) -> Any:
+        calls.append(network)
+        # Everything of torch.compile but the C++ compiler, which a machine need not have.
+        return real(network) if device == "cuda" else real(network, backend="aot_eager")
+
+    real = torch.compile
+    monkeypatch.setattr(torch, "compile", compiled)
+    plain = first_losses(config, device=device, compile=False)
+    assert not calls
+    assert first_losses(config, device=device, compile=True) == pytest.approx(plain, rel=1e-3)
+    assert len(calls) == 1
+
+
+def test_where_bursts_are_drawn_is_kept_with_the_run(config: TrainConfig) -> None:
+    train("kpn-l1", replace(config, steps=1))
+    written = json.loads((config.run / "config.json").read_text())
+    assert written["synthesis"] == "host"  # what auto means on a CPU
+    with pytest.raises(ValueError, match="synthesis was 'host', is 'device'"):
+        train("kpn-l1", replace(config, steps=1, synthesis="device"))
 
 
 def test_a_trunk_starts_another_network(config: TrainConfig) -> None:
