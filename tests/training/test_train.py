@@ -20,6 +20,7 @@ from mkpn.model.checkpoint import load_model, read_tensors
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
 from mkpn.synthesis.datasets import TrainingStream
+from mkpn.synthesis.images import to_channels_first, to_levels
 from mkpn.training.config import TrainConfig
 from mkpn.training.journal import Validation
 from mkpn.training.lock import locked
@@ -134,8 +135,8 @@ def test_training_learns_and_exports(config: TrainConfig) -> None:
     exported = train("kpn-l5", longer)
     assert len((config.run / "stats.jsonl").read_text().splitlines()) == 6
     network, metadata = load_model(exported)
-    photographs = [mkpn.load_image(path).transpose(2, 0, 1) * 255 for path in sorted(config.images[0].iterdir())]
-    unseen = TrainingStream(photographs, batch=8, patch=32, noise_range="gains", seed=99)(0)  # pyright: ignore[reportArgumentType]
+    photographs = [to_channels_first(to_levels(mkpn.load_image(path))) for path in sorted(config.images[0].iterdir())]
+    unseen = TrainingStream(photographs, batch=8, patch=32, noise_range="gains", seed=99)(0)
     with torch.inference_mode():
         denoised = local_conv(unseen.frames, network(unseen.frames, unseen.noise_std), network.config.sizes)
     before = basic_loss(unseen.frames.mean(1), unseen.clean)
