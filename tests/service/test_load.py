@@ -1,7 +1,8 @@
 """Many visitors at once: every answer is right, and the server's memory and disk stay where they were.
 
 Every number that a visitor gets is compared with a direct computation from his own picture, gain and seed, so that
-mixed up visitors would be found. `MKPN_LONG=1` makes 1,000 runs; `-s` shows latencies, throughput and memory.
+mixed up visitors would be found. `MKPN_LONG=1` makes 1,000 runs, with `MKPN_RUNS=60` so many for each number of visitors;
+`-s` shows latencies, throughput and memory.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from mkpn.metrics import definition_for
 
 LONG = os.environ.get("MKPN_LONG") == "1"
 MODELS = ["kpn-l3", "mkpn"]
-ROUNDS = {1: 200, 4: 75, 16: 31} if LONG else {1: 2, 4: 1, 16: 1}
+EACH = int(os.environ.get("MKPN_RUNS", "336"))
+ROUNDS = {visitors: max(1, EACH // visitors) for visitors in (1, 4, 16)} if LONG else {1: 2, 4: 1, 16: 1}
 """Runs of each visitor, by how many visitors there are at once."""
 
 
