@@ -1,8 +1,8 @@
 """Many visitors at once: every answer is right, and the server's memory and disk stay where they were.
 
 Every number that a visitor gets is compared with a direct computation from his own picture, gain and seed, so that
-mixed up visitors would be found. `MKPN_LONG=1` makes 1,000 runs, with `MKPN_RUNS=60` so many for each number of visitors;
-`-s` shows latencies, throughput and memory.
+mixed up visitors would be found. `MKPN_LONG=1` makes 1,000 runs, a third for each number of visitors, or
+`MKPN_RUNS` each. `-s` shows latencies, throughput and memory.
 """
 
 from __future__ import annotations
