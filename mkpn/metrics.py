@@ -108,28 +108,13 @@ def ssim(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: M
     for part in row_strips(x.shape[1] - 2 * _REACH, x.shape[2]):
         rows = slice(part.start, part.stop + 2 * _REACH)
         pairs = _channels(x[:, rows], y[:, rows], definition)
-        values.append([float(_similarity(one, other, full=False)) for one, other in pairs])
+        values.append([_similarity(one, other) for one, other in pairs])
         weights.append(part.stop - part.start)
     return float(np.mean(np.average(values, axis=0, weights=weights)))
 
 
-def ssim_map(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor) -> NDArray[np.float32]:
-    """Returns the local structural similarity `[H,W]`, the mean of the channels, without a border removed."""
-    definition = MetricDefinition(border=0)
-    x, y = _checked(a, b, definition, smallest=_SSIM_WINDOW)
-    height, width = x.shape[1:]
-    result = np.empty((height, width), np.float32)
-    for part in row_strips(height, width, at_least=_SSIM_WINDOW):
-        top = max(0, part.start - _REACH)
-        rows = slice(top, part.stop + _REACH)
-        pairs = _channels(x[:, rows], y[:, rows], definition)
-        similar = np.mean([_similarity(one, other, full=True) for one, other in pairs], axis=0)
-        result[part] = similar[part.start - top : part.stop - top]
-    return result
-
-
-def _similarity(x: NDArray[np.float64], y: NDArray[np.float64], full: bool) -> NDArray[np.float64]:
-    result = structural_similarity(
+def _similarity(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    similar: Any = structural_similarity(
         x,
         y,
         data_range=1.0,
@@ -138,9 +123,8 @@ def _similarity(x: NDArray[np.float64], y: NDArray[np.float64], full: bool) -> N
         use_sample_covariance=False,
         K1=0.01,
         K2=0.03,
-        full=full,
     )
-    return np.asarray(result[1] if full else result)
+    return float(similar)
 
 
 def _checked(

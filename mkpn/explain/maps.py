@@ -42,11 +42,6 @@ class Behaviour:
     reference: NDArray[np.float32]
     frames: NDArray[np.float32]
 
-    @property
-    def dominant(self) -> NDArray[np.int64]:
-        """The index in `sizes` of the size with the largest share, `[h,w]`."""
-        return self.shares.argmax(0)
-
 
 @torch.inference_mode()
 def behaviour(result: Result) -> Behaviour:

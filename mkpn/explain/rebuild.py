@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 
 from mkpn.checks import whole
-from mkpn.explain.kernels import PixelKernels
 from mkpn.geometry import Rectangle
 from mkpn.inference.blockwise import continued
 from mkpn.model.config import DEPTH_MULTIPLE
@@ -54,27 +53,6 @@ def neighbourhood(burst: Burst, x: int, y: int, size: int) -> NDArray[np.float32
     row, column = top - (y - radius), left - (x - radius)
     values[:, :, row : row + bottom - top, column : column + right - left] = inside
     return values
-
-
-def contributions(kernels: PixelKernels, burst: Burst) -> dict[int, NDArray[np.float32]]:
-    """Returns what every weight adds to the pixel: weight times value, over the number of frames and sizes (Eq. 2).
-
-    Args:
-        kernels: of the pixel.
-        burst: what was denoised.
-
-    Returns:
-        For each side K `[N,C,K,K]`; the sum of all of them is the network's output at the pixel, per channel.
-    """
-    count = len(kernels.by_size) * len(kernels.fused)
-    largest = max(kernels.by_size)
-    values = neighbourhood(burst, kernels.x, kernels.y, largest)
-    parts: dict[int, NDArray[np.float32]] = {}
-    for size, weights in kernels.by_size.items():
-        edge = (largest - size) // 2
-        read = values[:, :, edge : edge + size, edge : edge + size]
-        parts[size] = (weights[:, None] * read / count).astype(np.float32)
-    return parts
 
 
 def true_place(offset: tuple[int, int], size: int) -> tuple[int, int] | None:

@@ -232,18 +232,17 @@ def to_pixels(image: torch.Tensor | NDArray[np.float32], dtype: type[np.uint8] |
     return pixels
 
 
-def row_strips(height: int, width: int, at_least: int = 1) -> list[slice]:
+def row_strips(height: int, width: int) -> list[slice]:
     """Cuts rows into strips of about 260,000 pixels, so that what is computed in between stays small.
 
     Args:
         height: of the image.
         width: of the image.
-        at_least: rows of the smallest strip, unless the image has fewer.
 
     Returns:
         All rows once, from top to bottom, in strips of equal height give or take one row.
     """
-    count = max(1, min(-(-height * width // _STRIP), height // at_least))
+    count = max(1, min(-(-height * width // _STRIP), height))
     edges = [height * index // count for index in range(count + 1)]
     return [slice(top, bottom) for top, bottom in pairwise(edges)]
 

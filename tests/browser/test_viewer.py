@@ -14,9 +14,10 @@ from viewer_page import (
     image_of,
     load,
     numbers,
+    ssim_map,
 )
 
-from mkpn.metrics import MetricDefinition, psnr, ssim, ssim_map
+from mkpn.metrics import MetricDefinition, psnr, ssim
 
 
 @pytest.mark.parametrize("zoom", [1, 2, 8, 16])

@@ -6,9 +6,9 @@ import re
 
 import numpy as np
 import pytest
-from viewer_page import PANES, Handle, expect, image_of, png_bytes
+from viewer_page import PANES, Handle, expect, image_of, png_bytes, ssim_map
 
-from mkpn.metrics import MetricDefinition, ssim, ssim_map
+from mkpn.metrics import MetricDefinition, ssim
 
 CALL = "document.querySelector('.mkpn-viewer').mkpnViewer"
 

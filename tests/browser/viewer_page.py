@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from skimage.metrics import structural_similarity
 
 from mkpn.geometry import Rectangle
 from mkpn.ui.viewer import component as viewer
@@ -63,6 +64,14 @@ def value_of(gain: int = 1, finished: int = len(PANES), **fields: Any) -> viewer
         url = data_uri(image_of(name, gain))
         panes.append(viewer.make_pane(name, name.upper(), group, url=url, size=(WIDTH, HEIGHT), **scores))
     return viewer.viewer_value(panes, dataset_id="noise", reference="truth", **fields)
+
+
+def ssim_map(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """scikit-image's local structural similarity `[H,W]` of `[C,H,W]`, the mean of the channels."""
+    similar: Any = structural_similarity(
+        a, b, data_range=1.0, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, full=True
+    )
+    return similar[1].mean(0)
 
 
 class Handle:
