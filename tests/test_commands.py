@@ -298,7 +298,9 @@ def test_a_profile_of_another_colour_space_is_left_out(tmp_path: Path, srgb: byt
     assert icc_profile(tmp_path / "b.png", 1) is None
 
 
-def test_sixteen_bits_are_all_there(tmp_path: Path, srgb: bytes) -> None:
+@pytest.mark.parametrize("at_once", [2**18, 5 * 23], ids=["at once", "in strips"])
+def test_sixteen_bits_are_all_there(tmp_path: Path, srgb: bytes, monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("mkpn.synthesis.images._STRIP", at_once)
     picture = torch.rand(3, 17, 23, generator=torch.Generator().manual_seed(0)) * 1.2 - 0.1
     path = write_picture(tmp_path, "a", picture, "png16", srgb)
     expected = np.rint(picture.clamp(0, 1).numpy() * 65535).astype(np.uint16).transpose(1, 2, 0)

@@ -39,6 +39,12 @@ def test_unusable_files_are_named_and_skipped(
     assert "small.png" in caplog.text
 
 
+def test_a_photograph_is_large_from_its_short_side_on(tmp_path: Path) -> None:
+    for name, side in (("a", 299), ("b", 300)):
+        Image.new("RGB", (400, side)).save(tmp_path / f"{name}.png")
+    assert [image.shape for image in photographs(tmp_path, large_side=300)] == [(3, 299, 400), (3, 150, 200)]
+
+
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^images: expected \.jpg, .*, got none$"):
         image_files([tmp_path])

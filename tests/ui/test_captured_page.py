@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -18,7 +19,8 @@ from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.images import to_uint8
-from mkpn.ui.page.captured import compared, outcome
+from mkpn.ui.page.answers import KEEP
+from mkpn.ui.page.captured import captured_panel, compared, outcome, wire_captured
 from mkpn.ui.run.captured import run_captured, start_captured
 from mkpn.ui.run.models import ModelStore
 
@@ -123,6 +125,23 @@ def test_stop_gives_up_the_network_that_runs(store: ModelStore, frames: list[Pat
     assert [pane["status"] for pane in compared(run)["panes"]] == ["done", "done", "stopped"]
     assert len(store.going) == 0
     run.close()
+
+
+def test_a_new_burst_of_the_page_closes_the_one_before(store: ModelStore, frames: list[Path], tmp_path: Path) -> None:
+    with gr.Blocks() as page:
+        wire_captured(captured_panel(store, 60), store, tmp_path, "models", {"api_visibility": "private"})
+    (denoise,) = (function.fn for function in page.fns.values() if function.name == "denoise")
+    assert denoise is not None
+    first, *_ = denoise(frames, "auto", None, None, "auto", ["kpn-l3"], None)
+    assert not first.run.closed
+    refused, *_ = denoise(frames[:1], "auto", None, None, "auto", ["kpn-l3"], first.run)
+    assert refused.run == KEEP
+    assert not first.run.closed
+    second, *rest = denoise(frames, "entered", 0.04, 0.01, "auto", ["kpn-l3"], first.run)
+    assert "Done." in rest[-1].outcome
+    assert (first.run.closed, second.run.closed) == (True, False)
+    second.run.close()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_nothing_is_left_where_a_burst_is_refused(store: ModelStore, frames: list[Path], tmp_path: Path) -> None:
