@@ -14,6 +14,9 @@ from skimage.metrics import structural_similarity
 from mkpn.checks import choice, whole
 from mkpn.synthesis.images import check_intensities, row_strips, to_intensities
 
+LUMA = (0.299, 0.587, 0.114)
+"""Rec. 601's weights of red, green and blue."""
+
 _SSIM_WINDOW = 11
 _REACH = _SSIM_WINDOW // 2
 _MEANINGFUL = (-1, 2)  # far beyond [0,1] only what was never an intensity lies
@@ -169,5 +172,5 @@ def _reduce(image: NDArray[Any], definition: MetricDefinition) -> NDArray[np.flo
     values = to_intensities(image, *_MEANINGFUL, np.float64)
     np.clip(values, 0, 1, out=values)
     if definition.channels == "luma" and len(values) == 3:
-        return np.tensordot([0.299, 0.587, 0.114], values, axes=1)[None]
+        return np.tensordot(LUMA, values, axes=1)[None]
     return values

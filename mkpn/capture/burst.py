@@ -35,6 +35,8 @@ _QUIET = 0.02  # standard deviation at middle grey (0.18) below which display va
 _MIDDLE_GREY = 0.18
 _FEW_AGREE = 0.5
 _BLOCK = 16  # pixels of the blocks whose brightness is compared
+_LIT = 0.25  # of the mean brightness: darker blocks are not compared
+_WHITE = 0.999  # of a channel's white; from there on it counts as clipped
 _SMALLEST = MIN_SIDE + 2 * RIM
 _REACH = 256  # pixels around a crop that are read, so that frames that have moved still fill it
 
@@ -259,7 +261,7 @@ def _noise(
     if noise == "auto" and first.noise is not None:
         return first.noise, "profile"
     # A raw file's black lies above zero counts, so that it clips at white only.
-    ends = [(0.0, 1.0)] * 3 if first.raw is None else [(-np.inf, 0.999 * white) for white in first.raw.white]
+    ends = [(0.0, 1.0)] * 3 if first.raw is None else [(-np.inf, _WHITE * white) for white in first.raw.white]
     estimated = tuple(estimate_noise(frames[:, channel], *ends[channel]) for channel in range(3))
     return estimated, "estimated"
 
@@ -278,7 +280,7 @@ def _std(values: NDArray[np.float32], noise: tuple[Noise, ...], light: Light) ->
 def _brightness(name: str, reference: NDArray[np.float32], frame: NDArray[np.float32], tolerance: float) -> float:
     """Compares the means of blocks, of which what moves by itself is a minority."""
     of_reference, of_frame = (box_downsample(p, _BLOCK).mean(axis=2) for p in (reference, frame))
-    lit = of_reference > 0.25 * of_reference.mean()
+    lit = of_reference > _LIT * of_reference.mean()
     ratio = float(np.median(of_frame[lit] / of_reference[lit])) if lit.any() else 1.0
     if abs(ratio - 1) > tolerance:
         raise ValueError(

@@ -22,6 +22,8 @@ from mkpn.synthesis.noise import Noise
 _SETS = 24
 _FEWEST = 200  # pixels of a level set
 _MOST = 250_000  # pixels of a pair of frames that are looked at
+_LEVEL = 5  # side of the window whose mean is a pixel's level
+_SMOOTH = 1.5  # sigma of the Gaussian before the gradient that tells even places from others
 _MAD = 0.6744897501960817  # median absolute deviation of the normal distribution
 _CLIPPED = 0.25  # share of blocks (of 8 values) that touch the end of the range, above which a level set is left out
 
@@ -40,8 +42,8 @@ def estimate_noise(frames: NDArray[np.float32], low: float = -math.inf, high: fl
     if len(frames) < 2:
         raise ValueError(f"frames: expected 2 or more to estimate noise from their differences, got {len(frames)}")
     mean = frames.mean(axis=0)
-    level = uniform_filter(mean, 5)[:-1, :-1]
-    along_y, along_x = np.gradient(gaussian_filter(mean, 1.5))
+    level = uniform_filter(mean, _LEVEL)[:-1, :-1]
+    along_y, along_x = np.gradient(gaussian_filter(mean, _SMOOTH))
     steepness = np.hypot(along_y, along_x)[:-1, :-1]
     step = max(1, math.ceil(level.size / _MOST))
     parts: list[tuple[NDArray[Any], ...]] = []

@@ -22,6 +22,9 @@ from mkpn.synthesis.noise import Noise
 NOISE_PROFILE = 51041
 """DNG 1.3 and later: for each colour plane S and O; the variance of a value x in [0,1] is `S * x + O`."""
 
+_QUARTERS = {3: 2, 5: 1, 6: 3}
+"""LibRaw's `flip` as quarters of a turn against the clock."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RawFrame:
@@ -71,7 +74,7 @@ def read_raw(path: str | Path, max_megapixels: float) -> RawFrame:
             # Files without a white balance hold zeros.
             balance = balance / balance.min() if balance.min() > 0 else np.ones(3, np.float32)
             matrix = np.array(raw.color_matrix, np.float32)[:3, :3]
-            turns = {3: 2, 5: 1, 6: 3}.get(raw.sizes.flip, 0)
+            turns = _QUARTERS.get(raw.sizes.flip, 0)
         profile = _noise_profile(tifffile, file)
     noise = None
     if profile is not None:

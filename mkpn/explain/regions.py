@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import gaussian
 
+from mkpn.metrics import LUMA
+
 FLAT, EDGE, TEXTURE = 0, 1, 2
 REGIONS = ("flat", "edge", "texture")
 RULE = (
@@ -35,7 +37,7 @@ def classify(clean: NDArray[np.float32]) -> NDArray[np.uint8]:
     if clean.ndim != 3:
         raise ValueError(f"clean: expected [C,H,W], got {list(clean.shape)}")
     values = clean.astype(np.float64)
-    luma = np.tensordot([0.299, 0.587, 0.114], values, axes=1) if len(values) == 3 else values.mean(0)
+    luma = np.tensordot(LUMA, values, axes=1) if len(values) == 3 else values.mean(0)
     dy, dx = np.gradient(luma)
     xx, yy, xy = (gaussian(product, _SIGMA, preserve_range=True) for product in (dx * dx, dy * dy, dx * dy))
     energy = xx + yy

@@ -32,6 +32,7 @@ from mkpn.synthesis.burst import NoisyBurst, Surroundings
 MEMORY_BUDGET = 2**30
 FEATURES_BUDGET = 2**27
 LARGEST_BLOCK = 2**27
+_FEWEST = 64  # pixels of a block, however small the budget
 
 
 class Stopped(Exception):
@@ -163,13 +164,18 @@ class Denoiser:
         pixels = Rectangle(rim, rim, width - 2 * rim, height - 2 * rim)
         all_cells = padded.halved()
         block_bytes, tile_area = self._areas()
-        block_area = max(64, block_bytes // exit_bytes(self.config))
+        block_area = max(_FEWEST, block_bytes // exit_bytes(self.config))
         image = torch.empty(burst.frames.shape[1:], device=self.device)
         kept = self._room_for_features(all_cells)
         done = 0
         for core, source in plan_tiles(*padded.shape, tile_area):
             trunk = run_trunk(
-                self.network, frames, noise_std, source, max(64, block_bytes // entry_bytes(self.config)), checkpoint
+                self.network,
+                frames,
+                noise_std,
+                source,
+                max(_FEWEST, block_bytes // entry_bytes(self.config)),
+                checkpoint,
             )
             for block in cut(core, block_area):
                 seen = cells_seen(block, all_cells)

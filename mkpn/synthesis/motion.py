@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from mkpn.checks import number, whole
 
+_MOST = 64  # frames, and pixels of a displacement: far beyond what a hand does
+
 
 @dataclass(frozen=True, kw_only=True)
 class BurstConfig:
@@ -29,10 +31,10 @@ class BurstConfig:
     far: bool = False
 
     def __post_init__(self) -> None:
-        whole("frames", self.frames, 1, 64)
-        number("rate", self.rate, 0, 64)
-        whole("small", self.small, 0, 64)
-        whole("large", self.large, 0, 64)
+        whole("frames", self.frames, 1, _MOST)
+        number("rate", self.rate, 0, _MOST)
+        whole("small", self.small, 0, _MOST)
+        whole("large", self.large, 0, _MOST)
         if self.far and self.large <= self.small:
             raise ValueError(f"far: expected large above small, got {self.large} and {self.small}")
 

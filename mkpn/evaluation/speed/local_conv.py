@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mkpn.evaluation.speed.measure import Row, available_memory, measure_with_memory
+from mkpn.evaluation.speed.measure import QUICK_SECONDS, Row, available_memory, measure_with_memory
 from mkpn.model.config import MKPN_SIZES
 from mkpn.ops import backends, local_conv, warm_up
 
@@ -71,7 +71,7 @@ def _compare(
         print(f"{label:16} plain      left out: needs {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free")
     for name in _usable(device):
         calls[name] = lambda backend=name: local_conv(frames, coeffs, sizes, backend=backend)
-    budget = 0.05 if quick else 1.0
+    budget = QUICK_SECONDS if quick else 1.0
     plain = 0.0
     with torch.inference_mode():
         for name, call in calls.items():
@@ -110,7 +110,9 @@ def _training_batch(device: torch.device, batch: int, patch: int, quick: bool) -
 
     reference = 0.0
     for name in _usable(device):
-        timing, memory = measure_with_memory(lambda backend=name: step(backend), device, 0.05 if quick else 2.0)
+        timing, memory = measure_with_memory(
+            lambda backend=name: step(backend), device, QUICK_SECONDS if quick else 2.0
+        )
         reference = timing.median if name == "reference" else reference
         ratio = reference / timing.median
         print(f"{name:10} {timing!s:32} {ratio:9.1f}x {_megabytes(memory):>13}")

@@ -23,6 +23,9 @@ Row = dict[str, Any]
 Shape = tuple[int, int, int]
 Clock = Literal["wall", "cpu"]
 _CLOCKS: dict[Clock, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
+QUICK_SECONDS = 0.05
+"""Seconds that a call is repeated for where it only matters that it runs."""
+
 _clock: ContextVar[Clock] = ContextVar("clock", default="wall")
 
 

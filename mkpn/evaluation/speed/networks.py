@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from mkpn.evaluation.speed.measure import (
+    QUICK_SECONDS,
     Row,
     convolution_peak,
     extra_memory,
@@ -52,7 +53,7 @@ def bench_models(device: torch.device, models: tuple[str, ...], sides: tuple[int
                 result = denoiser(burst)
                 shares.append(result.local_seconds / result.seconds)
 
-            timing, memory = measure_with_memory(once, device, 0.1 if quick else 3.0, 11)
+            timing, memory = measure_with_memory(once, device, QUICK_SECONDS if quick else 3.0, 11)
             local = statistics.median(shares)
             ideal = flops / peak
             per_megapixel = timing.median / side**2 * 1e6
@@ -102,7 +103,7 @@ def bench_training(device: torch.device, quick: bool) -> Iterator[Row]:
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
 
-    budget = 0.05 if quick else 10.0
+    budget = QUICK_SECONDS if quick else 10.0
     alone, whole = measure(convolutions, device, budget), measure(step, device, budget)
     ratio = whole.median / alone.median
     print(f"\ntraining step of mkpn compact, {batch} bursts of {patch}x{patch}, annealing on")

@@ -29,6 +29,11 @@ from mkpn.training.start.wiring import evidence_of, wire_evidence, wire_reader
 
 _HELD_OUT = 0.04
 _WARMUP = 100
+_LR_END = 0.01  # of the learning rate, at the end of the cosine
+_LEAK, _LEAK_UNTIL = (
+    0.2,
+    0.4,
+)  # of the reader's rectified numbers at the first step; the share of steps at which it ends
 _PIXELS = 8 * 128 * 128  # of a batch of bursts that is looked at at a time
 
 
@@ -149,11 +154,13 @@ def _train(config: RegisterConfig, parts: Sequence[Evidence]) -> Reader:
     optimizer = torch.optim.AdamW(reader.parameters(), lr=config.lr, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(config.seed)
     for step in tqdm(range(config.steps), desc="reader", unit="step", mininterval=5):
-        rate = min(1, (step + 1) / _WARMUP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * step / config.steps)))
+        rate = min(1, (step + 1) / _WARMUP) * (
+            _LR_END + (1 - _LR_END) * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+        )
         for group in optimizer.param_groups:
             group["lr"] = config.lr * rate
         # Nine numbers are few: a leak keeps each of them alive until it has found its use.
-        reader.leak = max(0.0, 0.2 * (1 - step / (0.4 * config.steps)))
+        reader.leak = max(0.0, _LEAK * (1 - step / (_LEAK_UNTIL * config.steps)))
         part = parts[step % len(parts)]
         # As many places in every step, whatever the size of the bursts.
         count = max(1, config.batch // part.scene[0, 0].numel())

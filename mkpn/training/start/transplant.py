@@ -10,6 +10,8 @@ from torch.nn import functional
 
 from mkpn.model.network import KernelPredictionNetwork
 
+_HELD = (0.1, 10.0)  # what a kernel's part of the donor's weight is taken for, at least and at most
+
 
 @torch.no_grad()
 def transplant_taps(network: KernelPredictionNetwork, donor: KernelPredictionNetwork, features: Tensor) -> None:
@@ -43,7 +45,7 @@ def transplant_taps(network: KernelPredictionNetwork, donor: KernelPredictionNet
     strong = [weight >= min(0.5, max(held)) for weight in held]
     for centre, weight, chosen in zip(centres, held, strong, strict=True):
         if chosen:
-            centre *= (len(centres) / sum(strong) / min(10.0, max(0.1, weight))) ** 0.5
+            centre *= (len(centres) / sum(strong) / min(_HELD[1], max(_HELD[0], weight))) ** 0.5
         else:
             # One factor alone makes no kernel, but lets it grow.
             centre[:, 0] = 0

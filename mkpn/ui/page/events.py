@@ -20,6 +20,7 @@ from mkpn.ui.run.first import FirstRun
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.service.events import Page
 
+_HOUR, _DAY = 3600, 86_400
 _PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 # Cheap events do not wait behind a run, and do not crowd out its thread either.
 _QUICK: dict[str, Any] = {**_PRIVATE, "concurrency_id": "quick", "concurrency_limit": 4}
@@ -38,7 +39,7 @@ def build(store: ModelStore, root: Path, first: FirstRun | None = None) -> gr.Bl
     """
     handlers = Handlers(store, root, first)
     # Uploads are deleted after a day: a page that is open longer asks for the image again.
-    with Page(title="MKPN Studio", analytics_enabled=False, fill_width=True, delete_cache=(3600, 86400)) as page:
+    with Page(title="MKPN Studio", analytics_enabled=False, fill_width=True, delete_cache=(_HOUR, _DAY)) as page:
         # First, because a private listener takes the name of its function from a later endpoint.
         api.register(store, root)
         dark = gr.Checkbox(False, visible=False)

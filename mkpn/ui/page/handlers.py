@@ -37,6 +37,9 @@ from mkpn.ui.saved.checked import NOTHING, check, text, whole
 from mkpn.ui.viewer.component import ViewerValue, parse_event
 
 CUSTOM = "custom"
+LONGEST = 4096
+"""Characters of a path, a name or a reason that an event may bring: a path of Linux has no more."""
+
 _STALE = '<p class="stale" role="status">These results were made with other settings. Run renews them.</p>'
 FORGOTTEN = "This run is no longer kept: it is half an hour old, or others needed its place. Press Run again."
 AWAY = "This page was away for so long that its picture is no longer kept: choose it again."
@@ -65,7 +68,7 @@ class Handlers:
 
     def take_upload(self, previous: Source | None, event: gr.EventData, request: gr.Request | None = None) -> Chosen:
         """Takes a file that the browser has sent, if it is an image that can be used."""
-        path, name = Path(sent_text(event, "path", 4096)), sent_text(event, "name", 4096)
+        path, name = Path(sent_text(event, "path", LONGEST)), sent_text(event, "name", LONGEST)
         # The browser names the file: without this check it could name any file of the server.
         if not is_in_or_equal(path, get_upload_folder()):
             warn("That file was not uploaded to this page.")
@@ -81,7 +84,7 @@ class Handlers:
 
     def refuse_upload(self, event: gr.EventData) -> None:
         """Tells why the browser did not send a file."""
-        warn(sent_text(event, "reason", 4096))
+        warn(sent_text(event, "reason", LONGEST))
 
     def choose_gain(self, gain: str) -> Strengths:
         """Shows the parameters of one of the four gains; custom keeps what is there."""

@@ -11,6 +11,7 @@ from typing import Literal
 import gradio as gr
 
 from mkpn.synthesis.images import EXAMPLES
+from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS
 from mkpn.ui.explorer.component import TAB, explorer
 from mkpn.ui.explorer.service import Service
@@ -188,16 +189,17 @@ def controls(store: ModelStore, root: Path) -> Controls:
                 )
             curve = _figure("Strength of the noise by brightness", "noise-curve")
         with gr.Accordion("Motion of the burst", open=False, elem_id="motion"):
+            motion = BurstConfig()
             rate = gr.Slider(
                 0,
-                8,
-                1.5,
+                motion.frames,
+                motion.rate,
                 step=0.1,
                 label="Frames that move far, on average",
                 info="Their number is drawn from a Poisson distribution with this rate.",
             )
-            small = gr.Slider(0, 16, 2, step=1, label="Usual motion, up to ± px")
-            large = gr.Slider(0, 64, 16, step=1, label="Far motion, up to ± px")
+            small = gr.Slider(0, 16, motion.small, step=1, label="Usual motion, up to ± px")
+            large = gr.Slider(0, 64, motion.large, step=1, label="Far motion, up to ± px")
     return Controls(
         source=gr.State(first, delete_callback=forget_source),
         intake=intake,

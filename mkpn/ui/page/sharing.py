@@ -13,7 +13,7 @@ from gradio import EventData
 
 from mkpn.ui.page.answers import KEEP, Drawn, GivenUp, Opened, Remembered, Shown, Told, warn
 from mkpn.ui.page.fields import strengths
-from mkpn.ui.page.handlers import CUSTOM, Handlers, Update, kept, owner_of, sent_text
+from mkpn.ui.page.handlers import CUSTOM, LONGEST, Handlers, Update, kept, owner_of, sent_text
 from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.session import Run, start_run
 from mkpn.ui.run.settings import FIRST_SIDE
@@ -59,7 +59,7 @@ class Sharing:
 
     def open_file(self, source: Source | None, event: EventData) -> Opened:
         """Takes the text of a figure's file; one that cannot be read changes nothing but the message."""
-        name = sent_text(event, "name", 4096)
+        name = sent_text(event, "name", LONGEST)
         try:
             state = from_json(sent_text(event, "text", 10 * MOST_CHARACTERS, 0))
         except ValueError as error:
@@ -68,7 +68,7 @@ class Sharing:
 
     def refuse_file(self, event: EventData) -> str:
         """Tells why the browser did not send a file."""
-        return _failure("Nothing was opened.", [sent_text(event, "reason", 4096)])
+        return _failure("Nothing was opened.", [sent_text(event, "reason", LONGEST)])
 
     def resume(self, pending: Pending | None, source: Source | None) -> Opened:
         """Looks whether a picture that was just uploaded is the one that a state waits for."""

@@ -19,6 +19,9 @@ from mkpn.synthesis.noise import Noise
 MAX_SIDE = 512
 """Longest side of the scene in pixels: ten models then keep about 170 MB of features per session."""
 
+_LEAST_LEFT = 0.75
+"""Part of `MAX_SIDE` below which a bundled picture would be shrunk too far, so that it is cropped instead."""
+
 MIN_SHOWN = 16
 """Shortest side of what is left inside of the displacements' margin."""
 
@@ -140,7 +143,9 @@ def example_fit(pixels: NDArray[np.float32]) -> Fit:
     structures are gone before any noise comes (mkpn/ui/README.md has the figures).
     """
     longest = max(pixels.shape[:2])
-    return "crop" if longest > MAX_SIDE and longest // math.ceil(longest / MAX_SIDE) < 0.75 * MAX_SIDE else "shrink"
+    return (
+        "crop" if longest > MAX_SIDE and longest // math.ceil(longest / MAX_SIDE) < _LEAST_LEFT * MAX_SIDE else "shrink"
+    )
 
 
 def _size(scene: NDArray[np.float32]) -> str:
