@@ -16,8 +16,9 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import mkpn
-from mkpn.capture.burst import burst_files, read_burst
+from mkpn.capture.burst import _brightness, _noise, _Photograph, burst_files, read_burst
 from mkpn.capture.light import decode, encode, slope
+from mkpn.capture.raw import RawFrame
 from mkpn.capture.residual import residual
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.burst import RIM
@@ -232,6 +233,35 @@ def test_a_residual_needs_the_burst_s_image(scene: NDArray[np.float32]) -> None:
         residual(fake(burst.frames, burst.noise), burst.clean[..., :100])
     with pytest.raises(ValueError, match=r"^image: expected sides of 32 or more"):
         residual(fake(burst.frames[..., :20], burst.noise), burst.clean[..., :20])
+
+
+def test_a_raw_file_clips_at_its_white() -> None:
+    """Where a sensor is full there is no noise: such places say nothing of it, though half of the picture is white."""
+    rng = np.random.default_rng(0)
+    ramp = np.linspace(0, 2, 256, dtype=np.float32) * np.ones((192, 1), np.float32)
+    values = np.minimum(ramp + 0.02 * rng.standard_normal((4, 3, *ramp.shape), dtype=np.float32), 1)
+    raw = RawFrame(
+        pixels=values[0].transpose(1, 2, 0), noise=None, white=(1.0, 1.0, 1.0), matrix=np.eye(3, dtype=np.float32)
+    )
+    found, source = _noise(_Photograph(raw.pixels, "256x192", raw, None), values, "auto")
+    assert source == "estimated"
+    for noise in found:
+        assert noise.std(np.full(1, 0.5, np.float32))[0] == pytest.approx(0.02, rel=0.1)
+
+
+def test_darkness_says_nothing_of_brightness() -> None:
+    """Three quarters of both pictures are black with noise about it: the ratio is that of what is lit."""
+    rng = np.random.default_rng(0)
+    reference = np.zeros((128, 128, 3), np.float32)
+    reference[:, 96:] = 0.5
+    frame = 1.1 * reference
+    for picture in (reference, frame):
+        picture += 0.01 * rng.standard_normal(picture.shape, dtype=np.float32)
+    assert _brightness("a", reference, frame, 0.25) == pytest.approx(1.1, abs=0.01)
+    with pytest.raises(
+        ValueError, match="a: expected the brightness of the first photograph within 5%, got 110% of it"
+    ):
+        _brightness("a", reference, frame, 0.05)
 
 
 def test_raw_bursts(tmp_path: Path, scene: NDArray[np.float32], mkpn_network: KernelPredictionNetwork) -> None:

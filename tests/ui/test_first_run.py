@@ -97,8 +97,12 @@ def test_a_run_of_the_visitor_s_own_ends_what_follows_the_first(store: ModelStor
     arrived = next(pages).run
     own = handlers.first.copy(64) if handlers.first is not None else None
     assert own is not None
-    next(handlers.stream(own, "noisy", arrived))
+    stream = handlers.stream(own, "noisy", arrived)
+    next(stream)
     assert list(pages) == [Shown()]
+    # The page shows the new run: nobody looks at the old one any more.
+    list(stream)
+    assert (arrived.closed, own.closed) == (True, False)
 
 
 def test_results_of_other_settings_or_another_picture_are_marked(
