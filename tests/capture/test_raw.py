@@ -114,3 +114,12 @@ def test_refusals_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "rawpy", None)
     with pytest.raises(ValueError, match=r'^a\.dng: expected rawpy .* pip install "mkpn-studio\[raw\]"$'):
         read_raw(path, 50)
+
+
+def test_a_file_of_many_bytes_is_not_opened(
+    tmp_path: Path, scene: NDArray[np.float64], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_dng(tmp_path / "a.dng", to_counts(mosaic(scene)))
+    monkeypatch.setattr("mkpn.capture.raw.MAX_FILE_BYTES", path.stat().st_size - 1)
+    with pytest.raises(ValueError, match=r"^a\.dng: expected a file of at most 0 MB, got more"):
+        read_raw(path, 50)

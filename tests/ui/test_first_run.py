@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -34,6 +35,22 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
         network = KernelPredictionNetwork(model_config(name))
         save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
     return ModelStore(folder, "cpu")
+
+
+def test_networks_are_loaded_ahead_as_long_as_the_app_lives(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = next(iter(store.paths.values())).parent
+    monkeypatch.setattr("mkpn.ui.run.models.warm_up", lambda: None)
+    called: list[int] = []
+    ahead = ModelStore(folder, "cpu")
+    thread = ahead.preload(lambda: called.append(ahead.loaded))
+    thread.join(60)
+    assert not thread.is_alive()
+    assert called == [len(NAMES)]
+    # When the app ends, nothing is loaded that nobody will ask for.
+    monkeypatch.setattr(threading, "main_thread", lambda: SimpleNamespace(is_alive=lambda: False))
+    ending = ModelStore(folder, "cpu")
+    ending.preload(lambda: called.append(ending.loaded)).join(60)
+    assert (ending.loaded, len(called)) == (0, 1)
 
 
 @pytest.fixture(scope="module")
