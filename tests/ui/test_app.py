@@ -286,8 +286,9 @@ def test_every_wrong_value_is_told_by_field_expected_and_got(
     pairs = [(name, value) for name in fields for value in (few if name in ("x", "y") else WRONG)]
     for field, value in pairs:
         # Every other field is judged before the picture, which is wrong, too, so that nothing is run.
-        image = "Chelsea the cat" if field in ("x", "y") else "no such picture"
-        arguments = {"image": image, **GOOD[endpoint], field: value}
+        place = field in ("x", "y")
+        image = "Chelsea the cat" if place else "no such picture"
+        arguments = {"image": image, **GOOD[endpoint], "downsample": 4 if place else 1, field: value}
         with pytest.raises(ValueError, match="expected") as error:
             first(endpoints[endpoint](**arguments))
         sentence = str(error.value)

@@ -68,6 +68,19 @@ def test_the_first_results_are_those_of_the_library(first: FirstRun, store: Mode
         assert pane.psnr == pytest.approx(mkpn.psnr(store.get(name)(burst).image, burst.clean), abs=1e-3)
 
 
+def test_the_first_results_let_visitors_go_before(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = FirstRun(store, tmp_path)
+    others, waited = iter((1, 1, 0, 0)), list[bool]()
+    monkeypatch.setattr(store.going, "others", lambda _: next(others))
+    clock = SimpleNamespace(sleep=lambda _: waited.append(made.run.done("kpn-l1") and not made.run.done("kpn-l3")))
+    monkeypatch.setattr("mkpn.ui.run.first.time", clock)
+    made.compute()
+    assert waited == [True, True]
+    assert made.run.done("kpn-l3")
+
+
 def test_a_copy_has_its_own_square_and_leaves_everything_behind(first: FirstRun) -> None:
     one, other = first.copy(32, "one"), first.copy(64, "other")
     assert (one.square.w, other.square.w) == (32, 64)
