@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mkpn.checks import whole
-from mkpn.synthesis.files import MAX_MEGAPIXELS, OWN_MEGAPIXELS, Refused, check_size, count_frames, named, opened
+from mkpn.synthesis.files import MAX_MEGAPIXELS, OWN_MEGAPIXELS, Refused, check_size, count_frames, opened
 from mkpn.synthesis.modern import to_first_frame, upright_already
 
 MIN_SIDE = 48
@@ -21,16 +23,20 @@ MIN_SIDE = 48
 ImageSource = str | Path | bytes | Image.Image | NDArray[Any]
 
 _ORIENTATION = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_STORED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: np.rot90(upright, 1),
+    7: lambda upright: upright[::-1, ::-1].swapaxes(0, 1),
+    8: lambda upright: np.rot90(upright, -1),
 }
-"""EXIF's orientations; 1 is upright, others mean nothing."""
+"""By EXIF's orientation the view `[h,w,C]` of an upright picture `[H,W,C]` that has the file's order of pixels.
+
+1 is upright, others mean nothing.
+"""
+_TURNED = (5, 6, 7, 8)  # height and width change places
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _TRANSPARENT = ("RGBA", "LA", "PA", "La", "RGBa")
 _STRIP = 2**18  # pixels that are converted at a time
@@ -105,7 +111,8 @@ def load_image(
         return _from_array(source, min_side)
     if not isinstance(source, str | Path | bytes | Image.Image):  # pyright: ignore[reportUnnecessaryIsInstance] - users
         raise ValueError(f"image: expected a path, bytes, a PIL image or an array, got {type(source).__name__}")
-    return _intensities(source, *_picture(source, min_side, max_megapixels))
+    with _decoded(source, min_side, max_megapixels) as image:
+        return _intensities(image)
 
 
 @dataclass(frozen=True)
@@ -127,8 +134,8 @@ def load_photograph(path: Path, max_megapixels: float = MAX_MEGAPIXELS) -> Photo
     Raises:
         ValueError: as `load_image`.
     """
-    picture, deepest = _picture(path, MIN_SIDE, max_megapixels)
-    return Photograph(_intensities(path, picture, deepest), rgb_profile(picture))
+    with _decoded(path, MIN_SIDE, max_megapixels) as image:
+        return Photograph(_intensities(image), rgb_profile(image))
 
 
 def rgb_profile(picture: Image.Image) -> bytes | None:
@@ -154,7 +161,7 @@ def conversion_notes(source: str | Path | bytes, max_megapixels: float = MAX_MEG
             notes.append(
                 f"the {'main' if heic else 'first'} of {frames or 'several'} {'pictures' if heic else 'frames'} is used"
             )
-        if _orientation(image) in _UPRIGHT:
+        if _orientation(image) in _STORED:
             notes.append("turned upright as its EXIF data say")
         if image.mode == "I" and image.format == "TIFF":
             notes.append("32-bit grey, kept at full depth")
@@ -299,24 +306,28 @@ def _converted(array: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[An
     return values
 
 
-def _picture(source: str | Path | bytes | Image.Image, min_side: int, max_megapixels: float) -> tuple[Image.Image, int]:
-    """Decodes a file into an upright picture that holds on to nothing of the file, and its greatest integer level."""
+@contextmanager
+def _decoded(source: str | Path | bytes | Image.Image, min_side: int, max_megapixels: float) -> Generator[Image.Image]:
+    """Decodes a file's first frame; whatever goes wrong until the end of the block is a ValueError that names it."""
     with opened(source, max_megapixels) as image:
         _check_side(image.width, image.height, min_side)
         to_first_frame(image)
         image.load()
-        turn = _UPRIGHT.get(_orientation(image))
-        deepest = 2**32 - 1 if image.format == "TIFF" and image.mode == "I" else 2**16 - 1
-        return (image.copy() if turn is None else image.transpose(turn)), deepest
+        # Readers of WebP and AVIF keep up to three copies of all pixels, of which a picture in use needs none.
+        if image is not source and hasattr(image, "_decoder"):
+            vars(image).update(_decoder=None, fp=None)
+        yield image
 
 
-def _intensities(source: str | Path | bytes | Image.Image, picture: Image.Image, deepest: int) -> NDArray[np.float32]:
-    result = np.empty((picture.height, picture.width, 3), np.float32)
+def _intensities(image: Image.Image) -> NDArray[np.float32]:
+    deepest = 2**32 - 1 if image.format == "TIFF" and image.mode == "I" else 2**16 - 1
+    orientation = _orientation(image)
+    width, height = image.size[::-1] if orientation in _TURNED else image.size
+    result = np.empty((height, width, 3), np.float32)
+    stored = _STORED[orientation](result) if orientation in _STORED else result
     # In strips, so that beside picture and result nothing large is in memory.
-    with named(source):
-        for rows in row_strips(picture.height, picture.width):
-            strip = picture.crop((0, rows.start, picture.width, rows.stop))
-            result[rows] = _strip_intensities(strip, deepest)
+    for rows in row_strips(image.height, image.width):
+        stored[rows] = _strip_intensities(image.crop((0, rows.start, image.width, rows.stop)), deepest)
     return result
 
 

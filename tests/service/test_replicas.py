@@ -33,7 +33,7 @@ class Visitor:
 
     def denoise(self, path: str) -> Any:
         image = {"path": path, "orig_name": "cat.png", "meta": {"_type": "gradio.FileData"}}
-        data = {"data": [image, 4, 7, 1, ["kpn-l3", "mkpn"]]}
+        data = {"data": [image, 4, 7, 1, ["kpn-l3", "mkpn"], False]}
         event = self.client.post("/gradio_api/call/denoise", json=data).json()["event_id"]
         text = self.client.get(f"/gradio_api/call/denoise/{event}").text
         assert "event: complete" in text, text
