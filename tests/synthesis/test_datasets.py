@@ -45,6 +45,13 @@ def test_a_photograph_is_large_from_its_short_side_on(tmp_path: Path) -> None:
     assert [image.shape for image in photographs(tmp_path, large_side=300)] == [(3, 299, 400), (3, 150, 200)]
 
 
+def test_a_file_counts_once_by_whatever_way_it_is_reached(photo_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(photo_folder)
+    files = image_files([photo_folder])
+    assert image_files([photo_folder, tmp_path / "link"]) == files
+    assert len(image_files([tmp_path / "link", photo_folder])) == len(files)
+
+
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^images: expected \.jpg, .*, got none$"):
         image_files([tmp_path])
