@@ -169,6 +169,45 @@ def test_the_products_add_up_to_the_networks_number(page) -> None:
     assert float(ui(page, "rebuild-result").get_attribute("data-difference")) < 1e-5
 
 
+def test_the_arrow_keys_mark_a_weight_and_its_product_is_told(page) -> None:
+    view(page, "rebuild")
+    ui(page, "first").click()
+    for _ in range(4):
+        ui(page, "next").click()
+    expect(ui(page, "step-text")).to_contain_text("Step 4 of 48: frame 0, 7×7")
+    tap, trio = ui(page, "tap"), ui(page, "trio")
+    expect(tap).to_have_attribute("aria-live", "off")
+    trio.focus()
+    expect(tap).to_have_attribute("aria-live", "polite")
+    for key, place in {
+        "ArrowRight": (0, 0),  # the first key marks the centre
+        "ArrowLeft": (-1, 0),
+        "ArrowDown": (-1, 1),
+        "Home": (-3, -3),
+        "ArrowUp": (-3, -3),
+        "End": (3, 3),
+    }.items():
+        trio.press(key)
+        signs = ["0" if value == 0 else f"{value:+d}".replace("-", "−") for value in place]
+        expect(tap).to_contain_text(f"x {signs[0]}, y {signs[1]}: ")
+        told = page.evaluate(
+            """([x, y]) => {
+              const { answer } = document.querySelector('.mkpn-explorer').mkpnExplorer;
+              const { weights } = answer.kernels[7];
+              const [, channels, side] = answer.values.shape;
+              const at = (size, half) => (y + half) * size + x + half;
+              return [weights.data[at(7, 3)], answer.values.data[at(side, (side - 1) / 2)], channels];
+            }""",
+            list(place),
+        )
+        text = tap.inner_text().replace("−", "-")
+        assert float(text.split(" = ")[1]) == pytest.approx(told[0] * told[1] / 48, abs=1e-6)
+    trio.press("Escape")
+    expect(tap).to_contain_text("Point at a weight, or use the arrow keys here")
+    ui(page, "next").focus()
+    expect(tap).to_have_attribute("aria-live", "off")
+
+
 def test_switching_off_changes_picture_and_figure(page) -> None:
     view(page, "ablation")
     expect(ui(page, "ablation-words")).to_contain_text("Everything is on")
@@ -180,7 +219,7 @@ def test_switching_off_changes_picture_and_figure(page) -> None:
     whole = page.evaluate(read)
     ui(page, "reference-only").click()
     recomposed(page, "mkpn; 1,3,5,7,9,11; 0; renormalised")
-    expect(ui(page, "ablation-words")).to_contain_text("frames 0.")
+    expect(ui(page, "ablation-words")).to_contain_text("; frame 0.")
     assert page.evaluate(read) != whole
     ui(page, "all-on").click()
     recomposed(page, everything)

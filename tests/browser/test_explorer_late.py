@@ -102,7 +102,7 @@ def test_words_and_picture_of_a_recomposition_are_of_one_question(page) -> None:
     # The late answer is shown as what it is, and the next question follows at once.
     release(page)
     recomposed(page, "mkpn; 1,3,5,7,9,11; 0; renormalised")
-    expect(ui(page, "ablation-words")).to_contain_text("frames 0.")
+    expect(ui(page, "ablation-words")).to_contain_text("; frame 0.")
     release(page)
     recomposed(page, everything)
     expect(ui(page, "ablation-words")).to_contain_text("Everything is on")
@@ -122,6 +122,21 @@ def test_figures_of_a_square_that_has_moved_on_are_dropped(page) -> None:
     page.wait_for_function(f"(value) => ({figure})() === value", arg=now["psnr"]["square"])
     release(page)
     assert page.evaluate(figure) == now["psnr"]["square"]
+
+
+def test_nothing_is_called_the_best_before_all_are_measured(page) -> None:
+    view(page, "sizes")
+    expect(ui(page, "sizes-words")).to_contain_text("the single sizes")
+    hold(page, '"model":"kpn-l25"')
+    # Another square: its figures are asked for anew.
+    page.evaluate(f"() => {EXPLORER}.setPixel(100, 20)")
+    wait_held(page)
+    expect(ui(page, "sizes-words")).to_contain_text("not all models are measured")
+    expect(ui(page, "sizes-words")).not_to_contain_text("best of")
+    expect(ui(page, "sizes-table").locator("td.best")).to_have_count(0)
+    release(page)
+    expect(ui(page, "sizes-words")).to_contain_text("is best of the single sizes")
+    expect(ui(page, "sizes-table").locator("td.best")).not_to_have_count(0)
 
 
 def test_a_step_of_the_lesson_that_was_left_moves_nothing(page) -> None:

@@ -116,7 +116,7 @@ function createAblation(app) {
     const stayed = answer.stayed > 0 ? ` In ${(100 * answer.stayed).toFixed(1)} % of the pixels too little weight is left to renormalise; they stay as they are.` : "";
     setText(ui("ablation-words"), all
       ? "Everything is on: this is the network's own picture."
-      : `On: ${asked.sizes.map((s) => `${s}\u00d7${s}`).join(", ") || "no size"}; frames ${asked.frames.join(", ") || "none"}.${stayed}`);
+      : `On: ${asked.sizes.map((s) => `${s}\u00d7${s}`).join(", ") || "no size"}; ${asked.frames.length === 1 ? "frame" : "frames"} ${asked.frames.join(", ") || "none"}.${stayed}`);
     drawBar(ui("ablation-bar"), "blue to red", [-TOP, -TOP / 2, 0, TOP / 2, TOP].map((v) => [0.5 + v / (2 * TOP), signedShort(v)]), "difference picture: levels of 255 against the whole model, mean of the colours");
   }
 
@@ -130,7 +130,7 @@ function createAblation(app) {
 
   return {
     show,
-    layers: () => [["recomposed", "recomposed picture"], ["difference", "difference from the whole model"]],
+    layers: () => [["recomposed", "recomposed picture"], ["difference", "difference from whole"]],
     // Until the first answer everything is on: that is the network's own picture.
     layer: (id) => (id === "recomposed" ? picture ?? app.picture.imageOf(state.model) : id === "difference" ? differenceOf() : null),
     draw() {

@@ -131,6 +131,7 @@ function createExplorer(root, ask) {
   app.setView = (name) => {
     if (!VIEWS.includes(name)) return;
     app.parts[state.view].leave?.();
+    app.say(""); // what was said was about the view that is left
     state.view = name;
     root.dataset.view = name;
     for (const button of root.querySelectorAll("[data-view-to]")) button.setAttribute("aria-pressed", button.dataset.viewTo === name);
@@ -198,7 +199,7 @@ function createExplorer(root, ask) {
     ui("model").replaceChildren(...options(app.models()));
     ui("model").value = state.model ?? "";
     const beside = ui("beside");
-    beside.replaceChildren(make("option", { value: "" }, "nothing"), make("option", { value: "pixel" }, "a second pixel"), ...options(app.models()));
+    beside.replaceChildren(make("option", { value: "" }, "nothing"), make("option", { value: "pixel" }, "second pixel"), ...options(app.models()));
     beside.value = state.beside;
     ui("scale").value = state.scale;
     app.picture.layers();

@@ -24,10 +24,14 @@ function farthest(offsets) {
   return { frame, reach: lengths[frame] };
 }
 
+/** The single sizes by their PSNR in a region, the best first; none before all are measured, since another may be better. */
 function rank(app, region) {
   const names = app.models().map((pane) => pane.id).filter((id) => id in SIZE_OF);
-  return names.map((name) => ({ name, psnr: app.parts.sizes.figure(name, region) })).filter((one) => one.psnr !== null).sort((a, b) => b.psnr - a.psnr);
+  const figures = names.map((name) => ({ name, psnr: app.parts.sizes.figure(name, region) }));
+  return figures.some((one) => one.psnr === null) ? [] : figures.sort((a, b) => b.psnr - a.psnr);
 }
+
+const NOT_YET = "Wait for the figures.";
 
 /** What a region's figures say, for two steps. */
 function regionWords(app, region, text) {
@@ -62,7 +66,7 @@ const LESSON = [
       app.state.step = 1;
       app.setView("rebuild");
     },
-    text: () => ["KPN L3 predicts nine weights for each frame, for this very pixel. Each weight is multiplied by the noisy value under it; all products add up to the pixel. Press Play and watch the sum grow."],
+    text: () => ["KPN L3 predicts nine weights for each frame, for this very pixel. Each weight is multiplied by the noisy value under it; the products of a frame add up, and the mean over the frames is the pixel. Press Play and watch the sum grow."],
     question: "How many products make one colour of one pixel here?",
     answer: () => "8 frames times 9 weights: 72. KPN L1 has 8, KPN L25 has 8 times 625, which is 5,000.",
   },
@@ -73,9 +77,12 @@ const LESSON = [
       app.parts.sizes.choose("flat");
       await app.parts.sizes.fill();
     },
-    text: (app) => ["In a flat area every neighbour has the same true value, so more weights mean less noise.", ...regionWords(app, "flat", "Flat third")],
+    text: (app) => ["In a flat area every neighbour has the same true value, so more weights can average more noise away.", ...regionWords(app, "flat", "Flat third")],
     question: "Which single size is best in the flat third?",
-    answer: (app) => `${app.label(rank(app, "flat")[0]?.name)}, by ${((rank(app, "flat")[0]?.psnr ?? 0) - (rank(app, "flat")[1]?.psnr ?? 0)).toFixed(2)} dB over the next. A small lead may turn with other noise: measure three seeds.`,
+    answer(app) {
+      const [best, next] = rank(app, "flat");
+      return next ? `${app.label(best.name)}, by ${(best.psnr - next.psnr).toFixed(2)} dB over ${app.label(next.name)}. A small lead may turn with other noise: measure three seeds.` : NOT_YET;
+    },
   },
   {
     title: "Detail: neighbours are other things",
@@ -87,11 +94,16 @@ const LESSON = [
     text(app) {
       const flat = rank(app, "flat");
       const texture = rank(app, "texture");
-      const gap = (order) => (order.length ? (order[0].psnr - order[order.length - 1].psnr).toFixed(2) : "\u2013");
+      if (!flat.length) return ["Reading the run \u2026"];
+      const gap = (order) => (order[0].psnr - order[order.length - 1].psnr).toFixed(2);
       return ["In texture a neighbour has another true value: a large kernel must choose its weights well, or it blurs.", ...regionWords(app, "texture", "Texture third"), `From best to worst single size: ${gap(texture)} dB here, ${gap(flat)} dB in the flat third.`];
     },
     question: "Does the best size here differ from the flat third's?",
-    answer: (app) => `Flat: ${app.label(rank(app, "flat")[0]?.name)}; texture: ${app.label(rank(app, "texture")[0]?.name)}.`,
+    answer(app) {
+      const [flat] = rank(app, "flat");
+      const [texture] = rank(app, "texture");
+      return flat && texture ? `${flat.name === texture.name ? "No" : "Yes"}. Flat: ${app.label(flat.name)}; texture: ${app.label(texture.name)}.` : NOT_YET;
+    },
   },
   {
     title: "Reach against motion",
@@ -108,7 +120,7 @@ const LESSON = [
       const { frame, reach } = farthest(app.state.value.offsets);
       const { x, y } = app.state;
       const here = app.answer?.model === "kpn-l5" && app.answer.x === x && app.answer.y === y;
-      const sum = here ? ` At this pixel KPN L5 gives frame ${frame} a sum of ${app.answer.kernels.fused.sum[frame].toFixed(2).replace("-", "\u2212")}.` : "";
+      const sum = here ? ` At this pixel KPN L5 gives frame ${frame} a sum of ${plainText(app.answer.kernels.fused.sum[frame], 2)}.` : "";
       return [`Frame ${frame} has moved ${reach} px. KPN L5 reaches 2 px, MKPN 5, KPN L25 12: ${reach > 12 ? "no kernel reaches its true place" : reach > 5 ? "only KPN L25 reaches its true place" : reach > 2 ? "MKPN and KPN L25 reach its true place" : "all three reach its true place"}.${sum}`];
     },
     question: "What should a kernel do with a frame whose true place is out of reach?",
@@ -123,7 +135,7 @@ const LESSON = [
       app.controls();
       app.probe();
     },
-    text: (app) => [`A full kernel of side 25 has 625 weights per frame, its two factors have 50; MKPN's six sizes have 286 weights and 72 numbers. Above: the same pixel with a separable and a full 5\u00d75. Whole image: KPN L5 ${decibels(app.pane("kpn-l5")?.psnr)}, full KPN 5\u00d75 ${decibels(app.pane("kpn")?.psnr)}.`],
+    text: (app) => [`A full kernel of side 25 has 625 weights per frame, its two factors have 50; MKPN's six sizes have 286 weights and 72 numbers. Beside this: the same pixel with a separable and a full 5\u00d75. Whole image: KPN L5 ${decibels(app.pane("kpn-l5")?.psnr)}, full KPN 5\u00d75 ${decibels(app.pane("kpn")?.psnr)}.`],
     question: "Which shape can a product of a column and a row not take?",
     answer: () => "A slanted line: the product is always aligned with rows and columns. The sum of several sizes is less restricted than one product.",
     leave(app) {
@@ -171,7 +183,7 @@ const LESSON = [
     question: "Where does it average more, and does the map follow the picture's content?",
     answer(app) {
       const gain = app.parts.maps.means()?.noise_gain;
-      if (!gain) return "Wait for the map.";
+      if (!gain) return NOT_YET;
       const lowest = gain.indexOf(Math.min(...gain));
       return `By noise gain, most in ${["the flat third", "edges", "texture"][lowest]} (${gain[lowest].toFixed(3)}). Move the pixel across an edge and read the values.`;
     },
@@ -192,7 +204,7 @@ const LESSON = [
     text(app) {
       const shares = app.parts.winners.shares()?.all;
       const index = app.parts.winners.models()?.indexOf("mkpn") ?? -1;
-      const area = shares && index >= 0 ? `MKPN has the lowest error in ${Math.round(100 * shares[index])} % of the patches; elsewhere another network leads, or it is a tie.` : "";
+      const area = shares && index >= 0 ? `MKPN has the lowest error in ${Math.round(100 * shares[index])} % of the area; elsewhere another network leads, or it is a tie.` : "";
       const { loss } = app.lesson;
       if (loss === undefined) return ["Looking for a place where it loses \u2026"];
       const case_ = loss ? `At x ${loss.place.x}, y ${loss.place.y} it loses: ${app.label(loss.place.best)} has ${loss.place.psnr[loss.place.best].toFixed(2)} dB, MKPN ${loss.place.psnr.mkpn.toFixed(2)}.` : "At the listed places of this picture MKPN loses nowhere; try another picture.";

@@ -65,6 +65,7 @@ function createPlaces(app) {
     over(context, place) {
       if (!answer) return;
       const unit = pixelUnit();
+      const type = (unit * parseFloat(getComputedStyle(app.root).fontSize)) / 13;
       for (const [index, { x, y }] of answer.places.entries()) {
         const cx = place.originX + (x + 0.5) * place.scale;
         const cy = place.originY + (y + 0.5) * place.scale;
@@ -76,12 +77,12 @@ function createPlaces(app) {
         context.strokeStyle = index === current ? "#fd3" : "#fff";
         context.strokeRect(cx - half, cy - half, 2 * half, 2 * half);
         context.fillStyle = "#000";
-        context.fillRect(cx - half, cy - half, 16 * unit, 16 * unit);
+        context.fillRect(cx - half, cy - half, 16 * type, 16 * type);
         context.fillStyle = "#fff";
-        context.font = `bold ${12 * unit}px sans-serif`;
+        context.font = `bold ${12 * type}px sans-serif`;
         context.textAlign = "center";
         context.textBaseline = "middle";
-        context.fillText(String(index + 1), cx - half + 8 * unit, cy - half + 8.5 * unit);
+        context.fillText(String(index + 1), cx - half + 8 * type, cy - half + 8.5 * type);
       }
     },
     reset: () => ((answer = null), (asked = ""), (current = -1)),

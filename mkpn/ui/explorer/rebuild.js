@@ -6,7 +6,7 @@ function createRebuild(app) {
   const { ui, state, signal } = app;
   const play = ui("play");
   let timer = 0;
-  let hovered = null;
+  let hovered = null; // the marked tap, by pointer or keys
 
   const terms = () => termsOf(app.answer);
 
@@ -49,7 +49,7 @@ function createRebuild(app) {
     const canvas = ui("running");
     const width = canvas.parentElement.clientWidth - 2;
     const font = parseFloat(getComputedStyle(app.root).fontSize);
-    const height = Math.max(110, Math.min(320, canvas.parentElement.clientHeight - squareSide() - 16 * font));
+    const height = Math.max(110, Math.min(25 * font, canvas.parentElement.clientHeight - squareSide() - 16 * font));
     const context = prepare(canvas, width, height);
     const ink = inkOf(app.root);
     const truth = app.answer.truth[state.channel];
@@ -123,8 +123,8 @@ function createRebuild(app) {
       ? `Step ${state.step} of ${list.length}: frame ${term.frame}, ${term.size}\u00d7${term.size} adds ${number(now.sum, 5)}; the sum is ${number(sums[state.step], 5)}.`
       : `Nothing added yet. ${list.length} kernels follow: ${answer.kernels.fused.sum.length} frames times ${list.length / answer.kernels.fused.sum.length} size${list.length > 8 ? "s" : ""}.`);
     setText(ui("tap"), hovered === null
-      ? `Weights end at \u00b1${shortText(weightTop)}, contributions at \u00b1${shortText(productTop)}. Point at a weight to see what it adds.`
-      : `${number(now.weights[hovered], 4)} \u00d7 ${number(now.values[hovered], 4)} / ${list.length} = ${number(now.products[hovered], 6)}`);
+      ? `Weights end at \u00b1${shortText(weightTop)}, contributions at \u00b1${shortText(productTop)}. Point at a weight, or use the arrow keys here, to see what it adds.`
+      : `${placeOf(hovered, term.size)}: ${number(now.weights[hovered], 4)} \u00d7 ${number(now.values[hovered], 4)} / ${list.length} = ${number(now.products[hovered], 6)}`);
     const sum = sums[sums.length - 1];
     const output = answer.output[state.channel];
     const truth = answer.truth[state.channel];
@@ -134,6 +134,34 @@ function createRebuild(app) {
       ? `The network's number is ${number(output, 5)}, the truth ${number(truth, 5)}.`
       : `Sum ${number(sum, 6)}, the network's number ${number(output, 6)}: difference ${Math.abs(sum - output).toExponential(1).replace("-", "\u2212")}. The truth is ${number(truth, 5)}; the error ${signedText(output - truth, 4)}.`);
     drawRunning(sums);
+  }
+
+  /** Where a tap reads, from the pixel. */
+  function placeOf(tap, size) {
+    const half = (size - 1) / 2;
+    return `x ${signedText((tap % size) - half)}, y ${signedText(Math.floor(tap / size) - half)}`;
+  }
+
+  /** The keys move the mark by one tap, from the kernel's centre on. */
+  function steer(event) {
+    if (!app.answer || event.ctrlKey || event.metaKey || event.altKey) return;
+    const { size } = terms()[Math.max(0, state.step - 1)];
+    const centre = (size * size - 1) / 2;
+    const by = (dx, dy) => {
+      if (hovered === null) return centre;
+      const within = (at) => Math.min(size - 1, Math.max(0, at));
+      return within(Math.floor(hovered / size) + dy) * size + within((hovered % size) + dx);
+    };
+    const keys = {
+      ArrowLeft: () => by(-1, 0), ArrowRight: () => by(1, 0), ArrowUp: () => by(0, -1), ArrowDown: () => by(0, 1),
+      Home: () => 0, End: () => size * size - 1,
+    };
+    if (keys[event.key]) hovered = keys[event.key]();
+    else if (event.key === "Escape" && hovered !== null) hovered = null;
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+    draw();
   }
 
   function hover(event) {
@@ -150,6 +178,10 @@ function createRebuild(app) {
   ui("trio").addEventListener("pointermove", hover, { signal });
   ui("trio").addEventListener("pointerdown", hover, { signal });
   ui("trio").addEventListener("pointerleave", () => ((hovered = null), draw()), { signal });
+  ui("trio").addEventListener("keydown", steer, { signal });
+  // Said aloud only here: while Play runs, or the pointer, each change would be said otherwise.
+  ui("trio").addEventListener("focus", () => ui("tap").setAttribute("aria-live", "polite"), { signal });
+  ui("trio").addEventListener("blur", () => ui("tap").setAttribute("aria-live", "off"), { signal });
   ui("first").addEventListener("click", () => go(0), { signal });
   ui("previous").addEventListener("click", () => go(state.step - 1), { signal });
   ui("next").addEventListener("click", () => go(state.step + 1), { signal });

@@ -52,7 +52,7 @@ function signedShort(value) {
   return (value < 0 ? "\u2212" : "+") + text;
 }
 
-// Kernel sizes are an order, and so a ramp that grows lighter; the two other networks stand apart. Told apart without red-green vision.
+// Kernel sizes are an order, and so a ramp that grows lighter; the two other networks stand apart, also without red-green vision.
 const MODEL_COLORS = {
   "kpn-l1": [68, 1, 84],
   "kpn-l3": [71, 45, 123],
@@ -62,7 +62,7 @@ const MODEL_COLORS = {
   "kpn-l11": [39, 173, 129],
   "kpn-l13": [93, 200, 99],
   "kpn-l25": [190, 223, 38],
-  kpn: [204, 121, 167],
+  kpn: [250, 150, 212],
   mkpn: [230, 97, 0],
 };
 const TIE_COLOR = [136, 136, 136];

@@ -190,8 +190,18 @@ function createSizes(app) {
     const canvas = ui("chart");
     const panel = canvas.parentElement;
     const list = series();
+    const secret = guess && !guess.revealed;
+    tellGain();
+    if (list.length) {
+      words(list, secret);
+      table(list, secret);
+    }
     const width = panel.clientWidth - 4;
-    const height = Math.max(190, Math.min(560, panel.clientHeight - (list.length > 1 || scrubbed !== null ? 330 : 245)));
+    // What stands above and below the chart has its lines; the chart takes the rest. On a phone the page scrolls.
+    const gap = parseFloat(getComputedStyle(panel).rowGap) || 0;
+    const others = [...panel.children].filter((node) => node !== canvas && node.offsetHeight);
+    const rest = panel.clientHeight - 6 - others.reduce((sum, node) => sum + node.offsetHeight + gap, 0);
+    const height = getComputedStyle(panel).overflowY === "visible" ? 320 : Math.max(190 * type(), Math.min(560 * type(), rest));
     const context = prepare(canvas, width, height);
     const ink = inkOf(app.root);
     if (!list.length) {
@@ -200,7 +210,6 @@ function createSizes(app) {
       context.fillText("Nothing measured yet: choose gains and press Measure.", 10, 40);
       ui("sizes-table").replaceChildren();
       setText(ui("sizes-words"), "");
-      tellGain();
       plot = null;
       return;
     }
@@ -213,15 +222,11 @@ function createSizes(app) {
     plot = { atX, atY, low, high, lower, upper };
     axes(context, ink, { left, right, upper, lower, width, height, low, high, atX, atY });
     const taken = [];
-    const secret = guess && !guess.revealed;
     for (const one of list) {
       const color = list.length === 1 ? ink.accent : GAIN_STYLES[one.gain];
       if (!secret) curve(context, ink, one, color, { left, right, upper, lower, low, high, atX, atY }, taken, list.length === 1);
     }
     if (guess) drawGuess(context, ink);
-    tellGain();
-    words(list, secret);
-    table(list, secret);
   }
 
   function axes(context, ink, { left, right, upper, lower, height, low, high, atX, atY }) {
@@ -370,12 +375,20 @@ function createSizes(app) {
     }
   }
 
+  /** Whether all that have run are measured, over the same seeds: before, another may be the best. */
+  function complete({ points, mkpn, full }) {
+    const found = [...points, mkpn, full].filter(Boolean);
+    return found.length === app.models().length && found.every((p) => p.values.length === found[0].values.length);
+  }
+
   const gainText = (gain) => (gain === "run" ? "This run" : `Gain ${gain}`);
 
   /** One sentence per gain; a model ties with the best if it leads in one of the seeds. */
   function words(list, secret) {
     if (secret) return setText(ui("sizes-words"), "Draw where you expect the curve of KPN L1 to L25: drag in the chart, or focus it and use the arrow keys. Then press Reveal.");
-    const sentences = list.map(({ gain, points, mkpn }) => {
+    const sentences = list.map((one) => {
+      const { gain, points, mkpn } = one;
+      if (!complete(one)) return `${gainText(gain)}, ${WHERE_TEXT[where()]}: not all models are measured.`;
       if (points.length < 2) return "";
       const best = points.reduce((a, b) => (b.mean > a.mean ? b : a));
       const worst = points.filter((p) => p.size > 1).reduce((a, b) => (b.mean < a.mean ? b : a), best);
@@ -414,9 +427,10 @@ function createSizes(app) {
     const shown = list[0]?.gain;
     if (scrubbed !== null) list = series(names());
     const heads = ["dB", ...BASELINES.map((name) => `L${SIZE_OF[name]}`), "5\u00d75", "MKPN"];
-    const rows = list.map(({ gain, points, full, mkpn }) => {
+    const rows = list.map((one) => {
+      const { gain, points, full, mkpn } = one;
       const values = [...BASELINES.map((name) => points.find((p) => p.name === name)), full, mkpn];
-      const best = Math.max(...values.map((v) => v?.mean ?? -1));
+      const best = complete(one) ? Math.max(...values.map((v) => v?.mean ?? -1)) : null;
       return make("tr", { class: scrubbed !== null && gain === shown ? "now" : "" }, make("th", { scope: "row" }, gainText(gain).toLowerCase()), ...values.map((v) => make("td", { class: v && v.mean === best ? "best" : "" }, v ? v.mean.toFixed(2) : "\u2013")));
     });
     ui("sizes-table").replaceChildren(make("table", { class: "numbers" }, make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)))), make("tbody", {}, ...rows)));
@@ -435,6 +449,7 @@ function createSizes(app) {
       setText(button, "Reveal");
     }
     const guessing = Boolean(guess && !guess.revealed);
+    app.say("");
     button.setAttribute("aria-pressed", guessing);
     const chart = ui("chart");
     setAttribute(chart, "tabindex", guessing ? 0 : null);

@@ -1,5 +1,8 @@
 // Which model has the lowest error where; grey where other noise would say otherwise.
 
+/** What fits into a patch. */
+const SHORT_NAMES = { ...Object.fromEntries(BASELINES.map((name) => [name, `L${SIZE_OF[name]}`])), kpn: "5\u00d75", mkpn: "M" };
+
 function createWinners(app) {
   const { ui, state, signal } = app;
   let answer = null;
@@ -43,7 +46,8 @@ function createWinners(app) {
       for (let x = 0; x < width; x += 1) {
         const at = Math.floor(y / answer.side) * across + Math.floor(x / answer.side);
         const [r, g, b] = colorOf(answer.winner.data[at]);
-        const alpha = answer.winner.data[at] === 0 ? 0.35 : 0.45 + 0.5 * Math.min(1, answer.margin.data[at] / opaque);
+        // Ties are striped: a grey alone would look like some colours to eyes that do not tell red from green.
+        const alpha = answer.winner.data[at] === 0 ? ((x + y) % 8 < 4 ? 0.75 : 0.15) : 0.45 + 0.5 * Math.min(1, answer.margin.data[at] / opaque);
         image.data.set([r, g, b, 255 * alpha], 4 * (y * width + x));
       }
     }
@@ -52,15 +56,42 @@ function createWinners(app) {
     image.canvas = canvas;
   }
 
+  /** Writes who wins into each patch that has room for it: nobody needs to tell ten colours apart. */
+  function nameWinners(context, { originX, originY, scale }) {
+    const unit = (pixelUnit() * parseFloat(getComputedStyle(app.root).fontSize)) / 13;
+    const side = answer.side * scale;
+    if (side < 24 * unit) return;
+    const [height, width] = answer.winner.shape;
+    context.font = `bold ${11 * unit}px sans-serif`;
+    context.textAlign = "right";
+    context.textBaseline = "bottom";
+    context.lineWidth = 2.5 * unit;
+    context.strokeStyle = "#000";
+    context.fillStyle = "#fff";
+    for (let row = 0; row < height; row += 1) {
+      for (let column = 0; column < width; column += 1) {
+        const right = Math.min(originX + (column + 1) * side, originX + state.value.size[0] * scale);
+        const lower = Math.min(originY + (row + 1) * side, originY + state.value.size[1] * scale);
+        // The last row and column may be narrower.
+        if (right - originX - column * side < 24 * unit || lower - originY - row * side < 14 * unit) continue;
+        const index = answer.winner.data[row * width + column];
+        const name = index === 0 ? "tie" : SHORT_NAMES[answer.models[index - 1]];
+        context.strokeText(name, right - 2 * unit, lower - unit);
+        context.fillText(name, right - 2 * unit, lower - unit);
+      }
+    }
+  }
+
   function table() {
     const columns = [["all", "whole"], ["flat", "flat third"], ["edge", "edges"], ["texture", "texture"]];
     const percent = (v) => `${(100 * v).toFixed(0)} %`;
     const order = answer.models.map((name, i) => [name, i]).concat([[null, answer.models.length]]);
     const best = columns.map(([key]) => Math.max(...answer.shares[key].slice(0, -1)));
     const rows = order.map(([name, i]) => {
-      const color = name ? MODEL_COLORS[name] : TIE_COLOR;
+      const color = cssColor(name ? MODEL_COLORS[name] : TIE_COLOR);
+      const fill = name ? color : `repeating-linear-gradient(135deg, ${color} 0 3px, transparent 3px 6px)`;
       return make("tr", {},
-        make("th", { scope: "row" }, make("i", { class: "swatch", style: `background:${cssColor(color)}` }), name ? app.label(name) : "tie"),
+        make("th", { scope: "row" }, make("i", { class: "swatch", style: `background:${fill}` }), name ? `${app.label(name)}${name === "mkpn" ? " (M)" : ""}` : "tie"),
         ...columns.map(([key], c) => make("td", { class: name && answer.shares[key][i] === best[c] && best[c] > 0 ? "best" : "" }, percent(answer.shares[key][i]))),
       );
     });
@@ -68,7 +99,7 @@ function createWinners(app) {
       make("table", { class: "numbers" }, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "lowest error in"), ...columns.map(([, text]) => make("th", { scope: "col" }, text)))), make("tbody", {}, ...rows)),
     );
     const count = answer.seeds.length;
-    setText(ui("winners-words"), `Each ${answer.side}\u00d7${answer.side} patch has the colour of the model with the lowest error, stronger where it leads by more (full at 1 dB). ${count > 1 ? `A patch is grey where ${count} seeds do not agree, or where the lead is too small.` : "One seed: other noise may give other winners. More seeds show where."}`);
+    setText(ui("winners-words"), `Each ${answer.side}\u00d7${answer.side} patch has the colour of the model with the lowest error, stronger where it leads by more (full at 1 dB). ${count > 1 ? `A patch is grey and striped where ${count} seeds do not agree, or where the lead is too small.` : "One seed: other noise may give other winners. More seeds show where."}`);
     setText(ui("winners-note"), `Seeds: ${answer.seeds.join(", ")}. ${state.value.rule}`);
   }
 
@@ -123,6 +154,7 @@ function createWinners(app) {
       context.imageSmoothingEnabled = false;
       const [width, height] = state.value.size;
       context.drawImage(image.canvas, place.originX, place.originY, width * place.scale, height * place.scale);
+      nameWinners(context, place);
     },
     link: () => ({ patch: ui("patch").value === "32" ? null : ui("patch").value }),
     open(fields) {
