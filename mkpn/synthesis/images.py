@@ -98,7 +98,7 @@ def load_image(
         source: a path, the bytes of a file, a PIL image, or an array `[H,W]`, `[H,W,1]`, `[H,W,3]` or `[H,W,4]`:
             unsigned integers over their whole range, or floating point in [0,1].
         min_side: smallest side that is accepted, in pixels.
-        max_megapixels: largest picture that is accepted from a file; one of 16 costs up to 300 MB while it is read.
+        max_megapixels: largest picture that is accepted from a file; one of 16 costs up to 260 MB while it is read.
 
     Returns:
         `[H,W,3]` float32 in [0,1], an array of its own that may be written to.

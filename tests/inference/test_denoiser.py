@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -208,6 +209,29 @@ def test_stop_ends_a_running_network_at_the_next_layer(burst: mkpn.Burst, name: 
     denoiser.network.get_submodule(name).register_forward_hook(after)
     with pytest.raises(Stopped):
         denoiser(burst, stop=lambda: bool(stopped))
+
+
+@pytest.mark.parametrize("name", ["kpn", "mkpn"])
+def test_stop_is_asked_every_half_second(photo: NDArray[np.uint8], name: str) -> None:
+    """In time of one processor, so that it does not matter what else the machine does; KPN 5x5 computes longest."""
+    denoiser = mkpn.load(name, device="cpu")
+    wide = mkpn.synthesize(np.pad(photo, ((0, 244), (0, 93), (0, 0)), "reflect"), gain=4, seed=0)
+    assert wide.clean.shape[-2:] == (512, 512)
+    asked = list[float]()
+
+    def stop() -> bool:
+        asked.append(time.process_time())
+        return False
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        denoiser(wide, stop=stop)  # loads the kernels
+        asked = [time.process_time()]
+        denoiser(wide, stop=stop)
+    finally:
+        torch.set_num_threads(threads)
+    assert np.diff([*asked, time.process_time()]).max() < 0.5
 
 
 def test_stop_is_asked_between_the_last_convolution_and_the_local_one(
