@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from mkpn.explain.estimates import Estimates, recompose
 from mkpn.explain.maps import Described, describe
 from mkpn.explain.oracle import aligned_mean
 from mkpn.explain.places import find_places
@@ -215,3 +216,26 @@ def test_the_oracle_leaves_out_what_a_frame_does_not_show() -> None:
         noise=Noise(0, 0),
     )
     torch.testing.assert_close(aligned_mean(burst, 5), clean)
+
+
+def test_a_single_weight_has_no_radius() -> None:
+    """Wherever it lies and whatever it is: rounding must not make the root of a negative number of it."""
+    weights = rng_for(0).uniform(-2, 2, (200, 11, 11)).astype(np.float32)
+    kernels = weights[..., None, None] * np.eye(121, dtype=np.float32).reshape(11, 11, 11, 11)
+    assert kernel_statistics(kernels).radius.max() < 1e-6
+
+
+def test_a_pixel_with_hardly_any_weight_left_stays() -> None:
+    """Renormalising would divide by next to nothing: below a tenth of all weights a pixel is left as it is."""
+    sums = torch.tensor([[1.9, 0.9, 0.05], [0.1, 1.1, 1.95]])
+    values = torch.ones(2, 9)
+    estimates = Estimates((1, 3), (3, 1, 3), values, sums, sums.mean(0))
+    picture, stayed = recompose(estimates, (1,), (0,), renormalise=True)
+    assert stayed == pytest.approx(1 / 3)
+    np.testing.assert_allclose(picture[0, 0], [0.5 * 2 / 1.9, 0.5 * 2 / 0.9, 0.5], rtol=1e-6)
+
+
+def test_noise_far_below_a_level_is_no_structure() -> None:
+    clean = (0.3 + 1e-7 * rng_for(0).standard_normal((3, 32, 32))).astype(np.float32)
+    assert np.ptp(clean) > 0
+    assert (classify(clean) == FLAT).all()
