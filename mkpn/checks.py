@@ -77,6 +77,11 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
+def one_line(text: str) -> str:
+    """Returns what somebody else has written, such as a file's name, without line breaks and control characters."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
 def shown(value: Any) -> str:
     """Returns a wrong value as a message may repeat it: one line, cut short."""
     try:

@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from PIL import Image, UnidentifiedImageError
 
+from mkpn.checks import one_line
 from mkpn.synthesis.modern import jxl_header, modern_kind, modern_reader, to_first_frame
 
 MAX_MEGAPIXELS = 16
@@ -91,7 +92,7 @@ def read_file(path: Path) -> bytes:
 @contextmanager
 def named(source: str | Path | bytes | Image.Image) -> Generator[None]:
     """Turns whatever goes wrong with a picture's pixels into a ValueError that begins with the picture's name."""
-    name = Path(source).name if isinstance(source, str | Path) else ""
+    name = one_line(Path(source).name) if isinstance(source, str | Path) else ""
     name = name or "image"
     try:
         yield

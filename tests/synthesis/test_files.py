@@ -17,6 +17,7 @@ from PIL import Image, TiffImagePlugin
 import mkpn
 from mkpn.synthesis.files import MAX_FILE_BYTES, MAX_MEGAPIXELS, OWN_MEGAPIXELS
 from mkpn.synthesis.images import conversion_notes
+from mkpn.ui.run.sources import upload_source
 
 SIDE = int((MAX_MEGAPIXELS * 10**6) ** 0.5)
 
@@ -224,3 +225,12 @@ def test_results_are_arrays_of_their_own(dtype: type) -> None:
         loaded = mkpn.load_image(image)
         loaded += 1
     assert source.max() == 0
+
+
+def test_a_name_of_several_lines_is_told_in_one(tmp_path: Path) -> None:
+    (tmp_path / "a\nb\u202e.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"^a\ufffdb\ufffd\.png: expected an image"):
+        mkpn.load_image(tmp_path / "a\nb\u202e.png")
+    (tmp_path / "upload.png").write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=r"^a\ufffd\ufffdSet-Cookie: x=1\.png: expected an image"):
+        upload_source(tmp_path / "upload.png", "a\r\nSet-Cookie: x=1.png", tmp_path)

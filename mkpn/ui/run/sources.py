@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from mkpn.checks import one_line
 from mkpn.synthesis.files import read_file
 from mkpn.synthesis.images import (
     EXAMPLES,
@@ -99,12 +100,13 @@ def upload_source(path: Path, name: str, folder: Path) -> Source:
     Raises:
         ValueError: if it is no image, damaged, too small or too large; the message is for the user.
     """
+    name = one_line(name)
     try:
         data = read_file(path)
         pixels, notes = load_image(data), conversion_notes(data)
     except ValueError as error:
         # The server's own name of the file says nothing to the user.
-        reason = str(error).removeprefix(f"{path.name}: ").removeprefix("image: ")
+        reason = str(error).removeprefix(f"{one_line(path.name)}: ").removeprefix("image: ")
         raise ValueError(f"{name}: {reason}") from error
     handle, file = tempfile.mkstemp(prefix="upload-", suffix=".png", dir=folder)
     os.close(handle)
