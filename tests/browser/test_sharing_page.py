@@ -194,6 +194,7 @@ def test_an_address_restores_picture_settings_crop_and_viewer(open_page, made: d
 def test_the_button_copies_the_address(open_page, address: str, made: dict[str, object]) -> None:
     page = open_page(made["address"])
     restored(page)
+    settled(page)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address.rstrip("/"))
     page.locator("#link button").click()
     expect(page.locator("#link .said")).to_have_text("Copied")

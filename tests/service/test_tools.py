@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,9 @@ def test_tools_are_the_endpoints(tmp_path: Path) -> None:
             return tools, right, await session.call_tool("denoise", {**example, "gain": 3})
 
     with serving(tmp_path, "--mcp") as server:
-        tools, right, wrong = asyncio.run(ask(server.address))
+        # A thread of its own: Playwright's loop may run in this one.
+        with ThreadPoolExecutor(1) as thread:
+            tools, right, wrong = thread.submit(lambda: asyncio.run(ask(server.address))).result()
         endpoints = httpx.get(f"{server.address}/gradio_api/info").json()["named_endpoints"]
         assert tools == {name.removeprefix("/") for name in endpoints}
         from gradio_client import Client
