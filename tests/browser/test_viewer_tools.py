@@ -68,13 +68,16 @@ def test_the_table_sorts_and_tells_differences(figures: Handle) -> None:
     assert order == list(PANES)
     for column, best_first in {"psnr": -1, "mae": 1}.items():
         figures.page.locator(f'[data-sort="{column}"]').click()
+        figures.drawn()
         values = [float(text) for text in cells(figures, column).values() if text]
         assert values == sorted(values, reverse=best_first < 0)
         assert list(cells(figures, column))[-1] == "truth"  # has no error: empty figures come last
         figures.page.locator(f'[data-sort="{column}"]').click()
+        figures.drawn()
         assert [float(text) for text in cells(figures, column).values() if text] == values[::-1]
     plain = cells(figures, "psnr")
     figures.ui("baseline").select_option("mkpn")
+    figures.drawn()
     for name, text in cells(figures, "psnr").items():
         if name != "truth":
             expected = float(plain[name]) - float(plain["mkpn"])
