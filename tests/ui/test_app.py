@@ -28,7 +28,7 @@ from mkpn.metrics import MetricDefinition, definition_for
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import MODELS, model_config
 from mkpn.model.network import KernelPredictionNetwork
-from mkpn.synthesis.burst import make_burst, rng_for
+from mkpn.synthesis.burst import NoisyBurst, make_burst, rng_for
 from mkpn.synthesis.images import EXAMPLES, example_image, load_image, to_uint8
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS
@@ -371,6 +371,35 @@ def test_stop_reaches_into_a_running_model(run: Run, store: ModelStore) -> None:
     assert len(ran) == 1
     assert [pane.status for pane in run.model_panes] == ["done", "stopped"]
     assert run.model_panes[1].image is None
+
+
+def test_a_stop_is_asked_for_before_a_model_is_loaded_and_after_it_has_run(run: Run, store: ModelStore) -> None:
+    asked: list[str] = []
+    late = ""
+
+    def get(name: str) -> Callable[..., Any]:
+        asked.append(name)
+
+        def denoised(burst: NoisyBurst, stop: Callable[[], bool]) -> Any:
+            result = store.get(name)(burst, stop=stop)
+            if name == late:  # between the network's last question and its result
+                run.cancel()
+            return result
+
+        return denoised
+
+    watched: Any = SimpleNamespace(going=store.going, paths=store.paths, get=get)
+    first, second = run.model_panes
+    late = second.id
+    models = run_models(run, watched)
+    assert next(models) is first
+    assert list(models) == []
+    assert (second.status, second.image, second.result) == ("stopped", None, None)
+
+    # A run that was stopped before its turn loads nothing.
+    asked.clear()
+    assert list(run_models(run, watched)) == []
+    assert asked == []
 
 
 def test_the_run_is_the_library_s_burst(run: Run, picture: Path) -> None:
