@@ -1,4 +1,4 @@
-"""The basic loss (Eq. 5) and the annealed total loss (Eq. 6)."""
+"""The basic loss (Eq. 5), the annealed total loss (Eq. 6), and how much each burst of a batch counts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ a darker image has smaller gradients of noise, it rewards darkening (reading 8 i
 NEGLIGIBLE = 1e-3
 """Below this weight the annealing term is left out: it is then under 1/1000 of the basic loss."""
 
+USUAL_LOSS = 2e-3
+"""About the loss of a trained network between gain 4 and 8: balanced losses keep this size."""
+
 
 def basic_loss(
     estimate: torch.Tensor, target: torch.Tensor, intensity_weight: float = INTENSITY_WEIGHT
@@ -20,17 +23,34 @@ def basic_loss(
     """Eq. 5: mean squared error of intensities plus mean absolute error of forward differences.
 
     Args:
-        estimate: `[...,H,W]` intensities; its leading dimensions broadcast with those of `target`.
-        target: `[...,H,W]` ground truth.
+        estimate: `[B,...,H,W]` intensities; its leading dimensions broadcast with those of `target`.
+        target: `[B,...,H,W]` ground truth.
         intensity_weight: lambda_1; lambda_2 is `1 - lambda_1`.
 
     Returns:
-        A scalar, the mean over everything.
+        `[B]`, of each burst the mean over everything.
     """
     error = estimate - target
     # The gradient is linear: the difference of the gradients is the gradient of the difference.
-    gradient = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-    return intensity_weight * error.square().mean() + (1 - intensity_weight) * gradient
+    gradient = _mean(error.diff(dim=-1).abs()) + _mean(error.diff(dim=-2).abs())
+    return intensity_weight * _mean(error.square()) + (1 - intensity_weight) * gradient
+
+
+def balanced(losses: torch.Tensor, balance: float) -> torch.Tensor:
+    """Mean of the losses of bursts, in which bursts that are hard, dark or noisy need not count more than others.
+
+    The squared error at gain 8 is eight times that at gain 1, and that of drawn text larger still. PSNR is a
+    logarithm, and each image counts alike in its mean.
+
+    Args:
+        losses: `[B]`.
+        balance: 0 is the plain mean; 1 has the gradient of the mean logarithm, that is of the mean PSNR.
+
+    Returns:
+        A scalar: each burst has the weight `(USUAL_LOSS / loss) ** balance`, which has no gradient itself.
+    """
+    weights = (USUAL_LOSS / losses.detach().clamp(min=USUAL_LOSS / 1e4)) ** balance
+    return (losses * weights).mean()
 
 
 def annealing_weight(step: int, beta: float, annealing: float) -> float:
@@ -46,7 +66,7 @@ def total_loss(
     weight: float,
     intensity_weight: float = INTENSITY_WEIGHT,
 ) -> torch.Tensor:
-    """Eq. 6, its sum over frames and sizes written as a mean (reading 8 in mkpn/training/README.md).
+    """Eq. 6 for each burst, its sum over frames and sizes written as a mean (reading 8 in mkpn/training/README.md).
 
     Args:
         image: `[B,C,H,W]` denoised image.
@@ -54,6 +74,9 @@ def total_loss(
         target: `[B,C,H,W]` ground truth.
         weight: of the annealing term, see `annealing_weight`.
         intensity_weight: lambda_1 of Eq. 5.
+
+    Returns:
+        `[B]`.
     """
     loss = basic_loss(image, target, intensity_weight)
     if weight == 0:
@@ -83,3 +106,8 @@ def imitation_loss(kernels: torch.Tensor, factors: torch.Tensor) -> torch.Tensor
 def imitation_weight(step: int, steps: int, weight: float, until: float) -> float:
     """Returns `weight`, fading linearly to 0 at the share `until` of a run of `steps`."""
     return weight * max(0.0, 1 - step / (until * steps))
+
+
+def _mean(values: torch.Tensor) -> torch.Tensor:
+    """The mean `[B]` over everything but the first dimension."""
+    return values.flatten(1).mean(1)

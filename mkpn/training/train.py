@@ -31,7 +31,7 @@ from mkpn.training.config import TrainConfig
 from mkpn.training.distributed import local_device, process_group
 from mkpn.training.journal import Statistics, Validation, write_sample
 from mkpn.training.lock import locked
-from mkpn.training.losses import annealing_weight, imitation_loss, imitation_weight, total_loss
+from mkpn.training.losses import annealing_weight, balanced, imitation_loss, imitation_weight, total_loss
 from mkpn.training.optimizer import make_optimizer
 from mkpn.training.start.transplant import transplant_taps
 from mkpn.training.start.widen import widen_head
@@ -45,6 +45,7 @@ _TYPICAL = 8
 # What a run did before an option existed, where that is not the option's default today.
 _BEFORE: dict[str, Any] = {"intensity_weight": 0.5, "sharp": 0.0, "lr_last": 1.0, "rotate": False} | {
     "hold_registration": False,
+    "balance": 0.0,
     "synthesis": "host",
 }
 
@@ -154,7 +155,7 @@ def _step(
     batch: Batch,
     teacher: KernelPredictionNetwork | None = None,
 ) -> float:
-    """Takes one optimiser step and returns its loss."""
+    """Takes one optimiser step and returns the mean loss of its bursts, before they are balanced."""
     learning_rate = _learning_rate(state.step, config)
     for group in state.optimizer.param_groups:
         group["lr"] = learning_rate * group["fraction"]
@@ -168,13 +169,14 @@ def _step(
         image, estimates = local_conv(batch.frames, coeffs, sizes, estimates=True)
     else:
         image, estimates = local_conv(batch.frames, coeffs, sizes), None
-    loss = total_loss(image, estimates, batch.clean, weight, config.intensity_weight)
+    losses = total_loss(image, estimates, batch.clean, weight, config.intensity_weight)
+    loss = balanced(losses, config.balance)
     imitation = imitation_weight(state.step, config.steps, config.teacher_weight, config.teacher_until)
     if teacher and imitation:
         with torch.no_grad():
             factors = teacher(batch.frames, batch.noise_std)
         loss = loss + imitation * imitation_loss(coeffs, factors)
-    value = loss.item()
+    value = losses.mean().item()
     if not math.isfinite(value):
         raise FloatingPointError(
             f"lr: the loss is {value} at step {state.step} of seed {config.seed}; expected a rate that keeps "

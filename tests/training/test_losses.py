@@ -7,16 +7,50 @@ import math
 import pytest
 import torch
 
-from mkpn.training.losses import annealing_weight, basic_loss, imitation_loss, imitation_weight, total_loss
+from mkpn.training.losses import (
+    annealing_weight,
+    balanced,
+    basic_loss,
+    imitation_loss,
+    imitation_weight,
+    total_loss,
+)
 
 
 def test_basic_loss_is_eq_5() -> None:
-    estimate, target = torch.tensor([[0.0, 0.5], [1.0, 0.25]]), torch.tensor([[0.1, 0.5], [0.5, 0.0]])
+    estimate, target = torch.tensor([[[0.0, 0.5], [1.0, 0.25]]]), torch.tensor([[[0.1, 0.5], [0.5, 0.0]]])
     squares = (0.1**2 + 0 + 0.5**2 + 0.25**2) / 4
     # Forward differences of the error [[-0.1, 0], [0.5, 0.25]]: right 0.1, -0.25; down 0.6, 0.25.
     gradients = (0.1 + 0.25) / 2 + (0.6 + 0.25) / 2
     assert basic_loss(estimate, target).item() == pytest.approx(0.99 * squares + 0.01 * gradients)
     assert basic_loss(estimate, target, 0.5).item() == pytest.approx(0.5 * squares + 0.5 * gradients)
+
+
+def test_each_burst_has_a_loss_of_its_own() -> None:
+    generator = torch.Generator().manual_seed(0)
+    estimate, target = torch.rand(3, 2, 5, 6, generator=generator), torch.rand(3, 2, 5, 6, generator=generator)
+    alone = torch.cat([basic_loss(estimate[i : i + 1], target[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(basic_loss(estimate, target), alone)
+
+
+@pytest.mark.parametrize(
+    ("balance", "weights"),
+    [(0, (1, 1, 1)), (0.5, (1, 0.5, 2)), (1, (1, 0.25, 4))],
+)
+def test_balanced_bursts_count_by_a_power_of_their_loss(balance: float, weights: tuple[float, ...]) -> None:
+    losses = torch.tensor([2e-3, 8e-3, 5e-4], requires_grad=True)
+    value = balanced(losses, balance)
+    (gradient,) = torch.autograd.grad(value, losses)
+    torch.testing.assert_close(gradient, torch.tensor(weights) / 3)
+    assert value.item() == pytest.approx(float((losses.detach() * torch.tensor(weights)).mean()))
+
+
+def test_fully_balanced_gradient_is_that_of_the_mean_logarithm() -> None:
+    losses = torch.tensor([1e-4, 3e-3, 0.2], requires_grad=True)
+    (logarithm,) = torch.autograd.grad(losses.log().mean(), losses)
+    (gradient,) = torch.autograd.grad(balanced(losses, 1), losses)
+    torch.testing.assert_close(gradient / 2e-3, logarithm)
+    assert torch.isfinite(balanced(torch.zeros(2), 1))
 
 
 def test_basic_loss_does_not_reward_darkening() -> None:
@@ -34,8 +68,8 @@ def test_total_loss_is_eq_6() -> None:
     annealing = sum(basic_loss(estimates[:, i, s], target) for i in range(4) for s in range(3)) / 12
     expected = basic_loss(image, target) + 7 * annealing
     torch.testing.assert_close(total_loss(image, estimates, target, 7.0), expected)
-    assert total_loss(image, None, target, 0.0) == basic_loss(image, target)
-    assert total_loss(image, None, target, 0.0, 0.5) == basic_loss(image, target, 0.5)
+    torch.testing.assert_close(total_loss(image, None, target, 0.0), basic_loss(image, target))
+    torch.testing.assert_close(total_loss(image, None, target, 0.0, 0.5), basic_loss(image, target, 0.5))
 
 
 def test_annealing_is_the_papers_decay_and_ends() -> None:

@@ -139,8 +139,8 @@ def test_training_learns_and_exports(config: TrainConfig) -> None:
     unseen = TrainingStream(photographs, batch=8, patch=32, noise_range="gains", seed=99)(0)
     with torch.inference_mode():
         denoised = local_conv(unseen.frames, network(unseen.frames, unseen.noise_std), network.config.sizes)
-    before = basic_loss(unseen.frames.mean(1), unseen.clean)
-    assert basic_loss(denoised, unseen.clean) < 0.9 * before
+    before = basic_loss(unseen.frames.mean(1), unseen.clean).mean()
+    assert basic_loss(denoised, unseen.clean).mean() < 0.9 * before
     assert metadata["training"]["steps_done"] == 60
     assert metadata["training"]["recipe"]["lr"] == config.lr
     sample = Image.open(config.run / "samples" / "0000060.png")
@@ -338,6 +338,20 @@ def test_full_kernels_imitate_a_separable_teacher(config: TrainConfig) -> None:
     assert taught < 0.5 * alone
     with pytest.raises(ValueError, match=r"teacher: expected a separable network .* got kpn-l5 for kpn-l3"):
         train("kpn-l3", replace(config, run=config.run / "wrong", teacher=teacher))
+
+
+def test_a_step_balances_its_bursts_and_notes_their_plain_loss(config: TrainConfig) -> None:
+    weights: list[torch.Tensor] = []
+    for balance in (0.0, 1.0):
+        run = replace(config, run=config.run / str(balance), balance=balance, steps=1, log_every=1, sample_every=0)
+        train("kpn-l3", run)
+        weights.append(read_tensors(run.run / "state.safetensors")[0]["weights/last.weight"])
+    # The same bursts and start: the losses are the same, what is learned from them is not.
+    noted = [(config.run / name / "stats.jsonl").read_text(encoding="utf-8") for name in ("0.0", "1.0")]
+    assert json.loads(noted[0])["loss"] == json.loads(noted[1])["loss"]
+    assert not torch.equal(*weights)
+    with pytest.raises(ValueError, match=r"balance: expected 0 to 1, got 1\.5"):
+        replace(config, balance=1.5)
 
 
 def test_a_loss_that_is_not_finite_stops(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ def bench_training(device: torch.device, quick: bool) -> Iterator[Row]:
 
     def step() -> None:
         image, estimates = local_conv(frames, network(frames, clean), config.sizes, estimates=True)
-        loss = total_loss(image, estimates, clean, 1.0)
+        loss = total_loss(image, estimates, clean, 1.0).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
