@@ -17,6 +17,9 @@ from mkpn.synthesis.noise import Noise, noise_for_gain
 RIM = 8
 """Pixels around the shown image that the networks see, see `Surroundings`; even, as half resolution wants it."""
 
+SMALL, WIDE_RIM = 128, 16
+"""Where a side is under 128 pixels, they see 16: a small image shows little by which to measure motion."""
+
 _AT_ONCE = 2**20  # numbers that get their noise at once
 
 
@@ -165,35 +168,38 @@ def make_burst(
     check_scene(scene.shape, config)
     offsets = sample_offsets(rng, config)
     height, width = scene.shape[1] - 2 * margin, scene.shape[2] - 2 * margin
-    edged = np.pad(scene, ((0, 0), (RIM, RIM), (RIM, RIM)), mode="edge")
-    wide = np.empty((config.frames, scene.shape[0], height + 2 * RIM, width + 2 * RIM), np.float32)
+    rim = rim_of(height, width)
+    inner, strips = _parts(rim)
+    edged = np.pad(scene, ((0, 0), (rim, rim), (rim, rim)), mode="edge")
+    wide = np.empty((config.frames, scene.shape[0], height + 2 * rim, width + 2 * rim), np.float32)
     # The rim has its own stream, so that the frames do not depend on its width.
     rim_rng = rng.spawn(1)[0]
     for frame, offset in zip(wide, offsets, strict=True):
         window = _window(edged, offset, margin)
-        for part, stream in ((_INNER, rng), *((strip, rim_rng) for strip in _STRIPS)):
+        for part, stream in ((inner, rng), *((strip, rim_rng) for strip in strips)):
             _write_noisy(frame[part], window[part], noise, stream)
     del edged
     frames = torch.from_numpy(wide)
     noise_std = noise.std(frames[0])
     return Burst(
-        frames=frames[..., RIM:-RIM, RIM:-RIM],
+        frames=frames[..., rim:-rim, rim:-rim],
         clean=torch.from_numpy(scene[:, margin : margin + height, margin : margin + width].copy()),
-        noise_std=noise_std[..., RIM:-RIM, RIM:-RIM],
+        noise_std=noise_std[..., rim:-rim, rim:-rim],
         offsets=torch.from_numpy(offsets),
         noise=noise,
-        surroundings=Surroundings(frames=frames, noise_std=noise_std, rim=RIM),
+        surroundings=Surroundings(frames=frames, noise_std=noise_std, rim=rim),
     )
 
 
-_INNER = (slice(None), slice(RIM, -RIM), slice(RIM, -RIM))
-_STRIPS = (
-    (slice(None), slice(None, RIM)),
-    (slice(None), slice(-RIM, None)),
-    (slice(None), slice(RIM, -RIM), slice(None, RIM)),
-    (slice(None), slice(RIM, -RIM), slice(-RIM, None)),
-)
-"""Top, bottom, left and right of a rim."""
+def rim_of(height: int, width: int) -> int:
+    """Returns how many pixels the networks see around an image of some size: 8, or 16 around a small one."""
+    return WIDE_RIM if min(height, width) < SMALL else RIM
+
+
+def _parts(rim: int) -> tuple[tuple[slice, ...], list[tuple[slice, ...]]]:
+    """What lies inside of a rim, and its top, bottom, left and right, in `[C,H,W]`."""
+    every, first, inner, last = slice(None), slice(rim), slice(rim, -rim), slice(-rim, None)
+    return (every, inner, inner), [(every, first), (every, last), (every, inner, first), (every, inner, last)]
 
 
 def burst_of(

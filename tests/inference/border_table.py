@@ -1,8 +1,9 @@
 """Measures how the outer rows and columns of denoised images differ from the inside, for 30 sizes and all networks.
 
 Not collected by pytest. Run it from the root of the checkout: `python tests/inference/border_table.py`; `--bursts`,
-`--models` and `--sizes` make it shorter. `--cost` measures instead what the true borders cost: PSNR of the same pixels
-inside of a larger image, with a rim, and without one.
+`--models` and `--sizes` make it shorter. Every image is also denoised as the inner part of a larger one, where nothing
+of it lies at a border: what the whole image is below its inside there is no border's fault. `--cost` measures what the
+true borders cost: PSNR of the same pixels inside of a larger image, with a rim, and without one.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from skimage import data
 
 import mkpn
 from mkpn.metrics import MetricDefinition
-from mkpn.synthesis.burst import Burst, NoisyBurst, Surroundings, make_burst, rng_for
+from mkpn.synthesis.burst import Burst, NoisyBurst, Surroundings, make_burst, rim_of, rng_for
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
 
-RIM = 8
+BORDER = 8
 MARGIN = BurstConfig().margin
 AROUND = 32  # pixels that the larger image has around the ones that are measured
+INNER = (..., slice(AROUND, -AROUND), slice(AROUND, -AROUND))
+BORDERS = MetricDefinition(border=0), MetricDefinition(border=BORDER)
 
 
 def thirty_sizes() -> list[tuple[int, int]]:
@@ -54,6 +57,8 @@ class Border:
         true: the same of the first 8 rows and columns, which no padding touches.
         whole: mean PSNR of the whole images.
         inner: mean PSNR without the outer 8 pixels.
+        larger_whole: as `whole`, of the same pixels as the inner part of a larger image.
+        larger_inner: as `inner`, likewise.
         tiles: largest difference that small tiles make.
     """
 
@@ -61,30 +66,44 @@ class Border:
     true: float
     whole: float
     inner: float
+    larger_whole: float
+    larger_inner: float
     tiles: float
+
+    @property
+    def below(self) -> float:
+        """dB that the whole image is below its inside."""
+        return self.inner - self.whole
+
+    @property
+    def owed(self) -> float:
+        """The part of `below` that is not there inside of a larger image."""
+        return self.below - (self.larger_inner - self.larger_whole)
 
 
 def measure(denoiser: mkpn.Denoiser, samples: list[Burst]) -> Border:
-    """Averages over bursts of one size."""
+    """Averages over bursts of one size, each with `AROUND` more pixels on all sides."""
+    rim = rim_of(*samples[0].clean[INNER].shape[-2:])
     errors: list[torch.Tensor] = []
-    scores: list[tuple[float, float]] = []
+    scores: list[list[float]] = []
     for burst in samples:
-        image = denoiser(burst).image
-        errors.append(255 * (image - burst.clean).mean(0))
-        scores.append(
-            (
-                mkpn.psnr(image, burst.clean, MetricDefinition(border=0)),
-                mkpn.psnr(image, burst.clean, MetricDefinition(border=RIM)),
-            )
-        )
+        truth = burst.clean[INNER]
+        image, larger = denoiser(cropped(burst, rim)).image, denoiser(burst).image[INNER]
+        errors.append(255 * (image - truth).mean(0))
+        scores.append([mkpn.psnr(one, truth, border) for one in (image, larger) for border in BORDERS])
     error = torch.stack(errors).mean(0)
-    lines = (error.mean(1) - error[RIM:-RIM, RIM:-RIM].mean(), error.mean(0) - error[RIM:-RIM, RIM:-RIM].mean())
-    true, rounded = (max(float(line[part].abs().max()) for line in lines) for part in (slice(RIM), slice(-RIM, None)))
-    whole, inner = (float(np.mean(column)) for column in zip(*scores, strict=True))
-    return Border(rounded, true, whole, inner, tile_difference(denoiser, samples[0]))
+    lines = (
+        error.mean(1) - error[BORDER:-BORDER, BORDER:-BORDER].mean(),
+        error.mean(0) - error[BORDER:-BORDER, BORDER:-BORDER].mean(),
+    )
+    true, rounded = (
+        max(float(line[part].abs().max()) for line in lines) for part in (slice(BORDER), slice(-BORDER, None))
+    )
+    psnrs = (float(np.mean(column)) for column in zip(*scores, strict=True))
+    return Border(rounded, true, *psnrs, tile_difference(denoiser, cropped(samples[0], rim)))
 
 
-def tile_difference(denoiser: mkpn.Denoiser, burst: Burst) -> float:
+def tile_difference(denoiser: mkpn.Denoiser, burst: NoisyBurst) -> float:
     """Largest difference, in units of 1/255, between the image and that of the smallest memory budget that will do."""
     expected = denoiser(burst).image
     for megabytes in range(2, 200, 2):
@@ -101,17 +120,14 @@ def cost(denoiser: mkpn.Denoiser, height: int, width: int, count: int, gain: int
     """PSNR of the same noisy pixels, whole and without 8 pixels, by what the network sees beyond them."""
     scores: dict[str, list[tuple[float, float]]] = {}
     for burst in bursts(height + 2 * AROUND, width + 2 * AROUND, count, gain):
-        inner = (..., slice(AROUND, -AROUND), slice(AROUND, -AROUND))
         images = {
-            "a larger image": denoiser(burst).image[inner],
-            "a rim of 8": denoiser(cropped(burst, RIM)).image,
+            "a larger image": denoiser(burst).image[INNER],
+            "a rim": denoiser(cropped(burst, rim_of(height, width))).image,
             "nothing": denoiser(cropped(burst, 0)).image,
         }
         for name, image in images.items():
-            pair = [
-                mkpn.psnr(image.clamp(0, 1), burst.clean[inner], MetricDefinition(border=border)) for border in (0, RIM)
-            ]
-            scores.setdefault(name, []).append((pair[0], pair[1]))
+            whole, inner = (mkpn.psnr(image, burst.clean[INNER], border) for border in BORDERS)
+            scores.setdefault(name, []).append((whole, inner))
     return {name: (float(np.mean([a for a, _ in v])), float(np.mean([b for _, b in v]))) for name, v in scores.items()}
 
 
@@ -142,23 +158,24 @@ def main() -> None:
                 for seen, (whole, inner) in cost(denoiser, height, width, options.bursts, options.gain).items():
                     print(f"{height:3}x{width:<4} {name:8} sees {seen:14} {whole:6.2f} {inner:6.2f}", flush=True)
         return
-    print("size     model     last 8  first 8   PSNR  without border  tiles")
+    print("size     model     last 8  first 8   PSNR  without border  below: alone, in a larger image  tiles")
     for height, width in given or thirty_sizes():
-        samples = list(bursts(height, width, options.bursts, options.gain))
+        samples = list(bursts(height + 2 * AROUND, width + 2 * AROUND, options.bursts, options.gain))
         for name, denoiser in denoisers.items():
             row = measure(denoiser, samples)
             rows[name].append(row)
             print(
                 f"{height:3}x{width:<4} {name:8} {row.rounded:7.2f} {row.true:8.2f} {row.whole:6.2f} {row.inner:15.2f} "
-                f"{row.tiles:6.3f}",
+                f"{row.below:13.3f} {row.below - row.owed:17.3f} {row.tiles:6.3f}",
                 flush=True,
             )
-    print("\nworst    model     last 8  first 8   largest (without border - whole)  tiles")
+    print("\nworst    model     last 8  first 8   below: largest, mean   owed to the border: largest, mean  tiles")
     for name, found in rows.items():
-        loss = max(row.inner - row.whole for row in found)
+        below, owed = [row.below for row in found], [row.owed for row in found]
         print(
             f"         {name:8} {max(row.rounded for row in found):7.2f} {max(row.true for row in found):8.2f} "
-            f"{loss:20.2f} dB {max(row.tiles for row in found):16.3f}"
+            f"{max(below):15.3f} {np.mean(below):6.3f} {max(owed):28.3f} {np.mean(owed):6.3f} "
+            f"{max(row.tiles for row in found):6.3f}"
         )
 
 

@@ -182,7 +182,7 @@ def test_a_budget_too_small_is_named(burst: mkpn.Burst, mkpn_network: KernelPred
 
 
 def test_progress_and_stop(burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork) -> None:
-    denoiser = mkpn.Denoiser(mkpn_network, "cpu", memory_budget=2 * 2**20)
+    denoiser = mkpn.Denoiser(mkpn_network, "cpu", memory_budget=3 * 2**20)
     seen: list[float] = []
     denoiser(burst, progress=seen.append)
     assert seen == sorted(seen)

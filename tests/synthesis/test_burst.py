@@ -119,6 +119,15 @@ def test_frames_do_not_depend_on_the_rim() -> None:
     np.testing.assert_array_equal(make_burst(scene, GAINS[8], rng_for(5), config).frames, expected)
 
 
+@pytest.mark.parametrize(("height", "width", "rim"), [(128, 130, 8), (127, 300, 16), (300, 127, 16), (1, 1, 16)])
+def test_small_images_have_a_wider_rim(height: int, width: int, rim: int) -> None:
+    burst = make_burst(np.full((3, height + 32, width + 32), 0.5, np.float32), GAINS[1], rng_for(3))
+    assert burst.rim == rim
+    assert burst.frames.shape[-2:] == (height, width)
+    assert burst.surroundings is not None
+    assert burst.surroundings.frames.shape[-2:] == (height + 2 * rim, width + 2 * rim)
+
+
 def test_the_rim_goes_on_where_the_frames_end(photo: NDArray[np.uint8]) -> None:
     """It shows the scene, beyond the scene its edge repeats; its noise is that of Eq. 7 and leaves the frames alone."""
     scene = np.ascontiguousarray(photo.transpose(2, 0, 1).astype(np.float32) / 255)
