@@ -40,8 +40,8 @@ class TrainConfig:
         ema: decay of the moving average of the weights, which is what is evaluated and exported.
         beta: weight of the annealing term (Eq. 6; the paper needs it to register, and 100 is ours for it).
         intensity_weight: lambda_1 of Eq. 5, 0 to 1; lambda_2 is the rest (reading 8 in mkpn/training/README.md).
-        balance: how far the bursts of a step count alike, 0 to 1: 0 is the mean of their losses, with 1 it is their
-            mean PSNR that rises (see `mkpn.training.losses.balanced`).
+        balance: how far the bursts of a step count alike, 0 to 1: 0 is the mean of their losses, 1 nearly their mean
+            PSNR (see `mkpn.training.losses.balanced`).
         annealing: step at which the annealing term has decayed by 1/e (the paper's alpha 0.9998 is 5000).
         sharp: share of samples that show a synthetic scene, e.g. text or a chart, instead of a photograph.
         synthesis: where bursts are drawn: on the `host`, with the same numbers on every machine; on the `device`, by

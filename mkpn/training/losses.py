@@ -44,7 +44,7 @@ def balanced(losses: torch.Tensor, balance: float) -> torch.Tensor:
 
     Args:
         losses: `[B]`.
-        balance: 0 is the plain mean; 1 has the gradient of the mean logarithm, that is of the mean PSNR.
+        balance: 0 is the plain mean; 1 has the gradient of the mean logarithm, which is nearly that of the mean PSNR.
 
     Returns:
         A scalar: each burst has the weight `(USUAL_LOSS / loss) ** balance`, which has no gradient itself.
