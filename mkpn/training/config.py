@@ -160,6 +160,7 @@ class RegisterConfig:
         large_side: shortest side in pixels of a large photograph.
         seed: of the data and of the initial weights.
         threads: CPU threads; 0 keeps PyTorch's choice.
+        init: a network of the same preset that registers: its reader is trained on. None starts from nothing.
     """
 
     images: tuple[Path, ...]
@@ -178,6 +179,7 @@ class RegisterConfig:
     large_side: int = 700
     seed: int = 0
     threads: int = 0
+    init: Path | None = None
 
     def __post_init__(self) -> None:
         for field in ("bursts", "steps", "batch", "downsample", "large_downsample"):

@@ -21,13 +21,14 @@ from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
 from mkpn.training.config import RegisterConfig, TrainConfig
 from mkpn.training.start.reader import INDICATORS, Reader, probabilities, true_probabilities, within_reach
-from mkpn.training.start.register import register
+from mkpn.training.start.register import Evidence, register, registration_loss
 from mkpn.training.start.transplant import transplant_taps
 from mkpn.training.start.widen import widen_head
 from mkpn.training.start.wiring import (
     copy_measurement,
     evidence_of,
     held_rows,
+    read_reader,
     wire_evidence,
     wire_full_kernels,
     wire_reader,
@@ -158,6 +159,45 @@ def test_a_registration_repeats(photo_folder: Path, tmp_path: Path) -> None:
     assert register(replace(config, out=tmp_path / "b.safetensors")) == register(config)
     one, two = (load_model(tmp_path / f"{name}.safetensors")[0].state_dict() for name in "ab")
     assert all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+def test_the_reader_is_read_back() -> None:
+    network, reader = wired()
+    again = Reader()
+    with torch.no_grad():
+        again.scale.copy_(torch.rand(len(again.scale)) + 0.5)
+        read_reader(network, again)
+    evidence, scene = torch.rand(1, 7, 8, 5, 5), torch.rand(1, 6, 5, 5)
+    torch.testing.assert_close(again(evidence, scene), reader(evidence, scene), atol=1e-5, rtol=1e-5)
+
+
+def test_a_registration_goes_on_from_another(photo_folder: Path, tmp_path: Path) -> None:
+    settings = {"images": (photo_folder,), "downsample": 1, "bursts": 96, "patches": (64,), "batch": 128, "threads": 1}
+    first = RegisterConfig(out=tmp_path / "a.safetensors", steps=300, lr=6e-3, **settings)
+    learned = register(first)
+    # A rate that moves nothing: what is measured is what the first training has learned.
+    on = register(replace(first, out=tmp_path / "b.safetensors", init=first.out, steps=1, lr=1e-9))
+    assert on == pytest.approx(learned, abs=2e-3)
+    anew = register(replace(first, out=tmp_path / "c.safetensors", steps=1, lr=1e-9))
+    assert anew["accuracy_x"] < 0.5 < on["accuracy_x"]
+
+
+def test_clear_bursts_and_frames_just_beyond_reach_count_more() -> None:
+    """One wrong probability each: its square, by how much the burst and the frame count, over the frames."""
+    nothing = torch.zeros(1, 7, 1, 1, INDICATORS)
+    false_alarm = nothing.clone()
+    false_alarm[0, 0, 0, 0, 0] = 0.5
+
+    def loss(x: int, noise: float) -> float:
+        offsets = torch.tensor([[[x, 0]] + [[16, 16]] * 6])
+        evidence = Evidence(torch.empty(1, 7, 8, 1, 1), torch.empty(1, 6, 1, 1), offsets, torch.tensor([noise]))
+        return registration_loss(false_alarm, evidence).item() * 7
+
+    assert loss(16, 0.05) == pytest.approx(0.25 * 1.5)
+    assert loss(3, 0.05) == pytest.approx(0.25 * 5)
+    assert loss(3, 0.025) == pytest.approx(0.25 * 5 * 2**0.5)
+    assert loss(3, 0.001) == pytest.approx(0.25 * 5 * 5**0.5)
+    assert loss(3, 0.5) == pytest.approx(0.25 * 5 * 0.2**0.5)
 
 
 def test_indicators_that_are_zero_at_first_learn(

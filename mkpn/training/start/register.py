@@ -18,14 +18,14 @@ from tqdm import tqdm
 
 from mkpn.checks import writable_folder
 from mkpn.device import keep_large_blocks
-from mkpn.model.checkpoint import save_model
+from mkpn.model.checkpoint import load_model, save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.datasets import TrainingStream, load_photographs
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.training.config import RegisterConfig
 from mkpn.training.start.reader import EVIDENCE, Reader, probabilities, true_probabilities, within_reach
-from mkpn.training.start.wiring import evidence_of, wire_evidence, wire_reader
+from mkpn.training.start.wiring import evidence_of, read_reader, wire_evidence, wire_reader
 
 _HELD_OUT = 0.04
 _WARMUP = 100
@@ -35,6 +35,10 @@ _LEAK, _LEAK_UNTIL = (
     0.4,
 )  # of the reader's rectified numbers at the first step; the share of steps at which it ends
 _PIXELS = 8 * 128 * 128  # of a batch of bursts that is looked at at a time
+_DECAY = 0.995  # of the moving average of the weights, which is what is written
+
+_TYPICAL_NOISE, _LEAST, _MOST = 0.05, 0.2, 5.0  # a burst counts by the root of the typical noise over its own
+_NEAR, _COUNT_NEAR, _COUNT_FAR = 6, 5.0, 1.5  # pixels; how much frames beyond reach count, up to there and further
 
 
 @dataclass(frozen=True)
@@ -45,18 +49,20 @@ class Evidence:
         frames: `[M,N-1,8,h,w]`, of each frame but the reference.
         scene: `[M,6,h,w]`.
         offsets: `[M,N-1,2]`, the true displacements (x, y).
+        noise: `[M]`, the mean of Eq. 8.
     """
 
     frames: Tensor
     scene: Tensor
     offsets: Tensor
+    noise: Tensor
 
     def __len__(self) -> int:
         return len(self.offsets)
 
     def pick(self, which: slice | Tensor) -> Evidence:
         """Some of the bursts."""
-        return Evidence(self.frames[which], self.scene[which], self.offsets[which])
+        return Evidence(self.frames[which], self.scene[which], self.offsets[which], self.noise[which])
 
 
 def register(config: RegisterConfig) -> dict[str, float]:
@@ -135,10 +141,11 @@ def _collect(network: KernelPredictionNetwork, config: RegisterConfig, index: in
         seed=config.seed + index,
         sharp=config.sharp,
     )
-    parts: list[tuple[Tensor, Tensor, Tensor]] = []
+    parts: list[tuple[Tensor, ...]] = []
     for step in tqdm(range(-(-config.bursts // batch)), desc=f"bursts {patch}", unit="batch", mininterval=5):
         burst = stream(step)
-        parts.append((*evidence_of(network, burst.frames, burst.noise_std), burst.offsets[:, 1:]))
+        seen = evidence_of(network, burst.frames, burst.noise_std)
+        parts.append((*seen, burst.offsets[:, 1:], burst.noise_std.mean((1, 2, 3))))
     return Evidence(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
@@ -151,6 +158,9 @@ def _train(config: RegisterConfig, parts: Sequence[Evidence]) -> Reader:
         scale[:EVIDENCE] = 1 / frames.square().mean().sqrt()
         scale[EVIDENCE : EVIDENCE + 4] = 1 / scene[:, :4].square().mean().sqrt()
         scale[EVIDENCE + 4 :] = 1 / scene[:, 4:].square().mean((0, 2, 3)).sqrt()
+    if config.init:
+        read_reader(load_model(config.init)[0], reader)
+    averaged = torch.optim.swa_utils.AveragedModel(reader, avg_fn=_average)
     optimizer = torch.optim.AdamW(reader.parameters(), lr=config.lr, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(config.seed)
     for step in tqdm(range(config.steps), desc="reader", unit="step", mininterval=5):
@@ -160,24 +170,38 @@ def _train(config: RegisterConfig, parts: Sequence[Evidence]) -> Reader:
         for group in optimizer.param_groups:
             group["lr"] = config.lr * rate
         # Nine numbers are few: a leak keeps each of them alive until it has found its use.
-        reader.leak = max(0.0, _LEAK * (1 - step / (_LEAK_UNTIL * config.steps)))
+        reader.leak = 0.0 if config.init else max(0.0, _LEAK * (1 - step / (_LEAK_UNTIL * config.steps)))
         part = parts[step % len(parts)]
         # As many places in every step, whatever the size of the bursts.
         count = max(1, config.batch // part.scene[0, 0].numel())
         picked = part.pick(torch.randint(len(part), (count,), generator=generator))
-        loss = _loss(reader(picked.frames, picked.scene), picked.offsets)
+        loss = registration_loss(reader(picked.frames, picked.scene), picked)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(reader.parameters(), 1.0)
         optimizer.step()
+        averaged.update_parameters(reader)
+    reader.load_state_dict(averaged.module.state_dict())
     reader.leak = 0.0
     return reader
 
 
-def _loss(indicators: Tensor, offsets: Tensor) -> Tensor:
-    """Squared error of the probabilities; beyond reach, the horizontal ones do not matter."""
+def _average(averaged: Tensor, current: Tensor, steps: int | Tensor) -> Tensor:
+    """A moving average whose early steps weigh more, so that it has no bias."""
+    return averaged.lerp(current, 1 - min(_DECAY, (int(steps) + 1) / (int(steps) + 10)))
+
+
+def registration_loss(indicators: Tensor, evidence: Evidence) -> Tensor:
+    """Squared error of the probabilities; beyond reach, the horizontal ones do not matter.
+
+    What a wrong displacement costs is not the same everywhere. The less noise there is, the more it is seen, and the
+    rarer it is: such bursts count more. A frame just beyond reach is rare, too, and easily taken for one within it.
+    """
     vertical, horizontal = probabilities(indicators)
-    true_vertical, true_horizontal = (part[:, :, None, None] for part in true_probabilities(offsets))
-    inside = within_reach(offsets).float()[:, :, None, None]
-    errors = (vertical - true_vertical).square().sum(-1) + inside * (horizontal - true_horizontal).square().sum(-1)
-    return errors.mean()
+    true_vertical, true_horizontal = (part[:, :, None, None] for part in true_probabilities(evidence.offsets))
+    inside = within_reach(evidence.offsets)
+    beyond = torch.where(evidence.offsets.abs().amax(-1) <= _NEAR, _COUNT_NEAR, _COUNT_FAR)
+    errors = (vertical - true_vertical).square().sum(-1)
+    errors = errors + inside[:, :, None, None] * (horizontal - true_horizontal).square().sum(-1)
+    errors = (errors * torch.where(inside, 1.0, beyond)[:, :, None, None]).mean((1, 2, 3))
+    return (errors * (_TYPICAL_NOISE / evidence.noise).clamp(_LEAST, _MOST).sqrt()).mean()

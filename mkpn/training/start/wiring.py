@@ -141,6 +141,26 @@ def wire_reader(network: KernelPredictionNetwork, reader: Reader) -> None:
 
 
 @torch.no_grad()
+def read_reader(network: KernelPredictionNetwork, reader: Reader) -> None:
+    """Fills a reader, whose `scale` is known, with the one that `wire_reader` wrote into a network: its inverse."""
+    for index, (wire, own, mixed) in enumerate(zip(_wires(network)[12:18], reader.own, reader.mixed, strict=True)):
+        own, mixed = cast(nn.Conv2d, own), cast(nn.Conv2d, mixed)
+        scale = (reader.scale if index == 0 else torch.ones(own.in_channels + mixed.in_channels))[:, None, None]
+        common = torch.tensor(wire.inputs.common[: mixed.in_channels])
+        # All frames have the same weights: those of the first are enough.
+        columns = torch.tensor(wire.inputs.frames[0][: own.in_channels])
+        rows = torch.tensor(wire.outputs.frames[0][: own.out_channels])
+        own.weight.copy_(wire.weight[rows[:, None], columns] / scale[: own.in_channels])
+        mixed.weight.copy_(wire.weight[rows[:, None], common] / scale[own.in_channels :])
+        cast(Tensor, own.bias).copy_(wire.bias[rows])
+        if index < len(reader.scene):
+            scene = cast(nn.Conv2d, reader.scene[index])
+            rows = torch.tensor(wire.outputs.common[: scene.out_channels])
+            scene.weight.copy_(wire.weight[rows[:, None], common] / scale[own.in_channels :])
+            cast(Tensor, scene.bias).copy_(wire.bias[rows])
+
+
+@torch.no_grad()
 def wire_full_kernels(network: KernelPredictionNetwork, share: float = 0.5) -> None:
     """Mixes full kernels with deltas at the measured displacements.
 

@@ -36,6 +36,7 @@ class Shown(NamedTuple):
     table: Any = KEEP
     viewer: Any = KEEP
     frames: Any = KEEP
+    stale: Any = KEEP
 
 
 class Stopped(NamedTuple):

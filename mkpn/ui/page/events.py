@@ -115,7 +115,7 @@ def _wire_share(
 
 def _page(right: Results) -> list[Any]:
     """What a run fills."""
-    return [right.run, right.status, right.overview, right.crops, right.table, right.viewer, right.frames]
+    return [right.run, right.status, right.overview, right.crops, right.table, right.viewer, right.frames, right.stale]
 
 
 def _wire_run(

@@ -163,7 +163,7 @@ class Handlers:
         mark_next(run)
         _supersede(previous)
         self.store.going.keep(run)
-        yield self._page(run, shown)._replace(run=run, frames=views.burst_frames(run))
+        yield self._page(run, shown)._replace(run=run, frames=views.burst_frames(run), stale="")
         close_run(previous)
         for _ in run_models(run, self.store):
             yield self._page(run, shown)
