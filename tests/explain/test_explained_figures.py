@@ -104,12 +104,12 @@ def test_what_the_text_says_is_what_the_numbers_show() -> None:
         assert max(SINGLE, key=lambda name: row[name]) == "kpn-l13"
         assert row["kpn-l9"] - row["kpn-l5"] > row["kpn-l13"] - row["kpn-l9"]
         assert abs(row["mkpn"] - row["kpn-l13"]) < 0.04
-        assert (row["mkpn"] > row["kpn-l13"]) is (gain == "1")
+        assert (row["mkpn"] > row["kpn-l13"]) is (gain in ("1", "2"))
         assert row["kpn"] < row["kpn-l5"]
-        assert (row["kpn"] < row["mkpn"] - 0.4) is (gain != "4")  # what is cut off
-    # Third figure: least noise gain in the flat third, most at edges; three networks win three quarters of the area.
+        assert (row["kpn"] < row["mkpn"] - 0.4) is (gain in ("1", "2"))  # what is cut off
+    # Third figure: least noise gain in the flat third, most at edges; three networks win more than half of the area.
     noise = RECORD["means"]["noise_gain"]
     assert noise[0] < noise[2] < noise[1]
     shares = sorted(RECORD["shares"].items(), key=lambda pair: -pair[1])
     assert {name for name, _ in shares[:3]} == {"kpn-l13", "kpn-l25", "mkpn"}
-    assert sum(share for _, share in shares[:3]) > 0.75
+    assert sum(share for _, share in shares[:3]) > 0.5
