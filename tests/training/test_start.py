@@ -182,6 +182,15 @@ def test_a_registration_goes_on_from_another(photo_folder: Path, tmp_path: Path)
     assert anew["accuracy_x"] < 0.5 < on["accuracy_x"]
 
 
+def test_only_what_registers_has_a_reader_to_go_on_from(tmp_path: Path) -> None:
+    network = KernelPredictionNetwork(model_config("kpn-l5"))
+    path = tmp_path / "plain.safetensors"
+    save_model(path, network.config, network.state_dict(), {})
+    # Said before the photographs are looked for, of which there are none.
+    with pytest.raises(ValueError, match="init: expected a network of `mkpn register`"):
+        register(RegisterConfig(images=(tmp_path,), out=tmp_path / "a.safetensors", init=path))
+
+
 def test_clear_bursts_and_frames_just_beyond_reach_count_more() -> None:
     """One wrong probability each: its square, by how much the burst and the frame count, over the frames."""
     nothing = torch.zeros(1, 7, 1, 1, INDICATORS)

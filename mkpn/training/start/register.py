@@ -25,7 +25,7 @@ from mkpn.synthesis.datasets import TrainingStream, load_photographs
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.training.config import RegisterConfig
 from mkpn.training.start.reader import EVIDENCE, Reader, probabilities, true_probabilities, within_reach
-from mkpn.training.start.wiring import evidence_of, read_reader, wire_evidence, wire_reader
+from mkpn.training.start.wiring import evidence_of, is_registered, read_reader, wire_evidence, wire_reader
 
 _HELD_OUT = 0.04
 _WARMUP = 100
@@ -77,19 +77,21 @@ def register(config: RegisterConfig) -> dict[str, float]:
         frames within reach and beyond it.
 
     Raises:
-        ValueError: if the network is too narrow, there is nothing to train on, or `out` cannot be written to.
+        ValueError: if the network is too narrow, there is nothing to train on, `init` does not register, or `out`
+            cannot be written to.
     """
     writable_folder(config.out.parent, "out")
     keep_large_blocks()
     if config.threads:
         torch.set_num_threads(config.threads)
+    before = _registered(config.init) if config.init else None
     torch.manual_seed(config.seed)
     network = KernelPredictionNetwork(model_config(config.model, config.preset))
     wire_evidence(network)
     collected = [_collect(network, config, index) for index in range(len(config.patches))]
     known = [part.pick(slice(int(len(part) * _HELD_OUT), None)) for part in collected]
     unseen = [part.pick(slice(int(len(part) * _HELD_OUT))) for part in collected]
-    reader = _train(config, known)
+    reader = _train(config, known, before)
     figures = measure(reader, unseen)
     wire_reader(network, reader)
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
@@ -149,7 +151,15 @@ def _collect(network: KernelPredictionNetwork, config: RegisterConfig, index: in
     return Evidence(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
-def _train(config: RegisterConfig, parts: Sequence[Evidence]) -> Reader:
+def _registered(path: Path) -> KernelPredictionNetwork:
+    """The network whose reader is trained on."""
+    network, metadata = load_model(path)
+    if not is_registered({"training": metadata["training"]}):
+        raise ValueError(f"init: expected a network of `mkpn register`, or one trained from it, got {path}")
+    return network
+
+
+def _train(config: RegisterConfig, parts: Sequence[Evidence], before: KernelPredictionNetwork | None) -> Reader:
     reader = Reader()
     scale = reader.scale
     with torch.no_grad():
@@ -158,8 +168,8 @@ def _train(config: RegisterConfig, parts: Sequence[Evidence]) -> Reader:
         scale[:EVIDENCE] = 1 / frames.square().mean().sqrt()
         scale[EVIDENCE : EVIDENCE + 4] = 1 / scene[:, :4].square().mean().sqrt()
         scale[EVIDENCE + 4 :] = 1 / scene[:, 4:].square().mean((0, 2, 3)).sqrt()
-    if config.init:
-        read_reader(load_model(config.init)[0], reader)
+    if before:
+        read_reader(before, reader)
     averaged = torch.optim.swa_utils.AveragedModel(reader, avg_fn=_average)
     optimizer = torch.optim.AdamW(reader.parameters(), lr=config.lr, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(config.seed)
@@ -170,7 +180,7 @@ def _train(config: RegisterConfig, parts: Sequence[Evidence]) -> Reader:
         for group in optimizer.param_groups:
             group["lr"] = config.lr * rate
         # Nine numbers are few: a leak keeps each of them alive until it has found its use.
-        reader.leak = 0.0 if config.init else max(0.0, _LEAK * (1 - step / (_LEAK_UNTIL * config.steps)))
+        reader.leak = 0.0 if before else max(0.0, _LEAK * (1 - step / (_LEAK_UNTIL * config.steps)))
         part = parts[step % len(parts)]
         # As many places in every step, whatever the size of the bursts.
         count = max(1, config.batch // part.scene[0, 0].numel())
