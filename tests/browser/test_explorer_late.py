@@ -126,6 +126,9 @@ def test_figures_of_a_square_that_has_moved_on_are_dropped(page) -> None:
 
 def test_nothing_is_called_the_best_before_all_are_measured(page) -> None:
     view(page, "sizes")
+    # All figures of this square are there, so that what is held is a question about the next one.
+    figure = f"{EXPLORER}.parts.sizes.figure(model.id, 'square')"
+    page.wait_for_function(f"() => {EXPLORER}.models().every((model) => Number.isFinite({figure}))")
     expect(ui(page, "sizes-words")).to_contain_text("the single sizes")
     hold(page, '"model":"kpn-l25"')
     # Another square: its figures are asked for anew.
