@@ -36,14 +36,16 @@ def open_page(chromium) -> Iterator[object]:
     """Opens addresses in windows of their own; their errors are failures."""
     windows, errors = [], []
 
-    def open_at(address: str):
+    def open_at(address: str, prepare=None):
         window = chromium.new_context(viewport={"width": 1440, "height": 1000}, accept_downloads=True)
         page = window.new_page()
         page.set_default_timeout(WAIT_MS)
         page.on("pageerror", lambda error: errors.append(str(error)))
+        windows.append(window)
+        if prepare is not None:
+            prepare(page)
         page.goto(address)
         expect(page.locator("#run")).to_be_visible()
-        windows.append(window)
         return page
 
     yield open_at
@@ -137,6 +139,7 @@ def facts(page) -> list[str]:
 
 def settled(page) -> None:
     """Waits until the address has stopped changing: the viewer tells its state after a pause."""
+    page.evaluate("window.lastAddress = null")
     page.wait_for_function(
         """() => {
             const now = performance.now();
@@ -148,6 +151,39 @@ def settled(page) -> None:
 
 def restored(page, state: str = "same") -> None:
     expect(page.locator(f"#notice [data-state='{state}']")).to_be_visible()
+
+
+class Held:
+    """The events of a page whose data have a field, held on their way to the server until they are let go."""
+
+    def __init__(self, page, field: str) -> None:
+        self.page = page
+        self.field = field
+        self.holding = True
+        self.routes: list[object] = []
+        page.route("**/queue/join*", self._take)
+
+    def _take(self, route) -> None:
+        data = (route.request.post_data_json or {}).get("event_data") or {}
+        if self.holding and self.field in data:
+            self.routes.append(route)
+        else:
+            route.fallback()
+
+    def wait_for(self, count: int) -> None:
+        """Waits until so many are held."""
+        for _ in range(WAIT_MS // 50):
+            if len(self.routes) >= count:
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError(f"{self.field}: expected {count} events, got {len(self.routes)}")
+
+    def let_go(self, *, backwards: bool = False) -> None:
+        """Sends one after the other, and holds nothing any more."""
+        self.holding = False
+        for route in self.routes[::-1] if backwards else self.routes:
+            with self.page.expect_response(lambda answer, sent=route.request: answer.request == sent):
+                route.fallback()
 
 
 def test_the_figure_s_files(made: dict[str, object]) -> None:
@@ -204,6 +240,36 @@ def test_the_button_copies_the_address(open_page, address: str, made: dict[str, 
     assert "__theme" not in copied
 
 
+def test_a_late_report_of_the_look_before_changes_no_address(open_page, made: dict[str, object]) -> None:
+    """The page opens with the first results, and the viewer tells how it shows them; here that comes last of all."""
+    held: list[Held] = []
+    page = open_page(made["address"], lambda page: held.extend(Held(page, field) for field in ("query", "hidden")))
+    opening, reports = held
+    reports.wait_for(1)
+    opening.wait_for(1)
+    opening.let_go()
+    restored(page)
+    reports.wait_for(2)
+    assert view(page) == made["view"]
+    reports.let_go(backwards=True)
+    settled(page)
+    assert parse_qs(urlsplit(page.url).query) == parse_qs(urlsplit(made["address"]).query)
+
+
+def test_of_two_reports_the_last_one_is_the_address(open_page, made: dict[str, object]) -> None:
+    """Two changes of the viewer, while the server has not yet heard of the first."""
+    page = open_page(made["address"])
+    restored(page)
+    settled(page)
+    reports = Held(page, "hidden")
+    for count, zoom in enumerate(("2", "8"), 1):
+        page.locator(".mkpn-viewer [data-ui='zoom-select']").select_option(zoom)
+        reports.wait_for(count)
+    reports.let_go()
+    settled(page)
+    assert parse_qs(urlsplit(page.url).query)["zoom"] == ["8"]
+
+
 def test_a_file_rebuilds_the_figure(open_page, address: str, made: dict[str, object], tmp_path: Path) -> None:
     page = open_page(address)
     chooser = page.locator("#rebuild input[type=file]")
@@ -211,6 +277,7 @@ def test_a_file_rebuilds_the_figure(open_page, address: str, made: dict[str, obj
     foreign.write_text('{"format": "another"}')
     # The results on arrival have an address, too.
     page.wait_for_url(re.compile("hidden=.*psnr="))
+    settled(page)
     before = page.url
     chooser.set_input_files(foreign)
     expect(page.locator("#notice .failure")).to_contain_text("nothing was changed")

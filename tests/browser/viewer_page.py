@@ -173,8 +173,9 @@ def served_viewer(chromium: Browser, **context: Any) -> Iterator[Handle]:
 
         # Gradio finds an event argument by its type, which must be there as a type and not as text.
         told.__annotations__["event"] = gradio.EventData
-        for name in ("pick", "reference", "view"):
-            getattr(component, name)(told, None, said, trigger_mode="always_last", api_visibility="private")
+        # Not "view": it would come after the others and take their place.
+        for name in ("pick", "reference"):
+            getattr(component, name)(told, None, said, trigger_mode="multiple", api_visibility="private")
 
         def measured(event: gradio.EventData) -> tuple[viewer.ViewerValue, str]:
             drawn = viewer.parse_event("region", event._data)
@@ -182,7 +183,7 @@ def served_viewer(chromium: Browser, **context: Any) -> Iterator[Handle]:
             return value_of(1, region=region), str(event._data)
 
         measured.__annotations__["event"] = gradio.EventData
-        component.region(measured, None, [component, said], trigger_mode="always_last", api_visibility="private")
+        component.region(measured, None, [component, said], trigger_mode="multiple", api_visibility="private")
 
     _, url, _ = page_layout.launch(prevent_thread_lock=True, quiet=True, inbrowser=False)
     options = {"viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", "has_touch": True, **context}

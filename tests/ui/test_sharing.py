@@ -158,12 +158,12 @@ def test_a_figure_of_nothing_is_refused(sharing: Sharing, ran: Run, warned: list
 def test_a_file_rebuilds_the_very_view(sharing: Sharing, sheet: Sheet, ran: Run) -> None:
     answer = sharing.open_file(None, event(name="f.json", text=sheet.json.read_text()))
     controls, pending, notice, link = opened(answer)
-    source, _, downsample, fit, gain, _, _, rate, small, large, seed, models, side, shown, panes, look = controls
+    source, _, downsample, fit, gain, _, _, rate, small, large, seed, models, side, shown, panes = controls
     assert (source.title, downsample, fit, gain, seed, models) == (EXAMPLE, 2, "shrink", "8", 7, MODELS)
     assert (rate, small, large, side, shown) == (1.5, 2, 8, 32, "mkpn")
     # Two of the five are no models of this app.
     assert panes == ["noisy", "mkpn", "truth"]
-    assert look == LOOK
+    assert pending.state.look == LOOK
     assert "Restoring f.json" in notice
     assert link["go"]
     run = rebuilt(sharing, pending, source)
@@ -172,7 +172,7 @@ def test_a_file_rebuilds_the_very_view(sharing: Sharing, sheet: Sheet, ran: Run)
     assert run.view is not None
     assert (run.view["zoom"], run.view["region"]) == (4, {"x": 21, "y": 10, "w": 30, "h": 24})
     assert 'data-state="same"' in sharing.report(run)
-    again, _ = sharing.figure(run, look, ["noisy", "mkpn", "truth"], shown, None)
+    again, _ = sharing.figure(run, LOOK, ["noisy", "mkpn", "truth"], shown, None)
     assert again.png.read_bytes() == sheet.png.read_bytes()
     assert again.pdf.read_bytes() == sheet.pdf.read_bytes()
     close_sheet(again)
@@ -214,6 +214,32 @@ def test_changed_weights_are_told_and_stay_told(sharing: Sharing, other: Sharing
         assert kept is not None
         assert kept.recorded.figures["mkpn"][0] == pytest.approx(ran.panes["mkpn"].psnr, abs=6e-4)
         close_run(run)
+
+
+def test_the_look_comes_with_the_run_that_it_belongs_to(sharing: Sharing, ran: Run) -> None:
+    """Not with the controls, when the page may still show another run, and not with each of the run's pages."""
+    query = sharing.link(ran, LOOK, PANES, "mkpn")["query"]
+    controls, pending, _, _ = opened(sharing.open_link(None, event(query=query)))
+    assert LOOK not in controls
+    pages = list(sharing.rebuild(pending, controls[0], None))
+    looks = [page[-1] for page in pages]
+    assert looks[0] == LOOK
+    assert len(looks) > 1
+    assert all(map(skipped, looks[1:]))
+    close_run(pages[0][0])
+
+
+def test_a_report_from_before_the_restored_view_is_too_late(sharing: Sharing, ran: Run) -> None:
+    query = sharing.link(ran, LOOK, PANES, "mkpn")["query"]
+    controls, pending, _, _ = opened(sharing.open_link(None, event(query=query)))
+    run = rebuilt(sharing, pending, controls[0])
+    for before in (event(zoom=3, fit=False), event(zoom=3, fit=False, token=None), event(zoom=3, fit=False, token="x")):
+        assert all(map(skipped, sharing.remember(run, PANES, "noisy", before)))
+    assert run.view is not None
+    look, link = sharing.remember(run, PANES, "noisy", event(zoom=3, fit=False, token=run.view["token"]))
+    assert look == Look(zoom=3, fit=False)
+    assert "zoom=3" in link["query"]
+    close_run(run)
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,6 @@ class Opened(NamedTuple):
     side: Any = KEEP
     shown: Any = KEEP
     panes: Any = KEEP
-    look: Any = KEEP
     pending: Any = KEEP
     notice: Any = KEEP
     link: Any = KEEP

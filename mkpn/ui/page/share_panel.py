@@ -22,7 +22,11 @@ _QUICK: dict[str, Any] = {
     "concurrency_id": "quick",
     "concurrency_limit": 4,
 }
-_LATEST: dict[str, Any] = {**_QUICK, "trigger_mode": "always_last"}
+# Whatever writes the address waits for its turn, so that the latest event has the last word.
+_ADDRESS: dict[str, Any] = {**_QUICK, "concurrency_id": "address", "concurrency_limit": 1}
+_LATEST: dict[str, Any] = {**_ADDRESS, "trigger_mode": "always_last"}
+# Gradio's "always_last" would send the data of the first of two events twice.
+_EACH: dict[str, Any] = {**_ADDRESS, "trigger_mode": "multiple"}
 _MAKING: dict[str, Any] = {**_QUICK, "show_progress": "minimal"}
 # One queue with the button Run: the networks have the processor to themselves.
 _MODELS: dict[str, Any] = {**_QUICK, "concurrency_id": "models", "concurrency_limit": 1}
@@ -138,7 +142,7 @@ def wire_open(
     Returns:
         The event that runs a state, and the events after which the controls may be set.
     """
-    outputs = [*controls, parts.figure.panes, parts.look, parts.pending, parts.notice, parts.link]
+    outputs = [*controls, parts.figure.panes, parts.pending, parts.notice, parts.link]
     opened = [
         parts.link.open(sharing.open_link, source, outputs, **_QUICK),
         parts.figure.rebuild.rebuild(sharing.open_file, source, outputs, **_QUICK),
@@ -148,7 +152,7 @@ def wire_open(
     rebuilding = parts.link.go(
         sharing.rebuild,
         [parts.pending, source, run],
-        [*page, parts.pending],
+        [*page, parts.pending, parts.look],
         cancels=cancels,
         **_MODELS,
     )
@@ -169,7 +173,7 @@ class Recorder:
 
     def finish(self, event: Any) -> None:
         """After a run also tells whether it gives what was recorded."""
-        event.then(self.sharing.finish, self.inputs, [self.parts.notice, self.parts.link], **_QUICK)
+        event.then(self.sharing.finish, self.inputs, [self.parts.notice, self.parts.link], **_ADDRESS)
 
 
 def wire_record(
@@ -177,7 +181,7 @@ def wire_record(
 ) -> Recorder:
     """Connects figure and address; returns what further events are to be followed by."""
     recorder, panel = Recorder(sharing, parts, run, shown), parts.figure
-    viewer.view(sharing.remember, [run, panel.panes, shown], [parts.look, parts.link], **_LATEST)
+    viewer.view(sharing.remember, [run, panel.panes, shown], [parts.look, parts.link], **_EACH)
     start.click(sharing.forget, None, [parts.pending, parts.notice], **_QUICK)
     panel.make.click(
         sharing.figure,

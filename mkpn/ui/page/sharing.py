@@ -86,9 +86,13 @@ class Sharing:
         previous: Run | None,
         request: gr.Request | None = None,
     ) -> Iterator[tuple[Any, ...]]:
-        """Runs what a state says, and puts the page as it says; yields the page after each model, and no state."""
+        """Runs what a state says, and puts the page as it says.
+
+        Yields:
+            The page after each model, that nothing waits any more, and with the first page the viewer's look.
+        """
         if pending is None or source is None:
-            yield *Shown(), KEEP
+            yield *Shown(), KEEP, KEEP
             return
         # What waits was put there by this very session, and its picture with it.
         self.store.going.welcome(owner_of(request))
@@ -104,14 +108,17 @@ class Sharing:
             )
         except ValueError as error:
             warn(str(error))
-            yield *Shown(), None
+            yield *Shown(), None, KEEP
             return
         run.image, run.owner = source.ref, owner_of(request)
         run.caveats = list(pending.caveats)
         recording.restore_place(run, state)
         pages = self.handlers.present if known else self.handlers.stream
+        # Only once: what the viewer tells from then on is newer.
+        look: Any = state.look
         for page in pages(run, state.shown, previous):
-            yield *page, None
+            yield *page, None, look
+            look = KEEP
 
     def report(self, run: Run | None) -> str | Update:
         """Tells whether a rebuilt run gives the numbers that were recorded; clears the message of any other run."""
@@ -139,10 +146,13 @@ class Sharing:
         return GivenUp(pending=None, notice="")
 
     def remember(self, run: Run | None, panes: list[str], shown: str, event: EventData) -> Remembered:
-        """Keeps how the viewer looks."""
+        """Keeps how the viewer looks, unless it has told so before it took over the view that was restored."""
+        data: Any = event._data or {}  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
         try:
-            look = Look.from_event(event._data or {})  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
+            look = Look.from_event(data)
         except ValueError:
+            return Remembered()
+        if run is not None and run.view is not None and data.get("token") != run.view["token"]:
             return Remembered()
         return Remembered(look, self.link(run, look, panes, shown))
 
@@ -218,7 +228,6 @@ class Sharing:
             side=state.square[2] if state.square else KEEP,
             shown=state.shown if state.shown in self._available(PANES) else "noisy",
             panes=self._available(state.panes),
-            look=state.look,
         )
 
     def _available(self, panes: tuple[str, ...]) -> list[str]:

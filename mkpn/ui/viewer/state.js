@@ -27,6 +27,7 @@ function initialState() {
     histogram: { channel: "rgb", log: true },
     insets: [],
     note: "",
+    token: null,
     side: true,
     table: "pixel",
     keys: recall("mkpn-viewer-keys") !== "off",
@@ -117,5 +118,7 @@ function viewRecord(state, view, zoom) {
     split: state.split,
     blink: { ...state.blink },
     reference: shared(state.reference) ?? state.panes.find((pane) => pane.group === "truth")?.id ?? null,
+    // Which restored view this looks like, or comes from.
+    token: state.token,
   };
 }

@@ -243,6 +243,7 @@ function createViewer(root) {
 
   function restore(record) {
     app.view.restore(record);
+    if ("token" in record) state.token = record.token;
     if (record.mode in MODE_NAMES) state.mode = record.mode;
     for (const name of ["ev", "contrast", "gamma", "split"]) if (typeof record[name] === "number") state[name] = record[name];
     for (const name of ["active", "second", "reference"]) if (byId.has(record[name])) state[name] = record[name];
