@@ -45,6 +45,9 @@ _LABELS = {
 ORACLE = "oracle-"
 """Rows of this name and a reach in pixels: the mean of the frames that are truly aligned within that reach."""
 
+DENOISED = "+nlm"
+"""What ends the name of a truly aligned mean that non-local means denoised."""
+
 SHARP = "synthetic sharp scenes"
 """What a test set of drawn scenes is called."""
 
@@ -55,14 +58,16 @@ def is_oracle(method: str) -> bool:
 
 
 def reach(oracle: str) -> int:
-    """Returns the reach in pixels of a truly aligned mean."""
-    return int(oracle.removeprefix(ORACLE))
+    """Returns the reach in pixels of a truly aligned mean, denoised or not."""
+    return int(oracle.removeprefix(ORACLE).removesuffix(DENOISED))
 
 
 def label(method: str) -> str:
     """Returns what a table calls a method; a checkpoint of your own keeps its name."""
     if is_oracle(method):
         return f"truly aligned mean, reach {reach(method)}"
+    if is_oracle(method.removesuffix(DENOISED)):
+        return f"truly aligned mean + NLM, reach {reach(method)}"
     return model_config(method).label if method in MODELS else _LABELS.get(method, method)
 
 

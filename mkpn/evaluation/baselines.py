@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from skimage.restoration import denoise_nl_means
 
 from mkpn.capture.motion import whole_pixel_shift
+from mkpn.explain.oracle import average, mean_within
 from mkpn.synthesis.burst import Burst
 from mkpn.synthesis.images import to_channels_first, to_channels_last, to_intensities, to_uint8
 
@@ -52,14 +53,24 @@ def aligned_mean(frames: Picture) -> tuple[Picture, Picture]:
     Returns:
         The mean `[C,H,W]` and how many frames show each pixel `[H,W]`, 1 to N.
     """
-    height, width = frames.shape[2:]
-    total, count = np.zeros(frames.shape[1:], np.float32), np.zeros((height, width), np.float32)
-    for frame, (x, y) in zip(frames, align(frames), strict=True):
-        target = slice(max(y, 0), height + min(y, 0)), slice(max(x, 0), width + min(x, 0))
-        source = slice(max(-y, 0), height + min(-y, 0)), slice(max(-x, 0), width + min(-x, 0))
-        total[:, *target] += frame[:, *source]
-        count[target] += 1
-    return total / count, count
+    mean, count = average(torch.from_numpy(frames), align(frames))
+    return mean.numpy(), count.numpy()
+
+
+def nlm_within(burst: Burst, size: int) -> torch.Tensor:
+    """Non-local means of the frames that are truly aligned within a kernel's reach (`mkpn.explain.oracle`).
+
+    No network knows the motion; beside one, this says how much of what it lacks is due to its reach.
+
+    Args:
+        burst: with known offsets.
+        size: side of the kernel in pixels.
+
+    Returns:
+        `[C,H,W]`.
+    """
+    mean, count = mean_within(burst, size)
+    return _denoised("nlm", mean.numpy(), count.numpy(), burst)
 
 
 def baselines(names: tuple[str, ...]) -> tuple[dict[str, Method], dict[str, str]]:
@@ -86,14 +97,13 @@ def baselines(names: tuple[str, ...]) -> tuple[dict[str, Method], dict[str, str]
 def _method(name: str) -> Method:
     package: Any = importlib.import_module(_PACKAGES[name]) if name in _PACKAGES else None
 
-    def method(burst: Burst) -> torch.Tensor:
-        mean, count = aligned_mean(burst.frames.numpy())
-        variance = burst.noise_std.numpy() ** 2 / count
-        sigma = float(np.sqrt(variance.mean()))
-        picture = _DENOISERS[name](mean, sigma, package)
-        return torch.from_numpy(np.ascontiguousarray(picture, np.float32))
+    return lambda burst: _denoised(name, *aligned_mean(burst.frames.numpy()), burst, package)
 
-    return method
+
+def _denoised(name: str, mean: Picture, count: Picture, burst: Burst, package: Any = None) -> torch.Tensor:
+    """The mean of `count` frames, denoised; the noise level is Eq. 8's of the reference, divided by their root."""
+    sigma = float(np.sqrt((burst.noise_std.numpy() ** 2 / count).mean()))
+    return torch.from_numpy(np.ascontiguousarray(_DENOISERS[name](mean, sigma, package), np.float32))
 
 
 def _nlm(image: Picture, sigma: float, _: Any) -> Picture:

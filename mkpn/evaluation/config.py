@@ -31,6 +31,7 @@ class EvaluateConfig:
         far: move every frame by 3 to 16 pixels, beyond what small kernels reach.
         oracle: measure also the mean of the frames that are truly aligned within the reach of each network's kernels,
             which no network knows.
+        oracle_nlm: denoise these means by non-local means, too: how much of what a network lacks is due to its reach.
         border: pixels removed on every side before measuring.
         channels: `rgb`, the mean of the colour channels, or `luma`.
         baselines: classical denoisers of the aligned burst's mean: `aligned` (that mean alone), `nlm`, `opencv` and
@@ -57,6 +58,7 @@ class EvaluateConfig:
     still: bool = False
     far: bool = False
     oracle: bool = True
+    oracle_nlm: bool = False
     border: int = 8
     channels: Literal["rgb", "luma"] = "rgb"
     baselines: tuple[Literal["aligned", "nlm", "opencv", "bm3d"], ...] = ()
@@ -70,6 +72,8 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         if not self.images and self.scene == "photographs":
             raise ValueError("images: expected at least one folder, got none")
+        if self.oracle_nlm and not self.oracle:
+            raise ValueError("oracle_nlm: expected --oracle with it, got --no-oracle")
         if self.still and self.far:
             raise ValueError("far: expected no motion or far motion, got both")
         if not self.gains or len(set(self.gains)) != len(self.gains):

@@ -20,7 +20,7 @@ from torch import distributed
 from tqdm import tqdm
 
 from mkpn.checks import writable_folder
-from mkpn.evaluation.baselines import baselines
+from mkpn.evaluation.baselines import baselines, nlm_within
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.evaluation.report import Rows, csv_table, latex_table, markdown_report, spread
 from mkpn.explain.oracle import aligned_mean
@@ -30,7 +30,7 @@ from mkpn.inference.denoiser import Denoiser, load
 from mkpn.metrics import MetricDefinition, psnr, ssim
 from mkpn.model.checkpoint import shipped_models, stamp_metrics
 from mkpn.model.config import MODELS
-from mkpn.paper import ORACLE, SHARP, is_oracle, measured_on
+from mkpn.paper import DENOISED, ORACLE, SHARP, is_oracle, measured_on
 from mkpn.synthesis.burst import Burst
 from mkpn.synthesis.datasets import TestSet, image_files
 from mkpn.synthesis.kept import Kept
@@ -140,6 +140,8 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     if config.oracle:
         sides = sorted({max(network.config.sizes) for network in networks.values()})
         methods |= {f"{ORACLE}{side // 2}": partial(aligned_mean, size=side) for side in sides}
+        if config.oracle_nlm:
+            methods |= {f"{ORACLE}{side // 2}{DENOISED}": partial(nlm_within, size=side) for side in sides}
     for name, network in networks.items():
         methods[name] = _denoise_with(network)
     measurements = _measure(methods, sets, definition, rank, world)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 
 from mkpn.synthesis.burst import Burst
@@ -17,15 +19,32 @@ def aligned_mean(burst: Burst, size: int) -> torch.Tensor:
     Returns:
         `[C,H,W]`; pixels that a frame does not show are averaged over the others.
     """
-    reach = size // 2
-    height, width = burst.clean.shape[-2:]
-    total, count = torch.zeros_like(burst.clean), torch.zeros(height, width)
-    for frame, (x, y) in zip(burst.frames.cpu(), burst.offsets.tolist(), strict=True):
-        if max(abs(x), abs(y)) > reach:
-            continue
+    return mean_within(burst, size)[0]
+
+
+def mean_within(burst: Burst, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Returns `aligned_mean` and how many frames it averaged at each pixel, `[H,W]`; arguments as there."""
+    offsets: list[tuple[int, int]] = [(x, y) for x, y in burst.offsets.tolist()]
+    within = [index for index, offset in enumerate(offsets) if max(map(abs, offset)) <= size // 2]
+    return average(burst.frames.cpu()[within], [offsets[index] for index in within])
+
+
+def average(frames: torch.Tensor, offsets: Iterable[tuple[int, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Averages frames where each one shows what the reference shows.
+
+    Args:
+        frames: `[N,C,H,W]`, the reference among them.
+        offsets: (x, y) of each frame, with the meaning of `Burst.offsets`.
+
+    Returns:
+        The mean `[C,H,W]` and how many frames show each pixel `[H,W]`, 1 to N.
+    """
+    height, width = frames.shape[2:]
+    total, count = torch.zeros_like(frames[0]), torch.zeros(height, width)
+    for frame, (x, y) in zip(frames, offsets, strict=True):
         # Pixel (r, c) of the reference is pixel (r - y, c - x) of this frame.
         rows, columns = (slice(max(0, d), n + min(0, d)) for d, n in ((y, height), (x, width)))
         from_rows, from_columns = (slice(max(0, -d), n + min(0, -d)) for d, n in ((y, height), (x, width)))
         total[:, rows, columns] += frame[:, from_rows, from_columns]
         count[rows, columns] += 1
-    return total / count
+    return total / count, count

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 import mkpn
-from mkpn.evaluation.baselines import BASELINES, align, aligned_mean, baselines
+from mkpn.evaluation.baselines import BASELINES, align, aligned_mean, baselines, nlm_within
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.evaluation.evaluate import evaluate
 from mkpn.synthesis.burst import Burst, make_burst, rng_for
@@ -63,6 +63,16 @@ def test_baselines_denoise(bursts: dict[int, Burst]) -> None:
         assert noisy + 6.5 < values["aligned"] < noisy + 9.2
         for name in values.keys() - {"aligned"}:
             assert values[name] > values["aligned"] + (0.3 if gain == 1 else 2), name
+
+
+def test_nlm_within_reach_denoises_what_the_truth_aligns(bursts: dict[int, Burst]) -> None:
+    """With a reach of all displacements it is the baseline, whose alignment is exact."""
+    burst = bursts[4]
+    baseline = baselines(("nlm",))[0]["nlm"](burst)
+    torch.testing.assert_close(nlm_within(burst, 33), baseline)
+    values = [mkpn.psnr(nlm_within(burst, size), burst.clean) for size in (1, 5, 33)]
+    assert values[0] + 1 < values[1] < values[2]
+    assert values[0] > mkpn.psnr(burst.frames[0], burst.clean) + 3
 
 
 def test_missing_packages_are_skipped_with_a_reason(

@@ -99,6 +99,19 @@ def test_evaluation_is_the_mean_of_the_images(photo_folder: Path, tmp_path: Path
     }
 
 
+def test_the_oracle_may_be_denoised(config: EvaluateConfig, networks: Path) -> None:
+    models = (str(networks / "mkpn.safetensors"),)
+    report = evaluate(replace(config, models=models, gains=(8,), limit=1, oracle_nlm=True))
+    psnr = {row["model"]: row["psnr"] for row in report["rows"]}
+    assert list(psnr) == ["noisy", "mean", "oracle-5", "oracle-5+nlm", "mkpn"]
+    assert psnr["oracle-5+nlm"] > psnr["oracle-5"] + 1
+    table = (config.out / "results.md").read_text(encoding="utf-8")
+    assert "truly aligned mean, reach 5 |" in table
+    assert "truly aligned mean + NLM, reach 5 |" in table
+    with pytest.raises(ValueError, match="oracle_nlm: expected --oracle"):
+        replace(config, oracle=False, oracle_nlm=True)
+
+
 def test_two_files_of_one_name_are_two_rows(config: EvaluateConfig, networks: Path, tmp_path: Path) -> None:
     network = perturbed(model_config("mkpn"), seed=1)
     other = tmp_path / "run" / "mkpn.safetensors"
