@@ -85,31 +85,32 @@ def residual(burst: CapturedBurst, image: torch.Tensor) -> Residual:
         raise ValueError(f"image: expected sides of {2 * BORDER + 4 * LAGS} or more, got {list(image.shape)}")
     values = ((burst.frames[0] - image) / burst.expected_std(image).clamp_min(1e-6)).numpy()
     inner = (slice(None), slice(BORDER, -BORDER), slice(BORDER, -BORDER))
-    seen = values[inner].astype(np.float64)
+    seen = values[inner]
     density, edges = np.histogram(seen.clip(-_RANGE, _RANGE), _BINS, (-_RANGE, _RANGE), density=True)
-    level = image.numpy()[inner].ravel()
+    level, flat = image.numpy()[inner].ravel(), seen.ravel()
     sets = np.array_split(np.argsort(level, kind="stable"), _LEVELS)
     return Residual(
         values=values,
-        mean=float(seen.mean()),
-        std=float(seen.std()),
+        mean=float(seen.mean(dtype=np.float64)),
+        std=float(seen.std(dtype=np.float64)),
         expected=burst.residual_std,
         edges=edges,
         density=density,
         autocorrelation=_autocorrelation(seen),
         levels=np.array([level[members].mean() for members in sets], np.float64),
-        level_std=np.array([seen.ravel()[members].std() for members in sets], np.float64),
+        level_std=np.array([flat[members].std(dtype=np.float64) for members in sets], np.float64),
     )
 
 
-def _autocorrelation(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def _autocorrelation(values: NDArray[np.float32]) -> NDArray[np.float64]:
     """The correlation of `[C,H,W]` with itself at small lags, the mean of the channels weighted by their variance."""
-    centred = values - values.mean(axis=(1, 2), keepdims=True)
+    # A photograph of 12 megapixels has 36 million values: products stay in single precision, sums do not.
+    centred = values - values.mean(axis=(1, 2), keepdims=True, dtype=np.float64).astype(np.float32)
     height, width = values.shape[1:]
     found = np.empty((2 * LAGS + 1, 2 * LAGS + 1))
     for y in range(LAGS + 1):
         for x in range(-LAGS, LAGS + 1):
             here = centred[:, : height - y, max(0, -x) : width - max(0, x)]
             there = centred[:, y:, max(0, x) : width - max(0, -x)]
-            found[LAGS + y, LAGS + x] = found[LAGS - y, LAGS - x] = float((here * there).mean())
+            found[LAGS + y, LAGS + x] = found[LAGS - y, LAGS - x] = float((here * there).mean(dtype=np.float64))
     return found / max(found[LAGS, LAGS], 1e-12)
