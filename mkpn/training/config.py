@@ -49,8 +49,9 @@ class TrainConfig:
         seed: seed of the data and of the initial weights.
         init: a checkpoint that the run starts from: whole where it is the same network, else its trunk, and a last
             convolution that predicts the centres of its kernels.
-        hold_registration: keep the weights that measure motion as they are, where the run starts from `mkpn register`
-            or from a network that started so; else there are none.
+        lr_registration: fraction of the learning rate at which the weights that measure motion learn, where the run
+            starts from `mkpn register` or from a network that started so; else there are none. 0 keeps them as they
+            are; a tenth undoes them.
         registration: a network of `mkpn register` whose measurement of motion replaces that of `init`.
         fresh_last: start with centred deltas for kernels whatever `init` predicts.
         teacher: a separable network of one size, whose kernels a network of full kernels of that size imitates besides
@@ -95,7 +96,7 @@ class TrainConfig:
     synthesis: Literal["auto", "host", "device"] = "auto"
     seed: int = 0
     init: Path | None = None
-    hold_registration: bool = True
+    lr_registration: float = 0.0
     registration: Path | None = None
     fresh_last: bool = False
     teacher: Path | None = None
@@ -132,7 +133,7 @@ class TrainConfig:
             raise ValueError(f"teacher_until: expected 0 < teacher_until <= 1, got {self.teacher_until}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: expected 0 <= ema < 1, got {self.ema}")
-        for field in ("intensity_weight", "sharp", "balance"):
+        for field in ("intensity_weight", "sharp", "balance", "lr_registration"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field}: expected 0 to 1, got {getattr(self, field)}")
         if not self.images:

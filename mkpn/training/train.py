@@ -35,7 +35,7 @@ from mkpn.training.losses import annealing_weight, balanced, imitation_loss, imi
 from mkpn.training.optimizer import make_optimizer
 from mkpn.training.start.transplant import transplant_taps
 from mkpn.training.start.widen import widen_head
-from mkpn.training.start.wiring import copy_measurement, hold, is_registered, wire_full_kernels
+from mkpn.training.start.wiring import Slowed, copy_measurement, hold, is_registered, wire_full_kernels
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ _TYPICAL = 8
 
 # What a run did before an option existed, where that is not the option's default today.
 _BEFORE: dict[str, Any] = {"intensity_weight": 0.5, "sharp": 0.0, "lr_last": 1.0, "rotate": False} | {
-    "hold_registration": False,
+    "lr_registration": 1.0,
     "balance": 0.0,
     "synthesis": "host",
 }
@@ -185,7 +185,8 @@ def _step(
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
-    state.optimizer.step()
+    with state.slowed:
+        state.optimizer.step()
     state.average(config.ema)
     state.step += 1
     return value
@@ -228,8 +229,11 @@ class TrainingState:
         layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.network.to(device, memory_format=layout)  # pyright: ignore[reportCallIssue]
         self.averaged = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
-        held = hold(self.network) if config.hold_registration and registered else []
+        held = hold(self.network) if config.lr_registration == 0 and registered else []
         self.optimizer = make_optimizer(self.network, config, held)
+        # What is held, and what learns like the rest, needs no slowing down.
+        slow = registered and 0 < config.lr_registration < 1
+        self.slowed = Slowed(self.network, config.lr_registration) if slow else nullcontext()
         self.step = 0
         self.losses: list[float] = []
         self.seconds = 0.0
@@ -361,7 +365,11 @@ def _settings_of(path: Path) -> dict[str, Any]:
     try:
         settings: Any = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(settings, dict):
-            return {_RENAMED.get(str(key), str(key)): value for key, value in settings.items()}
+            named = {_RENAMED.get(str(key), str(key)): value for key, value in settings.items()}
+            if "hold_registration" in named:
+                # Before there was a rate, what measures motion was held or not.
+                named["lr_registration"] = 0.0 if named.pop("hold_registration") else 1.0
+            return named
     except (OSError, ValueError):
         pass
     raise ValueError(

@@ -326,7 +326,7 @@ def holding(photo_folder: Path, tmp_path: Path) -> TrainConfig:
         warmup=1,
         beta=0,
         init=start,
-        hold_registration=True,
+        lr_registration=0.0,
         lr_last=0.3,
         checkpoint_every=1,
         device="cpu",
@@ -374,6 +374,22 @@ def test_held_weights_stay_bit_for_bit(holding: TrainConfig) -> None:
     assert load_model(exported)[1]["training"]["started_from"]["model"] == "kpn-l11"
 
 
+def test_what_measures_motion_may_learn_slowly(holding: TrainConfig) -> None:
+    """One step of Adam moves every weight by its learning rate, and those rows by a fraction of it."""
+    config = replace(holding, steps=1, ema=0.0, lr=1e-3, weight_decay=0.0, clip=1e6, rotate=False, lr_registration=0.01)
+    run = train("kpn-l11", config).parent
+    state, _ = read_tensors(run / "state.safetensors")
+    assert holding.init is not None
+    before, _ = load_model(holding.init)
+    old = before.state_dict()
+    for name, rows in held_rows(before).items():
+        moved = (state[f"weights/{name}.weight"] - old[f"{name}.weight"]).abs()
+        assert 0 < moved[rows].max() < 1.1e-5, name
+    assert (state["weights/head.0.weight"] - old["head.0.weight"]).abs().max().item() == pytest.approx(1e-3, rel=0.02)
+    with pytest.raises(ValueError, match="lr_registration: expected 0 to 1"):
+        replace(config, lr_registration=1.5)
+
+
 def test_the_start_does_not_depend_on_the_batch(
     holding: TrainConfig, donor: tuple[KernelPredictionNetwork, torch.Tensor]
 ) -> None:
@@ -392,11 +408,14 @@ def test_the_start_does_not_depend_on_the_batch(
     assert torch.equal(one, two)
 
 
-def test_a_run_that_holds_resumes_bit_for_bit(holding: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("lr_registration", [0.0, 0.01])
+def test_a_run_that_holds_resumes_bit_for_bit(
+    holding: TrainConfig, monkeypatch: pytest.MonkeyPatch, lr_registration: float
+) -> None:
     from mkpn.training import train as module
 
-    # As the shipped networks were trained: held and rotated.
-    holding = replace(holding, rotate=True)
+    # As the shipped networks were trained: held or slowed down, and rotated.
+    holding = replace(holding, rotate=True, lr_registration=lr_registration)
     straight = train("kpn-l5", replace(holding, run=holding.run / "straight"))
     real_step, calls = module._step, []
 

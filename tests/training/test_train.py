@@ -195,13 +195,13 @@ def test_a_run_from_before_an_option_existed_resumes(config: TrainConfig) -> Non
 
 def test_a_run_with_the_names_of_an_earlier_version_resumes(config: TrainConfig) -> None:
     """The noise range was called `recipe`; holding, rotating and a rate of the last convolution were no defaults."""
-    short = replace(config, steps=5, sample_every=0, noise_range="paper", hold_registration=False)
+    short = replace(config, steps=5, sample_every=0, noise_range="paper", lr_registration=1.0)
     exported = train("kpn-l1", short)
     before = exported.stat().st_mtime_ns
     path = config.run / "config.json"
     settings = json.loads(path.read_text())
     settings["recipe"] = settings.pop("noise_range")
-    for later in ("lr_last", "rotate", "hold_registration", "registration"):
+    for later in ("lr_last", "rotate", "lr_registration", "registration"):
         del settings[later]
     path.write_text(json.dumps(settings))
     assert train("kpn-l1", short).stat().st_mtime_ns == before
@@ -209,6 +209,12 @@ def test_a_run_with_the_names_of_an_earlier_version_resumes(config: TrainConfig)
         train("kpn-l1", replace(short, noise_range="gains"))
     with pytest.raises(ValueError, match=r"lr_last was 1\.0, is 0\.15, rotate was False, is True"):
         train("kpn-l1", replace(short, lr_last=0.15, rotate=True))
+    # There was no rate for what measures motion, but a switch.
+    path.write_text(json.dumps({**settings, "hold_registration": True}))
+    with pytest.raises(ValueError, match=r"lr_registration was 0\.0, is 1\.0"):
+        train("kpn-l1", short)
+    path.write_text(json.dumps({**settings, "hold_registration": False}))
+    assert train("kpn-l1", short).stat().st_mtime_ns == before
 
 
 def test_other_settings_are_refused(config: TrainConfig) -> None:

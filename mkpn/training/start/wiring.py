@@ -283,6 +283,34 @@ def hold(network: KernelPredictionNetwork) -> list[nn.Parameter]:
     return partly
 
 
+class Slowed:
+    """Lets what `held_rows` names learn at a fraction of the learning rate: a context around an optimiser's step.
+
+    Adam does not know how large a gradient is, so that it is the step that is shortened.
+
+    Args:
+        network: whose weights the optimiser moves.
+        fraction: of each step, 0 to 1.
+    """
+
+    def __init__(self, network: KernelPredictionNetwork, fraction: float) -> None:
+        self._fraction = fraction
+        self._parts = [
+            (parameter, rows.to(parameter.device))
+            for name, rows in held_rows(network).items()
+            for parameter in network.get_submodule(name).parameters()
+        ]
+        self._before: list[Tensor] = []
+
+    def __enter__(self) -> None:
+        self._before = [parameter.detach()[rows] for parameter, rows in self._parts]
+
+    @torch.no_grad()
+    def __exit__(self, *_: object) -> None:
+        for (parameter, rows), before in zip(self._parts, self._before, strict=True):
+            parameter[rows] = before.lerp(parameter[rows], self._fraction)
+
+
 def is_registered(ancestry: dict[str, Any] | None) -> bool:
     """Whether a network, or one that it was trained from, comes from `mkpn register`."""
     while ancestry:
