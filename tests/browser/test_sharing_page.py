@@ -149,6 +149,14 @@ def settled(page) -> None:
     )
 
 
+def names(page, address: str) -> None:
+    """Waits until the page's own address names what another one does, and stays so."""
+    wanted = parse_qs(urlsplit(address).query)
+    page.wait_for_url(lambda url: parse_qs(urlsplit(url).query) == wanted)
+    settled(page)
+    assert parse_qs(urlsplit(page.url).query) == wanted
+
+
 def restored(page, state: str = "same") -> None:
     expect(page.locator(f"#notice [data-state='{state}']")).to_be_visible()
 
@@ -217,8 +225,7 @@ def test_an_address_restores_picture_settings_crop_and_viewer(open_page, made: d
     restored(page)
     assert view(page) == made["view"]
     assert facts(page) == made["text"]
-    settled(page)
-    assert parse_qs(urlsplit(page.url).query) == parse_qs(urlsplit(made["address"]).query)
+    names(page, made["address"])
     # A run with another gain keeps how the viewer looks.
     page.locator("#gain").get_by_label("2", exact=True).check()
     page.locator("#run").click()
@@ -230,7 +237,7 @@ def test_an_address_restores_picture_settings_crop_and_viewer(open_page, made: d
 def test_the_button_copies_the_address(open_page, address: str, made: dict[str, object]) -> None:
     page = open_page(made["address"])
     restored(page)
-    settled(page)
+    names(page, made["address"])
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address.rstrip("/"))
     page.locator("#link button").click()
     expect(page.locator("#link .said")).to_have_text("Copied")
@@ -253,19 +260,20 @@ def test_a_late_report_of_the_look_before_changes_no_address(open_page, made: di
     assert view(page) == made["view"]
     reports.let_go(backwards=True)
     settled(page)
-    assert parse_qs(urlsplit(page.url).query) == parse_qs(urlsplit(made["address"]).query)
+    names(page, made["address"])
 
 
 def test_of_two_reports_the_last_one_is_the_address(open_page, made: dict[str, object]) -> None:
     """Two changes of the viewer, while the server has not yet heard of the first."""
     page = open_page(made["address"])
     restored(page)
-    settled(page)
+    names(page, made["address"])
     reports = Held(page, "hidden")
     for count, zoom in enumerate(("2", "8"), 1):
         page.locator(".mkpn-viewer [data-ui='zoom-select']").select_option(zoom)
         reports.wait_for(count)
     reports.let_go()
+    page.wait_for_url(re.compile("zoom=8&"))
     settled(page)
     assert parse_qs(urlsplit(page.url).query)["zoom"] == ["8"]
 
@@ -293,6 +301,25 @@ def test_a_file_rebuilds_the_figure(open_page, address: str, made: dict[str, obj
         page.locator("#figure a.download", has_text="PNG").click()
     shown = np.asarray(Image.open(io.BytesIO(Path(waiting.value.path()).read_bytes())))
     np.testing.assert_array_equal(shown, np.asarray(Image.open(made["files"]["PNG"])))
+
+
+def test_a_file_that_comes_during_a_rebuild_is_opened_after_it(
+    open_page, address: str, made: dict[str, object], tmp_path: Path
+) -> None:
+    page = open_page(address)
+    page.wait_for_url(re.compile("hidden=.*psnr="))
+    record = json.loads(made["files"]["JSON"].read_text())
+    second = tmp_path / "second.json"
+    second.write_text(json.dumps({**record, "seed": 8}))
+    chooser = page.locator("#rebuild input[type=file]")
+    chooser.set_input_files(made["files"]["JSON"])
+    expect(page.locator("#seed input")).to_have_value("7")
+    chooser.set_input_files(second)
+    expect(page.locator("#seed input")).to_have_value("8")
+    page.wait_for_url(re.compile("seed=8.*mode=split|mode=split.*seed=8"))
+    expect(page.locator("#status .state")).to_contain_text("Done: 2 models")
+    expect(page.locator("#status .notes")).to_contain_text("seed 8")
+    assert view(page) == made["view"]
 
 
 def test_a_bad_address_is_told(open_page, address: str) -> None:

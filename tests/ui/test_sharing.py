@@ -223,10 +223,24 @@ def test_the_look_comes_with_the_run_that_it_belongs_to(sharing: Sharing, ran: R
     assert LOOK not in controls
     pages = list(sharing.rebuild(pending, controls[0], None))
     looks = [page[-1] for page in pages]
-    assert looks[0] == LOOK
-    assert len(looks) > 1
-    assert all(map(skipped, looks[1:]))
-    close_run(pages[0][0])
+    assert looks[1] == LOOK
+    assert len(looks) > 2
+    assert all(map(skipped, [looks[0], *looks[2:]]))
+    close_run(pages[1][0])
+
+
+def test_what_is_opened_during_a_rebuild_is_not_forgotten(sharing: Sharing, ran: Run) -> None:
+    """What waited is taken before anything is computed: no later page clears what has been opened since."""
+    query = sharing.link(ran, LOOK, PANES, "mkpn")["query"]
+    controls, pending, _, _ = opened(sharing.open_link(None, event(query=query)))
+    pages = sharing.rebuild(pending, controls[0], None)
+    first = next(pages)
+    assert first[-2] is None
+    assert all(map(skipped, [*first[:-2], first[-1]]))
+    rest = list(pages)
+    assert len(rest) > 1
+    assert all(skipped(page[-2]) for page in rest)
+    close_run(rest[0][0])
 
 
 def test_a_report_from_before_the_restored_view_is_too_late(sharing: Sharing, ran: Run) -> None:

@@ -154,6 +154,8 @@ def wire_open(
         [parts.pending, source, run],
         [*page, parts.pending, parts.look],
         cancels=cancels,
+        # A view that is opened while another one is rebuilt comes after it.
+        trigger_mode="multiple",
         **_MODELS,
     )
     return rebuilding, opened

@@ -89,11 +89,13 @@ class Sharing:
         """Runs what a state says, and puts the page as it says.
 
         Yields:
-            The page after each model, that nothing waits any more, and with the first page the viewer's look.
+            At once that nothing waits any more, since what is opened from then on is another view; then the page
+            after each model, the first one with the viewer's look.
         """
         if pending is None or source is None:
             yield *Shown(), KEEP, KEEP
             return
+        yield *Shown(), None, KEEP
         # What waits was put there by this very session, and its picture with it.
         self.store.going.welcome(owner_of(request))
         state = pending.state
@@ -108,7 +110,6 @@ class Sharing:
             )
         except ValueError as error:
             warn(str(error))
-            yield *Shown(), None, KEEP
             return
         run.image, run.owner = source.ref, owner_of(request)
         run.caveats = list(pending.caveats)
@@ -117,7 +118,7 @@ class Sharing:
         # Only once: what the viewer tells from then on is newer.
         look: Any = state.look
         for page in pages(run, state.shown, previous):
-            yield *page, None, look
+            yield *page, KEEP, look
             look = KEEP
 
     def report(self, run: Run | None) -> str | Update:
