@@ -99,17 +99,18 @@ def test_what_the_text_says_is_what_the_numbers_show() -> None:
         far = max(abs(spot["sum"][index]) for index in RECORD["far"])
         assert far < max(abs(spot["sum"][index]) for index in near) / 2
     assert max(abs(edge["sum"][i]) for i in RECORD["far"]) < min(abs(edge["sum"][i]) for i in near)
-    # Second figure: side 13 is the best single kernel, side 9 nearly as good; MKPN is as good as side 13.
+    # Second figure: the best single side grows with the gain, side 9 is nearly as good; MKPN is above it or close below.
+    best = {gain: max(SINGLE, key=lambda name: row[name]) for gain, row in RECORD["psnr"].items()}
+    assert best == {"1": "kpn-l9", "2": "kpn-l9", "4": "kpn-l13", "8": "kpn-l25"}
     for gain, row in RECORD["psnr"].items():
-        assert max(SINGLE, key=lambda name: row[name]) == "kpn-l13"
-        assert row["kpn-l9"] - row["kpn-l5"] > row["kpn-l13"] - row["kpn-l9"]
-        assert abs(row["mkpn"] - row["kpn-l13"]) < 0.04
-        assert (row["mkpn"] > row["kpn-l13"]) is (gain in ("1", "2"))
+        assert row["kpn-l9"] - row["kpn-l5"] > row[best[gain]] - row["kpn-l9"]
+        assert (row["mkpn"] > row[best[gain]]) is (gain in ("1", "2"))
+        assert row["mkpn"] > row[best[gain]] - 0.045
         assert row["kpn"] < row["kpn-l5"]
         assert (row["kpn"] < row["mkpn"] - 0.4) is (gain in ("1", "2"))  # what is cut off
     # Third figure: least noise gain in the flat third, most at edges; three networks win more than half of the area.
     noise = RECORD["means"]["noise_gain"]
     assert noise[0] < noise[2] < noise[1]
     shares = sorted(RECORD["shares"].items(), key=lambda pair: -pair[1])
-    assert {name for name, _ in shares[:3]} == {"kpn-l13", "kpn-l25", "mkpn"}
+    assert {name for name, _ in shares[:3]} == {"kpn", "kpn-l25", "mkpn"}
     assert sum(share for _, share in shares[:3]) > 0.5
