@@ -99,7 +99,7 @@ def test_what_the_text_says_is_what_the_numbers_show() -> None:
         far = max(abs(spot["sum"][index]) for index in RECORD["far"])
         assert far < max(abs(spot["sum"][index]) for index in near) / 2
     assert max(abs(edge["sum"][i]) for i in RECORD["far"]) < min(abs(edge["sum"][i]) for i in near)
-    # Second figure: the best single side grows with the gain, side 9 is nearly as good; MKPN is above it or close below.
+    # Second figure: the best single side grows with the gain, 9 is nearly as good; MKPN is above or close below.
     best = {gain: max(SINGLE, key=lambda name: row[name]) for gain, row in RECORD["psnr"].items()}
     assert best == {"1": "kpn-l9", "2": "kpn-l9", "4": "kpn-l13", "8": "kpn-l25"}
     for gain, row in RECORD["psnr"].items():
