@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -272,7 +273,11 @@ def held_rows(network: KernelPredictionNetwork) -> dict[str, Tensor]:
 def hold(network: KernelPredictionNetwork) -> list[nn.Parameter]:
     """Freezes what `held_rows` names; returns the parameters of which only a part still learns."""
     partly: list[nn.Parameter] = []
-    for name, rows in held_rows(network).items():
+    held = held_rows(network)
+    if _reads_itself(network, held):
+        # From the third level on all is held, and a gradient through it would end in what is held: it is not computed.
+        network.encoder[2].register_forward_pre_hook(lambda _, inputs: (inputs[0].detach(), *inputs[1:]))
+    for name, rows in held.items():
         for parameter in network.get_submodule(name).parameters():
             if rows.all():
                 parameter.requires_grad_(False)
@@ -281,6 +286,13 @@ def hold(network: KernelPredictionNetwork) -> list[nn.Parameter]:
                 parameter.register_hook(partial(torch.mul, free))
                 partly.append(parameter)
     return partly
+
+
+def _reads_itself(network: KernelPredictionNetwork, held: dict[str, Tensor]) -> bool:
+    """Whether what is held up to the third level reads nothing that learns; so it is until it has learned itself."""
+    names = {id(module): name for name, module in network.named_modules()}
+    kept = [(wire.weight, held[names[id(wire.convolution)]]) for wire in _wires(network)[:7]]
+    return not any(weight[rows][:, ~columns].any() for (_, columns), (weight, rows) in pairwise(kept))
 
 
 class Slowed:
