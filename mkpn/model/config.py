@@ -52,7 +52,7 @@ class ModelConfig:
     name: str
     sizes: tuple[int, ...]
     separable: bool = True
-    widths: tuple[int, ...] = (16, 32, 64, 128, 128)
+    widths: tuple[int, ...] = (24, 48, 64, 128, 128)
     head_width: int | None = 64
     frames: int = 8
     colors: int = 3
@@ -111,7 +111,7 @@ class ModelConfig:
         return self.name.upper().replace("-", " ")
 
 
-_WIDTHS: dict[str, tuple[int, ...]] = {"paper": (64, 128, 256, 512, 512), "compact": (16, 32, 64, 128, 128)}
+_WIDTHS: dict[str, tuple[int, ...]] = {"paper": (64, 128, 256, 512, 512), "compact": (24, 48, 64, 128, 128)}
 _COMPACT_HEAD = 64
 """Channels of a compact network's last block, where its kernels are separable: eight a frame."""
 

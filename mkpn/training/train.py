@@ -34,12 +34,12 @@ from mkpn.training.lock import locked
 from mkpn.training.losses import annealing_weight, balanced, imitation_loss, imitation_weight, total_loss
 from mkpn.training.optimizer import make_optimizer
 from mkpn.training.start.transplant import transplant_taps
-from mkpn.training.start.widen import widen_head
+from mkpn.training.start.widen import is_narrower, widen
 from mkpn.training.start.wiring import Slowed, copy_measurement, hold, is_registered, wire_full_kernels
 
 log = logging.getLogger(__name__)
 
-# Bursts over which a donor's mean kernels are taken.
+# Bursts over which a donor's mean kernels, and the scale of new channels, are taken.
 _TYPICAL = 8
 
 # What a run did before an option existed, where that is not the option's default today.
@@ -243,9 +243,10 @@ class TrainingState:
         donor, metadata = load_model(path)
         self.ancestry = {"model": donor.config.name, "training": metadata["training"]}
         width = self.network.last.in_channels
-        wider = donor.last.in_channels < width
-        if wider:
-            donor = widen_head(donor, width)
+        wider_head = donor.last.in_channels < width
+        wider = replace(donor.config, widths=self.architecture.widths, head_width=width)
+        if is_narrower(donor.config, wider):
+            donor = widen(donor, wider, *self._typical(photographs))
         weights = donor.state_dict()
         same = self._does_the_same(donor.config) and not self.config.fresh_last
         if not same:
@@ -260,18 +261,21 @@ class TrainingState:
             copy_measurement(self.network, measuring)
             self.ancestry["registration"] = its_metadata["training"]
         if not same and not self.config.fresh_last:
-            # Neither the batch nor the process enters: two processes start as one does.
-            config = self.config
-            typical = TrainingStream(
-                photographs, batch=_TYPICAL, patch=config.patch, noise_range=config.noise_range, seed=config.seed
-            )(0)
             with torch.no_grad():
-                transplant_taps(self.network, donor, donor.features(typical.frames, typical.noise_std))
-        if wider and not self.architecture.separable and is_registered(self.ancestry):
+                transplant_taps(self.network, donor, donor.features(*self._typical(photographs)))
+        if wider_head and not self.architecture.separable and is_registered(self.ancestry):
             wire_full_kernels(self.network)
 
+    def _typical(self, photographs: Sequence[NDArray[np.uint8]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """A few bursts; neither the batch nor the process enters, so that two processes start as one does."""
+        config = self.config
+        burst = TrainingStream(
+            photographs, batch=_TYPICAL, patch=config.patch, noise_range=config.noise_range, seed=config.seed
+        )(0)
+        return burst.frames, burst.noise_std
+
     def _does_the_same(self, donor: ModelConfig) -> bool:
-        """Whether a donor is this network, however wide its head is said to be."""
+        """Whether a donor is this network, however wide its head is said to be and it was."""
         return replace(donor, head_width=None) == replace(self.architecture, head_width=None)
 
     def average(self, decay: float) -> None:

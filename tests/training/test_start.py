@@ -16,7 +16,7 @@ from mkpn.model.network import KernelPredictionNetwork
 from mkpn.training.config import RegisterConfig, TrainConfig
 from mkpn.training.start.reader import INDICATORS, Reader, probabilities, true_probabilities, within_reach
 from mkpn.training.start.register import Evidence, register, registration_loss
-from mkpn.training.start.widen import widen_head
+from mkpn.training.start.widen import widen
 from mkpn.training.start.wiring import (
     copy_measurement,
     evidence_of,
@@ -257,19 +257,56 @@ def test_only_full_kernels_with_a_wide_head_get_that_start() -> None:
         wire_full_kernels(KernelPredictionNetwork(narrow))
 
 
-def test_a_wider_head_says_the_same() -> None:
-    torch.manual_seed(0)
-    network = perturbed(model_config("kpn-l5"))
-    wide = widen_head(network, 80)
-    assert wide.config == replace(network.config, head_width=80)
-    frames, noise = torch.rand(1, 8, 3, 32, 32), torch.rand(1, 3, 32, 32)
+@pytest.mark.parametrize("preset", ["kpn-l5", "kpn"])
+def test_a_wider_network_says_the_same_and_measures_the_same(preset: str) -> None:
+    """What measures motion has moved to other channels, and is held there."""
+    narrow = replace(model_config(preset), widths=(18, 40, 64, 128, 128))
+    config = replace(narrow, widths=(24, 48, 64, 128, 128), head_width=(narrow.head_width or 0) + 16)
+    network = wired(narrow)[0] if narrow.separable else perturbed(narrow)
+    frames, noise = torch.rand(2, 8, 3, 32, 32), torch.full((2, 3, 32, 32), 0.1)
+    wide = widen(network, config, frames, noise)
+    assert wide.config == config
+    read: list[torch.Tensor] = []
+    for layer in (wide.encoder[0], wide.encoder[1], wide.head):
+        layer.register_forward_hook(lambda _, __, output: read.append(output))
     with torch.no_grad():
         torch.testing.assert_close(wide(frames, noise), network(frames, noise), atol=1e-5, rtol=1e-4)
-        features = wide.features(frames, noise)
-    # The new channels are alive, and the last convolution's gradient can find a use for them.
-    assert (features[:, 64:].amax((0, 2, 3)) > 0).float().mean() > 0.5
-    with pytest.raises(ValueError, match="head_width: expected at least the 64 channels"):
-        widen_head(network, 32)
+    # The new channels are alive, and gradients can find a use for them.
+    for output, new in zip(read, (slice(11, 17), slice(33, 41), slice(narrow.head_width, None)), strict=True):
+        part = output[:, new]
+        assert 0.02 < part.mean() < 0.5
+        assert (part.amax((0, 2, 3)) > 0).all()
+    before, after = held_rows(network), held_rows(wide)
+    assert {name: int(rows.sum()) for name, rows in before.items()} == {n: int(r.sum()) for n, r in after.items()}
+    for name, rows in after.items():
+        old, new = (n.state_dict()[f"{name}.bias"][r] for n, r in ((network, before[name]), (wide, rows)))
+        assert torch.equal(old, new), name
+
+
+def test_only_a_narrower_network_is_widened() -> None:
+    network, config = KernelPredictionNetwork(model_config("kpn-l5")), model_config("kpn-l5")
+    frames, noise = torch.rand(1, 8, 3, 16, 16), torch.rand(1, 3, 16, 16)
+    for other in (config, replace(config, widths=(32, 32, 64, 128, 128)), replace(config, head_width=32)):
+        with pytest.raises(ValueError, match=r"init: expected a network like kpn-l5 with fewer than .* got kpn-l5 with"):
+            widen(network, other, frames, noise)
+    wider = replace(config, head_width=80, sizes=(7,))
+    with pytest.raises(ValueError, match="fewer than 24-48-64-128-128 channels and 80 in the last block"):
+        widen(network, wider, frames, noise)
+
+
+def test_a_run_from_a_narrower_network_goes_on_from_its_kernels(holding: TrainConfig) -> None:
+    assert holding.init is not None
+    donor, metadata = load_model(holding.init)
+    narrow = replace(donor.config, widths=(20, 40, *donor.config.widths[2:]))
+    network, _ = wired(narrow)
+    save_model(holding.init, narrow, network.state_dict(), metadata["training"])
+    exported = train(narrow.name, replace(holding, steps=1, lr=1e-20))
+    trained, _ = load_model(exported)
+    frames, noise = torch.rand(1, 8, 3, 32, 32), torch.full((1, 3, 32, 32), 0.1)
+    with torch.no_grad():
+        # Exported weights are rounded to half precision.
+        torch.testing.assert_close(trained(frames, noise), network(frames, noise), atol=0.01, rtol=0.01)
+    assert trained.config == model_config(narrow.name)
 
 
 def test_another_measurement_replaces_only_what_measures() -> None:

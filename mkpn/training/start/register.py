@@ -160,6 +160,8 @@ def _registered(path: Path) -> KernelPredictionNetwork:
 
 
 def _train(config: RegisterConfig, parts: Sequence[Evidence], before: KernelPredictionNetwork | None) -> Reader:
+    # The reader does not depend on the network around it.
+    torch.manual_seed(config.seed)
     reader = Reader()
     scale = reader.scale
     with torch.no_grad():
