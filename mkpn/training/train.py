@@ -275,7 +275,7 @@ class TrainingState:
         return burst.frames, burst.noise_std
 
     def _does_the_same(self, donor: ModelConfig) -> bool:
-        """Whether a donor is this network, however wide its head is said to be and it was."""
+        """Whether a donor is this network, however wide its head is said to be."""
         return replace(donor, head_width=None) == replace(self.architecture, head_width=None)
 
     def average(self, decay: float) -> None:
@@ -303,6 +303,13 @@ class TrainingState:
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
             groups[group][rest] = tensor
+        own = self.network.state_dict()
+        wrong = [name for name, tensor in groups["weights"].items() if name in own and own[name].shape != tensor.shape]
+        if wrong:
+            raise ValueError(
+                f"run: {path.parent} holds a network of another width, first at {wrong[0]}, from an earlier version; "
+                "go on from its exported checkpoint with --init and another --run"
+            )
         self.network.load_state_dict(groups["weights"])
         for name, tensor in groups["averaged"].items():
             self.averaged[name].copy_(tensor)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from helpers import perturbed
 
-from mkpn.model.checkpoint import load_model, read_tensors, save_model
+from mkpn.model.checkpoint import load_model, read_tensors, save_model, write_tensors
 from mkpn.model.config import ModelConfig, model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.training.config import RegisterConfig, TrainConfig
@@ -463,6 +463,15 @@ def test_the_start_does_not_depend_on_the_batch(holding: TrainConfig) -> None:
     )
     assert one.abs().max() > 0
     assert torch.equal(one, two)
+
+
+def test_a_run_of_another_width_says_how_to_go_on(holding: TrainConfig) -> None:
+    run = train("kpn-l5", replace(holding, steps=1)).parent
+    tensors, metadata = read_tensors(run / "state.safetensors")
+    tensors["weights/encoder.0.0.weight"] = tensors["weights/encoder.0.0.weight"][:16].clone()
+    write_tensors(run / "state.safetensors", tensors, metadata)
+    with pytest.raises(ValueError, match=r"another width, first at encoder\.0\.0\.weight.*--init and another --run"):
+        train("kpn-l5", replace(holding, steps=1))
 
 
 @pytest.mark.parametrize("lr_registration", [0.0, 0.01])
