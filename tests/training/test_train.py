@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 from itertools import pairwise
@@ -14,6 +15,7 @@ import pytest
 import torch
 from helpers import started, two_ranks
 from PIL import Image
+from torch.distributed.run import get_args_parser
 
 import mkpn
 from mkpn.model.checkpoint import load_model, read_tensors
@@ -372,6 +374,17 @@ def test_learning_rate_warms_up_and_follows_a_cosine(config: TrainConfig) -> Non
     assert rates[20] == pytest.approx(1e-5)
     assert all(a > b for a, b in pairwise(rates[5:]))
     assert rates[12] == pytest.approx(1e-3 * (0.01 + 0.99 * 0.5 * (1 + torch.cos(torch.tensor(torch.pi * 7 / 15)))))
+
+
+def test_torchrun_reads_the_documented_command() -> None:
+    """Behind two dashes, no option of ours is taken for one of torchrun's; `--run` is ambiguous without them."""
+    readme = (Path(__file__).parents[2] / "mkpn/training/README.md").read_text(encoding="utf-8")
+    command = re.search(r"`torchrun ([^`]*) \.\.\.`", readme)
+    assert command
+    given = [*command[1].replace(" N ", " 2 ").split(), "kpn-l1", "--run", "x", "--images", "y"]
+    read = get_args_parser().parse_args(given)
+    assert (read.nproc_per_node, read.module, read.training_script) == ("2", True, "mkpn")
+    assert read.training_script_args == ["train", "kpn-l1", "--run", "x", "--images", "y"]
 
 
 @pytest.mark.parametrize("rotate", [False, True], ids=["plain", "rotated"])
