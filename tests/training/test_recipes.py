@@ -90,6 +90,12 @@ def test_a_network_leaves_out_the_phases_of_others(config: TrainConfig, noted: l
     assert [model for model, run in noted if run.run.parent.name == "trunk"] == ["kpn-l11"]
 
 
+def test_a_phase_of_others_needs_nothing(config: TrainConfig, noted: list[tuple[str, TrainConfig]]) -> None:
+    """Not even the teacher of its networks."""
+    assert list(train_recipe(("kpn-l1",), config, "shipped")) == ["kpn-l1"]
+    assert {model for model, run in noted if run.run.parent.name != "trunk"} == {"kpn-l1"}
+
+
 def test_a_pupil_comes_with_its_teacher(config: TrainConfig, noted: list[tuple[str, TrainConfig]]) -> None:
     assert list(train_recipe(("kpn",), config, "shipped")) == ["kpn"]
     runs = {(run.run.parent.name, model): run for model, run in noted}
