@@ -11,7 +11,7 @@ from typing import Any
 from mkpn.model.checkpoint import read_metadata
 from mkpn.model.config import model_config
 from mkpn.training.config import RegisterConfig, TrainConfig
-from mkpn.training.recipes import Phase, Recipe, recipe_named
+from mkpn.training.recipes import Phase, recipe_named
 from mkpn.training.start.register import register
 from mkpn.training.train import train
 
@@ -47,28 +47,20 @@ def train_recipe(models: Sequence[str], config: TrainConfig, name: str) -> dict[
     start = config.init
     if start is None and recipe.register is not None:
         start = _start(config, recipe.register)
-    wanted, models = models, _with_those_before(recipe, models)
+    # A teacher is trained with its pupil, and before it where both go through a phase.
+    teachers = [phase.teacher for phase in recipe.phases if phase.teacher and {*phase.models} & {*models}]
+    wanted, models = models, list(dict.fromkeys([*teachers, *models]))
     ends = dict.fromkeys(models, start)
     # Phase by phase, so that all networks are as far as each other whenever the command is stopped.
     for phase in recipe.phases:
         those = [model for model in models if model in phase.models]
-        if those and phase.trunk:
-            ends |= dict.fromkeys(those, _run(phase, TRUNK, ends.get(TRUNK, start), config))
+        if phase.trunk:
+            ends = dict.fromkeys(models, _run(phase, TRUNK, start, config))
         elif those:
             teacher = ends[phase.teacher] if phase.teacher else config.teacher
             here = replace(config, teacher=teacher)
             ends |= {model: _run(phase, model, ends[model], here) for model in those}
     return {model: end for model in wanted if (end := ends[model]) is not None}
-
-
-def _with_those_before(recipe: Recipe, models: Sequence[str]) -> list[str]:
-    """Adds the teachers of some networks, and the network whose trunk they get in a later phase than the first."""
-    needed = list(models)
-    for phase in reversed(recipe.phases):
-        before = phase.teacher or (TRUNK if phase.trunk and phase != recipe.phases[0] else None)
-        if before and {*phase.models} & {*needed}:
-            needed.insert(0, before)
-    return list(dict.fromkeys(needed))
 
 
 def _start(config: TrainConfig, settings: Any) -> Path:

@@ -25,7 +25,7 @@ class Phase:
         settings: fields of `TrainConfig`.
         models: the networks that go through it; the others keep what the phase before made of them.
         teacher: the network whose kernels it imitates, as the phases before have made it (`TrainConfig.teacher`).
-        trunk: one network is trained for all `models`, from which each of them goes on.
+        trunk: one network is trained for all, from which each of them goes on.
         lr_last_by_taps: the last convolution learns with 2.5 / taps of the learning rate, 0.1 at least; taps are the
             side of a separable kernel, the sum of the sides, or the square of the side of a full kernel.
     """
