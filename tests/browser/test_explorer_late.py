@@ -90,6 +90,39 @@ def test_the_latest_pixel_wins_however_long_an_answer_takes(page) -> None:
     assert page.evaluate(f"() => [{EXPLORER}.answer.x, {EXPLORER}.answer.y]") == [68, 20]
 
 
+def test_a_pixel_that_comes_back_from_python_undoes_no_later_move(page) -> None:
+    view(page, "kernels")
+    page.evaluate(
+        f"""() => {{
+          const app = {EXPLORER};
+          window.late = [];
+          window.ingest = app.ingest;
+          app.ingest = (value) => window.late.push(value);
+          app.setPixel(61, 28);
+        }}"""
+    )
+    page.wait_for_function("() => window.late.some((value) => value.pixel.join(' ') === '61 28')")
+    # The user has gone on; what Python says of the pixel before comes only now.
+    page.evaluate(
+        f"""() => {{
+          const app = {EXPLORER};
+          app.setPixel(90, 35);
+          app.ingest = window.ingest;
+          window.late.forEach((value) => app.ingest(value));
+        }}"""
+    )
+    assert page.evaluate(f"() => [{EXPLORER}.state.x, {EXPLORER}.state.y]") == [90, 35]
+    expect(page.locator("#overview .caption")).to_contain_text("pixel x 90, y 35")
+    page.wait_for_function(f"() => {EXPLORER}.state.value.pixel.join(' ') === '90 35'")
+    # Where Python itself moves the pixel, the explorer follows: also to one that was picked here before.
+    for pixel in ([61, 28], [68, 20]):
+        page.evaluate(f"(pixel) => {EXPLORER}.ingest({{ ...{EXPLORER}.state.value, pixel }})", pixel)
+        assert page.evaluate(f"() => [{EXPLORER}.state.x, {EXPLORER}.state.y]") == pixel
+    page.evaluate(f"() => {EXPLORER}.setPixel(60, 20)")
+    expect(page.locator("#overview .caption")).to_contain_text("pixel x 60, y 20")
+    probed(page, "mkpn", 60, 20)
+
+
 def test_words_and_picture_of_a_recomposition_are_of_one_question(page) -> None:
     view(page, "ablation")
     everything = "mkpn; 1,3,5,7,9,11; 0,1,2,3,4,5,6,7; renormalised"

@@ -19,6 +19,7 @@ function createExplorer(root, ask) {
   let started = 0;
   let chosen = false;
   let sweeps = 0;
+  const picked = []; // pixels that Python was told of, and has not yet given back
 
   app.redraw = () => {
     if (frameAsked) return;
@@ -81,6 +82,7 @@ function createExplorer(root, ask) {
     app.probe();
     clearTimeout(settle);
     settle = setTimeout(() => {
+      picked.push(`${state.x} ${state.y}`);
       app.emit({ x: state.x, y: state.y });
       app.remember();
     }, SETTLE_MS);
@@ -247,6 +249,14 @@ function createExplorer(root, ask) {
 
   let wasAt = "";
   let fromLink = true;
+  /** Whether Python moved the pixel. One that was picked here comes back later: it must not undo where the user went since. */
+  function movedTo(at, fresh) {
+    if (fresh || at === wasAt) return fresh;
+    const echo = picked.indexOf(at);
+    picked.splice(0, echo < 0 ? picked.length : echo + 1);
+    return echo < 0;
+  }
+
   /** Takes a value from Python; the pixel moves only where Python moved it. */
   app.ingest = (value) => {
     const previous = state.value;
@@ -260,13 +270,14 @@ function createExplorer(root, ask) {
       app.view.resizeImage(...value.size);
       ui("stage").style.aspectRatio = value.size.join(" / ");
       state.second = null;
+      picked.length = 0;
       for (const part of Object.values(app.parts)) part.reset?.();
       app.picture.reset();
       app.lesson.reset();
       delete root.dataset.probed;
     }
     const at = value.pixel.join(" ");
-    const moved = fresh || at !== wasAt;
+    const moved = movedTo(at, fresh);
     wasAt = at;
     if (moved && at !== `${state.x} ${state.y}`) [state.x, state.y] = value.pixel;
     const models = app.models();

@@ -61,7 +61,10 @@ function createSizes(app) {
 
   /** What the run itself has shown: no network runs for it. */
   async function fill() {
-    for (const pane of app.models()) if (!(await one(own(), state.value.seed, pane.id))) return;
+    for (const pane of app.models()) {
+      if (!(await one(own(), state.value.seed, pane.id))) return;
+      app.redraw();
+    }
     await one(own(), state.value.seed, "oracle");
     app.redraw();
   }
