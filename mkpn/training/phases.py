@@ -47,9 +47,7 @@ def train_recipe(models: Sequence[str], config: TrainConfig, name: str) -> dict[
     start = config.init
     if start is None and recipe.register is not None:
         start = _start(config, recipe.register)
-    # A teacher is trained with its pupil, and before it where both go through a phase.
-    teachers = [phase.teacher for phase in recipe.phases if phase.teacher and {*phase.models} & {*models}]
-    wanted, models = models, list(dict.fromkeys([*teachers, *models]))
+    wanted, models = models, recipe.needed(models)
     ends = dict.fromkeys(models, start)
     # Phase by phase, so that all networks are as far as each other whenever the command is stopped.
     for phase in recipe.phases:
@@ -59,7 +57,8 @@ def train_recipe(models: Sequence[str], config: TrainConfig, name: str) -> dict[
         elif those:
             teacher = ends[phase.teacher] if phase.teacher else config.teacher
             here = replace(config, teacher=teacher)
-            ends |= {model: _run(phase, model, ends[model], here) for model in those}
+            starts = {model: ends[phase.start or model] for model in those}
+            ends |= {model: _run(phase, model, starts[model], here) for model in those}
     return {model: end for model in wanted if (end := ends[model]) is not None}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,8 @@ class Phase:
         models: the networks that go through it; the others keep what the phase before made of them.
         teacher: the network whose kernels it imitates, as the phases before have made it (`TrainConfig.teacher`).
         trunk: one network is trained for all, from which each of them goes on.
+        start: the network from which those of the phase go on, as the phases before have made it, instead of from
+            themselves.
         lr_last_by_taps: the last convolution learns with 2.5 / taps of the learning rate, 0.1 at least; taps are the
             side of a separable kernel, the sum of the sides, or the square of the side of a full kernel.
     """
@@ -35,6 +37,7 @@ class Phase:
     models: tuple[str, ...] = MODELS
     teacher: str | None = None
     trunk: bool = False
+    start: str | None = None
     lr_last_by_taps: bool = False
 
 
@@ -53,6 +56,15 @@ class Recipe:
     about: str
     phases: tuple[Phase, ...]
     register: Mapping[str, Any] | None = None
+
+    def needed(self, models: Sequence[str]) -> list[str]:
+        """Returns networks with those that they imitate or start from in some phase, which come before them."""
+        found = list(dict.fromkeys(models))
+        for phase in reversed(self.phases):
+            if {*phase.models} & {*found}:
+                others = [name for name in (phase.teacher, phase.start) if name]
+                found = list(dict.fromkeys([*others, *found]))
+        return found
 
     @property
     def sets(self) -> frozenset[str]:
@@ -85,12 +97,13 @@ def recipe_named(name: str) -> Recipe:
 
 
 def _phase(table: dict[str, Any], common: Mapping[str, Any]) -> Phase:
-    own = {"name", "models", "teacher", "trunk", "lr_last_by_taps"}
+    own = {"name", "models", "teacher", "trunk", "start", "lr_last_by_taps"}
     return Phase(
         name=table["name"],
         settings={**common, **{key: value for key, value in table.items() if key not in own}},
         models=tuple(table.get("models", MODELS)),
         teacher=table.get("teacher"),
         trunk=table.get("trunk", False),
+        start=table.get("start"),
         lr_last_by_taps=table.get("lr_last_by_taps", False),
     )

@@ -82,7 +82,7 @@ def test_the_last_convolution_learns_slower_the_more_taps_it_has(
 def test_a_network_leaves_out_the_phases_of_others(config: TrainConfig, noted: list[tuple[str, TrainConfig]]) -> None:
     ends = train_recipe(("kpn-l1", "kpn", "mkpn"), config, "shipped")
     last = {model: path.parent.parent.name for model, path in ends.items()}
-    assert last == {"kpn-l1": "wider", "kpn": "taught-wider", "mkpn": "wider"}
+    assert last == {"kpn-l1": "six-bursts-small", "kpn": "taught-again", "mkpn": "six-bursts"}
     inits = {(run.run.parent.name, model): run.init for model, run in noted}
     trunk = config.run / "trunk" / "kpn-l11" / "kpn-l11.safetensors"
     assert inits["apart", "kpn-l1"] == inits["apart", "mkpn"] == trunk
@@ -103,6 +103,17 @@ def test_a_pupil_comes_with_its_teacher(config: TrainConfig, noted: list[tuple[s
     assert {run.teacher for (phase, _), run in runs.items() if not phase.startswith("taught")} == {None}
     with pytest.raises(ValueError, match="teacher: expected none beside the recipe shipped"):
         train_recipe(("kpn",), replace(config, teacher=Path("own.safetensors")), "shipped")
+
+
+def test_a_network_comes_with_the_one_that_it_starts_from(
+    config: TrainConfig, noted: list[tuple[str, TrainConfig]]
+) -> None:
+    assert list(train_recipe(("kpn-l25", "kpn-l7"), config, "shipped")) == ["kpn-l25", "kpn-l7"]
+    runs = {(run.run.parent.name, model): run for model, run in noted}
+    assert {model for _, model in runs} == {"kpn-l5", "kpn-l7", "kpn-l11", "kpn-l25"}
+    assert runs["from-l5", "kpn-l7"].init == runs["six-bursts", "kpn-l5"].run / "kpn-l5.safetensors"
+    assert runs["from-l11", "kpn-l25"].init == runs["six-bursts", "kpn-l11"].run / "kpn-l11.safetensors"
+    assert runs["wider", "kpn-l25"].init == runs["longer", "kpn-l25"].run / "kpn-l25.safetensors"
 
 
 def test_a_start_of_ones_own_replaces_the_recipe_s(
@@ -133,7 +144,7 @@ def test_every_recipe_has_settings_that_exist(config: TrainConfig) -> None:
         assert recipe.register is None or set(recipe.register) <= set(RegisterConfig.__dataclass_fields__)
         for phase in recipe.phases:
             assert replace(config, **phase.settings) != config, phase.name
-            assert set(phase.models) <= set(MODELS)
+            assert {*phase.models} | {name for name in (phase.teacher, phase.start) if name} <= set(MODELS)
             assert not phase.lr_last_by_taps or "lr_last" not in phase.settings
 
 
