@@ -23,8 +23,8 @@ def expect(locator):  # Playwright may be missing where these tests are skipped.
     return wait_for(locator)
 
 
-def opened(chromium, address: str, part: str, **options: Any):
-    """A page whose address names a view, after its run."""
+def opened(chromium, address: str, part: str, shows: str = "mkpn", **options: Any):
+    """A page whose address names a view, after its run; `shows` is the network whose kernels are waited for."""
     page = chromium.new_page(viewport={"width": 1280, "height": 720}, reduced_motion="reduce", **options)
     page.set_default_timeout(WAIT_MS)
     page.on("pageerror", lambda error: page.errors.append(str(error)))
@@ -32,7 +32,9 @@ def opened(chromium, address: str, part: str, **options: Any):
     page.goto(f"{address}{IMAGE}#explore={part}")
     expect(page.locator("#status .state")).to_contain_text(f"Done: {len(MODELS)} models")
     expect(ui(page, "body")).to_be_visible()
-    page.wait_for_function("() => document.querySelector('.mkpn-explorer').dataset.probed?.startsWith('mkpn')")
+    page.wait_for_function(
+        "(model) => document.querySelector('.mkpn-explorer').dataset.probed?.startsWith(model)", arg=shows
+    )
     return page
 
 

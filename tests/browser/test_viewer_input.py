@@ -188,6 +188,48 @@ def test_two_fingers_pinch(shown: Handle) -> None:
     client.detach()
 
 
+def test_two_fingers_in_two_panes_pinch_the_first(shown: Handle) -> None:
+    shown.call("v.restore(a)", {"zoom": 4, "fit": False, "center": [48, 41]})
+    left, right = shown.center("kpn-l1"), shown.center("kpn-l3")
+    assert left[1] == right[1], "the panes are not beside each other"
+    client = shown.page.context.new_cdp_session(shown.page)
+    apart = right[0] - left[0]
+
+    def touch(kind: str, more: float | None) -> None:
+        xs = [] if more is None else [left[0], right[0] + more]
+        client.send(
+            "Input.dispatchTouchEvent",
+            {"type": kind, "touchPoints": [{"x": x, "y": left[1], "id": i} for i, x in enumerate(xs)]},
+        )
+
+    touch("touchStart", 0)
+    for more in (8, 16, 24):
+        touch("touchMove", more)
+    touch("touchEnd", None)
+    shown.drawn()
+    assert shown.state()["zoom"] == pytest.approx(4 * (apart + 24) / apart, rel=0.02)
+    client.detach()
+
+
+def test_the_name_of_a_single_pane_leads_back_to_the_grid(shown: Handle) -> None:
+    shown.press("3")
+    for mode in ("single", "split"):
+        shown.page.locator('[data-mode-to="split"]').click() if mode == "split" else None
+        expect(shown.root).to_have_attribute("data-mode", mode)
+        shown.solo().locator(".pane-name").first.click()
+        expect(shown.root).to_have_attribute("data-mode", "grid")
+
+
+def test_the_button_shows_the_reference_while_it_is_pressed(shown: Handle) -> None:
+    shown.press("3")
+    shown.ui("hold").hover()
+    shown.page.mouse.down()
+    shown.drawn()
+    expect(shown.root).to_have_attribute("data-holding", "true")
+    shown.page.mouse.up()
+    expect(shown.root).not_to_have_attribute("data-holding", "true")
+
+
 def test_layout_keeps_the_view_and_hides_panes(shown: Handle) -> None:
     shown.call("v.restore(a)", {"zoom": 4, "fit": False, "center": [12, 70]})
     before = shown.state()

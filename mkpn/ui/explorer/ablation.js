@@ -16,7 +16,7 @@ function createAblation(app) {
   }
 
   function toggles(container, entries, kept) {
-    container.replaceChildren(...entries.map(([value, text, title]) => {
+    replaceKept(container, "data-value", entries.map(([value, text, title]) => {
       const button = make("button", { type: "button", "data-value": value, "aria-pressed": String(kept.has(value)), title }, text);
       button.addEventListener("click", () => {
         if (!kept.delete(value)) kept.add(value);
@@ -27,6 +27,7 @@ function createAblation(app) {
   }
 
   function show() {
+    if (!state.model) return setText(ui("ablation-words"), "No model has run yet.");
     const { sizes, frames } = config();
     if (!on || on.model !== state.model || on.token !== state.value.token) {
       on = { model: state.model, token: state.value.token, sizes: new Set(sizes), frames: new Set(Array.from({ length: frames }, (_, i) => i)) };
@@ -46,10 +47,7 @@ function createAblation(app) {
   }
 
   function changed() {
-    const focused = document.activeElement?.closest?.("[data-value]");
-    const where = focused && [focused.parentElement, focused.dataset.value];
     sync();
-    where?.[0].querySelector(`[data-value="${where[1]}"]`)?.focus();
     request();
   }
 

@@ -2,6 +2,14 @@
 
 const VIEWS = ["kernels", "rebuild", "ablation", "winners", "maps", "places", "sizes", "blind"];
 const SETTLE_MS = 400;
+const LINK = /[#&]explore=/;
+
+/** Replaces what is in a container; the focus goes to the new element with the same attribute as the one that had it. */
+function replaceKept(container, attribute, nodes) {
+  const kept = container.contains(document.activeElement) ? document.activeElement.getAttribute(attribute) : null;
+  container.replaceChildren(...nodes);
+  if (kept !== null) nodes.find((node) => node.getAttribute(attribute) === kept)?.focus({ preventScroll: true });
+}
 
 function createExplorer(root, ask) {
   const controller = new AbortController();
@@ -19,6 +27,8 @@ function createExplorer(root, ask) {
   let started = 0;
   let chosen = false;
   let sweeps = 0;
+  let link = LINK.test(location.hash) ? location.hash.slice(1) : ""; // what a link asks for; nothing once it is shown, or once the user has gone elsewhere
+  let visible = false;
   const picked = []; // pixels that Python was told of, and has not yet given back
 
   app.redraw = () => {
@@ -140,7 +150,7 @@ function createExplorer(root, ask) {
     for (const panel of root.querySelectorAll("[data-panel]")) panel.hidden = panel.dataset.panel !== name;
     for (const field of root.querySelectorAll("[data-for]")) field.hidden = field.dataset.for !== name;
     ui("head").hidden = ["winners", "places", "sizes", "blind"].includes(name);
-    app.picture.layers();
+    app.picture.layers(true);
     if (state.value) {
       app.parts[name].show?.();
       app.parts[name].pixel?.();
@@ -155,9 +165,15 @@ function createExplorer(root, ask) {
     ui("stage").setAttribute("aria-description", text);
   };
 
-  /** Writes what is shown into the address, behind the run's own part of it. */
+  /** Writes what is shown into the address, behind the run's own part of it; on another tab that part stands alone. */
   app.remember = () => {
-    if (!state.value || !root.clientWidth) return;
+    if (!state.value) return;
+    const write = (hash) => history.replaceState(history.state, "", `${location.pathname}${location.search}${hash}`);
+    if (!root.clientWidth) {
+      if (!link && LINK.test(location.hash)) write("");
+      return;
+    }
+    link = "";
     const fields = { explore: state.view, model: state.model, x: state.x, y: state.y, frame: state.frame, size: state.size, step: state.step };
     if (state.lesson !== null) fields.lesson = state.lesson + 1;
     if (state.beside) fields.beside = state.beside;
@@ -166,13 +182,15 @@ function createExplorer(root, ask) {
     if (state.numbers) fields.numbers = 1;
     if (state.present) fields.mode = "present";
     for (const [name, text] of Object.entries(app.parts[state.view].link?.() ?? {})) if (text !== null) fields[name] = text;
-    history.replaceState(history.state, "", `${location.pathname}${location.search}#${new URLSearchParams(fields)}`);
+    write(`#${new URLSearchParams(fields)}`);
   };
 
-  function fromAddress() {
-    const fields = new URLSearchParams(location.hash.slice(1));
+  /** Shows what a link asks for; returns whether it asks for anything. */
+  function fromLink() {
+    const fields = new URLSearchParams(link);
     const view = fields.get("explore");
-    if (!VIEWS.includes(view)) return;
+    link = "";
+    if (!VIEWS.includes(view)) return false;
     const count = (name) => (/^\d+$/.test(fields.get(name) ?? "") ? Number(fields.get(name)) : null);
     const [width, height] = state.value.size;
     state.x = Math.min(width - 1, count("x") ?? state.x);
@@ -194,6 +212,8 @@ function createExplorer(root, ask) {
     }
     if (count("lesson")) app.lesson.open(count("lesson") - 1);
     if (fields.get("mode") === "present") app.present(true);
+    app.remember();
+    return true;
   }
 
   app.controls = () => {
@@ -239,6 +259,10 @@ function createExplorer(root, ask) {
     }
     root.style.setProperty("--above", `${Math.ceil(above + stuck)}px`);
     root.style.scrollMarginTop = `${stuck}px`;
+    if (visible !== (root.clientWidth > 0)) {
+      visible = !visible;
+      if (!link) app.remember();
+    }
     app.redraw();
   }
   app.measure = measure;
@@ -248,7 +272,6 @@ function createExplorer(root, ask) {
   theme.observe(document.body, { attributes: true, attributeFilter: ["class"] });
 
   let wasAt = "";
-  let fromLink = true;
   /** Whether Python moved the pixel. One that was picked here comes back later: it must not undo where the user went since. */
   function movedTo(at, fresh) {
     if (fresh || at === wasAt) return fresh;
@@ -269,7 +292,10 @@ function createExplorer(root, ask) {
       app.answer = app.other = null;
       app.view.resizeImage(...value.size);
       ui("stage").style.aspectRatio = value.size.join(" / ");
-      state.second = null;
+      if (previous?.size.join() !== value.size.join()) {
+        state.second = null;
+        if (state.beside === "pixel") state.beside = "";
+      }
       picked.length = 0;
       for (const part of Object.values(app.parts)) part.reset?.();
       app.picture.reset();
@@ -287,11 +313,8 @@ function createExplorer(root, ask) {
       state.model = (models.find((pane) => pane.id === "mkpn") ?? models[models.length - 1])?.id ?? null;
     }
     app.controls();
-    if (fromLink && state.model && models.length === value.panes.filter((pane) => pane.sizes).length) {
-      fromLink = false;
-      fromAddress();
-    }
-    if (moved || !app.answer || app.answer.model !== state.model) app.probe();
+    const opened = link && state.model && models.length === value.panes.filter((pane) => pane.sizes).length && fromLink();
+    if (opened || moved || !app.answer || app.answer.model !== state.model) app.probe();
     app.parts[state.view].show?.();
     app.lesson.follow();
     app.redraw();

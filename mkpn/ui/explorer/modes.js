@@ -56,7 +56,7 @@ function createBlind(app) {
     }
     setText(ui("blind-result"), "");
     sync();
-    app.picture.layers();
+    app.picture.layers(true);
   }
 
   function sync() {

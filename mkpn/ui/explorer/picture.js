@@ -11,8 +11,8 @@ function createPicture(app) {
   const surfaces = new Map();
   let greyed = null;
 
-  /** The layers that can be chosen; the view at the right may add its own. */
-  function layers() {
+  /** The layers that can be chosen; a view that is entered shows its own first, else what is shown stays. */
+  function layers(entering = false) {
     const select = ui("layer");
     if (!state.value) return;
     const own = app.parts?.[state.view].layers?.() ?? [];
@@ -24,8 +24,9 @@ function createPicture(app) {
     if (own.length) groups.unshift(group("This view", own));
     select.replaceChildren(...groups);
     const ids = [...select.options].map((option) => option.value);
-    const wanted = own[0]?.[0] ?? (ids.includes(state.layer) ? state.layer : "frame-0");
-    choose(wanted);
+    const first = own[0]?.[0] ?? "frame-0";
+    const stays = ids.includes(state.layer) && !(entering && own.length);
+    choose(stays ? state.layer : first);
   }
 
   function choose(id) {

@@ -15,6 +15,7 @@ function createPlaces(app) {
   let asked = "";
   let pending = null;
   let current = -1;
+  let listed = null; // the answer whose places are the buttons
 
   function load() {
     const key = `${state.value.token} ${app.models().length}`;
@@ -32,8 +33,10 @@ function createPlaces(app) {
   }
 
   async function show() {
+    if (app.models().length < 2) return setText(ui("places-note"), "Places need two models or more that have run.");
     if (!answer) setText(ui("places-note"), "Looking for places \u2026");
-    if (!(await load())) return;
+    if (!(await load()) || listed === answer) return;
+    listed = answer;
     ui("places-list").replaceChildren(...answer.places.map((place, index) => {
       const numbers = Object.entries(place.psnr).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, value]) => `${app.label(name)} ${value.toFixed(1)}`).join(", ");
       const button = make("button", { type: "button", class: "place", "data-place": index, "aria-pressed": String(index === current) },
@@ -85,6 +88,6 @@ function createPlaces(app) {
         context.fillText(String(index + 1), cx - half + 8 * type, cy - half + 8.5 * type);
       }
     },
-    reset: () => ((answer = null), (asked = ""), (current = -1)),
+    reset: () => ((answer = listed = null), (asked = ""), (current = -1), ui("places-list").replaceChildren()),
   };
 }

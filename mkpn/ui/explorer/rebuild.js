@@ -108,6 +108,7 @@ function createRebuild(app) {
     state.step = Math.min(state.step, list.length);
     const sums = runningSums(answer, state.channel);
     const term = list[Math.max(0, state.step - 1)];
+    if (hovered >= term.size ** 2) hovered = null; // it was of a larger kernel
     const now = contribution(answer, term, state.channel, list.length);
     const weightTop = largestMagnitude(now.weights);
     const productTop = largestMagnitude(now.products);

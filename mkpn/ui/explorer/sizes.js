@@ -36,7 +36,7 @@ function createSizes(app) {
   }
 
   function buttons() {
-    ui("gains").replaceChildren(...names().map((gain) => {
+    replaceKept(ui("gains"), "data-gain", names().map((gain) => {
       const button = make("button", { type: "button", "data-gain": gain, "aria-pressed": String(gains.has(gain)) }, gain === "run" ? "this run" : `gain ${gain}`);
       button.addEventListener("click", () => {
         scrubbed = null;

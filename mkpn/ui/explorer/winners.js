@@ -16,6 +16,10 @@ function createWinners(app) {
 
   /** Resolves when the winners of the chosen patches are there; an answer to an earlier question comes too late. */
   function request() {
+    if (app.models().length < 2) {
+      setText(ui("winners-words"), "The winner map needs two models or more that have run.");
+      return null;
+    }
     const question = { what: "winners", side: Number(ui("patch").value), least: Number(ui("least").value), seeds };
     const key = JSON.stringify([question, state.value.token, app.models().length]);
     if (key === asked) return pending;

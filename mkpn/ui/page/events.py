@@ -63,7 +63,7 @@ def build(store: ModelStore, root: Path, first: FirstRun | None = None) -> gr.Bl
 def _wire_controls(handlers: Handlers, left: Controls, dark: gr.Checkbox, page: gr.Blocks) -> Any:
     """Returns the event after which an upload has been taken."""
     chosen = [left.source, left.preview, left.fit]
-    left.intake.example(handlers.pick_example, None, chosen, **_EACH)
+    left.intake.example(handlers.pick_example, left.source, chosen, **_EACH)
     uploaded = left.intake.picked(handlers.take_upload, left.source, chosen, **_EACH)
     left.intake.refused(handlers.refuse_upload, None, None, **_QUICK)
     left.dice.click(handlers.roll_seed, None, left.seed, **_QUICK)
@@ -168,8 +168,8 @@ def _wire_views(handlers: Handlers, right: Results, recorder: Recorder, page: gr
     resized = right.side.input(handlers.resize_square, [right.run, right.shown, right.side], compared, **_LATEST)
     recorder.follow(resized)
     page.load(None, None, None, js=OPEN_TAB, **_PRIVATE)
-    # The table changes with every model and with the square.
-    right.table.change(handlers.service.value, right.run, right.explorer, **_LATEST)
+    # The table changes with every model and with the square. At a border the square stops, and only the pixel moves on.
+    gr.on([right.table.change, right.overview.change], handlers.service.value, right.run, right.explorer, **_LATEST)
     for pick in (right.overview.pick, right.viewer.pick, right.explorer.pick):
         moved = pick(handlers.move_square, [right.run, right.shown], compared, **_EACH)
         recorder.follow(moved)

@@ -4,6 +4,9 @@ const STEP = 1;
 const LEAP = 8;
 const SETTLE_MS = 120;
 let pending = 0;
+let newest = null; // where the user has gone
+let shown = {}; // the square that the last value from Python has shown, and the picture's size
+const told = []; // places that Python was told of, and has not yet shown
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -20,6 +23,21 @@ function place(view, x, y) {
   view.dataset.y = y;
 }
 
+/** Moves the square to where the user goes; Python hears of it now, or where a held key came to rest. */
+function go(view, x, y, delay, detail) {
+  newest = { x, y };
+  place(view, x, y);
+  const tell = () => {
+    pending = 0;
+    told.push(`${x} ${y}`);
+    trigger("pick", { x, y, ...detail });
+  };
+  clearTimeout(pending);
+  pending = 0;
+  if (delay) pending = setTimeout(tell, delay);
+  else tell();
+}
+
 element.addEventListener("click", (event) => {
   const view = event.target.closest(".overview");
   if (!view) return;
@@ -27,8 +45,7 @@ element.addEventListener("click", (event) => {
   const { width, height } = view.dataset;
   const x = clamp(Math.floor(((event.clientX - frame.left) / frame.width) * width), 0, width - 1);
   const y = clamp(Math.floor(((event.clientY - frame.top) / frame.height) * height), 0, height - 1);
-  place(view, x, y);
-  trigger("pick", { x, y });
+  go(view, x, y, 0, {});
 });
 
 element.addEventListener("keydown", (event) => {
@@ -40,11 +57,31 @@ element.addEventListener("keydown", (event) => {
   const step = event.shiftKey ? LEAP : STEP;
   const x = clamp(Number(view.dataset.x) + step * move[0], 0, view.dataset.width - 1);
   const y = clamp(Number(view.dataset.y) + step * move[1], 0, view.dataset.height - 1);
-  place(view, x, y);
-  // A held key would queue one event per pixel: Python hears where the square came to rest.
-  clearTimeout(pending);
-  pending = setTimeout(() => trigger("pick", { x, y, keyboard: true }), SETTLE_MS);
+  // A held key would queue one event per pixel.
+  go(view, x, y, SETTLE_MS, { keyboard: true });
 });
+
+/** A new value shows the square where Python last heard of it: where the user has gone since must not be undone. */
+function follow() {
+  const view = element.querySelector(".overview");
+  if (!view) return;
+  const { x, y, width, height } = view.dataset;
+  const [at, size] = [`${x} ${y}`, `${width} ${height}`];
+  const echo = told.indexOf(at);
+  if (size !== shown.size || (echo < 0 && at !== shown.at)) forget();
+  else told.splice(0, echo + 1);
+  shown = { at, size };
+  if (newest && (pending || told.length)) place(view, newest.x, newest.y);
+  else newest = null;
+}
+
+/** Python has moved the square itself, or shows another picture. */
+function forget() {
+  clearTimeout(pending);
+  pending = 0;
+  told.length = 0;
+  newest = null;
+}
 
 // A new value replaces the picture, and the keyboard's focus with it.
 element.addEventListener("focusin", () => element.classList.add("keyboard"));
@@ -52,6 +89,7 @@ element.addEventListener("focusout", (event) => {
   if (event.target.isConnected) element.classList.remove("keyboard");
 });
 watch("value", () => {
+  follow();
   if (element.classList.contains("keyboard") && document.activeElement === document.body) {
     element.querySelector(".overview")?.focus({ preventScroll: true });
   }

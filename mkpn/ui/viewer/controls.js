@@ -43,6 +43,7 @@ function createControls(app, signal) {
   on("blink-rate", "input", (event) => app.setBlink({ rate: Number(event.target.value) }));
   on("blink-partner", "change", (event) => app.setBlink({ partner: event.target.value }));
   on("hold", "pointerdown", () => app.hold(true));
+  on("hold", "mousedown", (event) => event.preventDefault()); // the focus stays: where it moves, the hold ends
   for (const type of ["pointerup", "pointerleave", "pointercancel"]) on("hold", type, () => app.hold(false));
   on("hold", "keydown", (event) => [" ", "Enter"].includes(event.key) && app.hold(true));
   on("hold", "keyup", () => app.hold(false));

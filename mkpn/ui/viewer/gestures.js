@@ -84,13 +84,14 @@ function createGestures(app, signal) {
       const touch = event.pointerType === "touch";
       // A finger that scrolls the page past the pictures must not take the focus; one that taps does (`release`).
       if (!touch) stage.focus({ preventScroll: true });
-      slot = target;
+      pointers.delete(event.pointerId);
+      if (!pointers.size) slot = target; // both fingers of a pinch are measured in the first one's pane
       try {
         target.view.setPointerCapture(event.pointerId);
       } catch {
         // A synthetic pointer cannot be captured; the gesture still works while it stays on the pane.
       }
-      pointers.set(event.pointerId, local(event, target));
+      pointers.set(event.pointerId, local(event, slot));
       if (pointers.size === 2) {
         pinch = spread();
         if (start?.selecting) app.setRegion(start.before, false);

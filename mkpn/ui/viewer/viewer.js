@@ -157,7 +157,7 @@ function createViewer(root) {
       if (rect) app.lookAtRect(rect);
     }
     const pane = event.target.closest(".pane-name") && event.target.closest(".pane")?.dataset.pane;
-    if (pane && state.mode === "grid") app.show(pane);
+    if (pane && state.mode === "grid" && !app.panes.solo.element.contains(event.target)) app.show(pane);
   });
   const sizes = new ResizeObserver(() => stageSize() !== laidOut && app.relayout());
   sizes.observe(app.stage);
