@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -24,6 +24,9 @@ from mkpn.model.config import MODELS, model_config
 from mkpn.training.config import RegisterConfig, TrainConfig
 from mkpn.training.recipes import OF_ALL, recipes
 from mkpn.ui.service.options import ServiceOptions
+
+if TYPE_CHECKING:
+    from mkpn.inference.denoiser import Denoiser
 
 # Everything heavy is imported inside the commands, so that --help answers at once.
 
@@ -79,7 +82,8 @@ class DenoiseOptions:
     Attributes:
         out: folder for `noisy.png` and one PNG per model; `clean.png` of one image, `residual-MODEL.png` of a real
             burst. Several images get a folder each below it.
-        models: networks to run; all shipped ones by default.
+        models: networks to run, names or checkpoint files; all shipped ones by default. A second one of the same name
+            is called `MODEL-2`.
         gain: noise level of a synthetic burst: 1, 2, 4 or 8.
         downsample: box-downsampling factor of the images.
         seed: number from which motion and noise of a synthetic burst are drawn; the same number, the same burst.
@@ -133,29 +137,47 @@ def denoise(
             results.value = _denoise_real(images, options)
 
 
+_OF_SYNTHETIC = ("gain", "seed", "each", "save_burst", "format")
+_OF_REAL = ("sigma_r", "sigma_s", "light")
+
+
+def _refuse(options: DenoiseOptions, fields: tuple[str, ...], reason: str) -> None:
+    """Refuses what would have no effect, where it is not as by default."""
+    given = [field for field in fields if getattr(options, field) != getattr(DenoiseOptions, field)]
+    if given:
+        raise ValueError(f"{' and '.join(given)}: {reason}")
+
+
+def _networks(options: DenoiseOptions) -> dict[str, Denoiser]:
+    """Loads all networks, before any of them runs: a wrong name after nine networks would cost minutes."""
+    import mkpn
+    from mkpn.evaluation.names import named_networks
+
+    networks = named_networks(options.models)
+    return {name: mkpn.load(model, device=options.device) for name, model in networks.items()}
+
+
 def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> list[dict[str, Any]]:
     from mkpn.capture.burst import burst_files, given_noise, read_burst
+    from mkpn.checks import writable_folder
     from mkpn.evaluation.captured import denoise_captured, describe
     from mkpn.synthesis.files import OWN_MEGAPIXELS
     from mkpn.synthesis.writing import icc_profile
 
-    if options.save_burst or options.format != "png":
-        raise ValueError("save_burst and format: expected an image with a synthetic burst, got a real burst")
+    _refuse(options, _OF_SYNTHETIC, "expected an image with a synthetic burst, got a real burst")
     if options.burst is not None and images:
         raise ValueError("images: expected photographs or --burst DIR, got both")
     files = images if options.burst is None else burst_files(options.burst)
-    burst = read_burst(
-        files,
-        noise=given_noise(options.sigma_r, options.sigma_s),
-        light=options.light,
-        downsample=options.downsample,
-    )
+    noise = given_noise(options.sigma_r, options.sigma_s)
+    denoisers = _networks(options)
+    writable_folder(options.out, "out")
+    burst = read_burst(files, noise=noise, light=options.light, downsample=options.downsample)
     print("\n".join(describe(burst)))
     print("Residual: (frame 0 - result) / expected noise. Noise has mean 0 and neighbours 0.")
     # What is developed from raw files has no profile of a file any more.
     profile = icc_profile(Path(files[0]), OWN_MEGAPIXELS) if burst.light == "stored" else None
     rows: list[dict[str, Any]] = []
-    for done in denoise_captured(burst, options.models, options.out, options.device, profile):
+    for done in denoise_captured(burst, denoisers, options.out, profile):
         report = done.report
         print(
             f"{done.model:8}  mean {report.mean:6.3f}  std {report.std:.3f} (noise: {report.expected:.3f})  "
@@ -171,12 +193,11 @@ def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> list[dic
 def _denoise_synthetic(given: tuple[Path, ...], options: DenoiseOptions) -> list[dict[str, Any]]:
     from statistics import fmean
 
-    import mkpn
     from mkpn.checks import writable_folder
     from mkpn.evaluation.synthetic import Synthesis, denoise_picture, output_folders, usable_images
 
-    # All that may be wrong first: a wrong name after nine networks would cost minutes.
-    denoisers = {Path(name).stem: mkpn.load(name, device=options.device) for name in options.models}
+    _refuse(options, _OF_REAL, "expected photographs of a real burst, got an image with a synthetic burst")
+    denoisers = _networks(options)
     synthesis = Synthesis(
         gain=options.gain,
         downsample=options.downsample,
@@ -224,8 +245,9 @@ def train(
         recipe: a name of `mkpn/training/recipes.toml`, whose phases set steps, patches, learning rates and seeds.
         output: what is printed.
     """
-    with output.results() as results, keeping(lambda: _kept_of(config.run)):
-        if model == "all" or recipe is not None:
+    by_recipe = model == "all" or recipe is not None
+    with output.results() as results, keeping(lambda: _kept_of(config.run, by_recipe)):
+        if by_recipe:
             from mkpn.training.phases import train_recipe
 
             ends = train_recipe(MODELS if model == "all" else [model], config, recipe or OF_ALL)
@@ -239,13 +261,20 @@ def train(
         results.value = {"exported": str(exported)}
 
 
-def _kept_of(run: Path) -> str:
+def _kept_of(run: Path, by_recipe: bool) -> str:
     from mkpn.model.checkpoint import read_metadata
+    from mkpn.training.phases import START
 
-    state = run / "state.safetensors"
-    if not state.exists():
+    # A recipe trains in a folder for each phase and network.
+    states = list(run.glob("*/*/state.safetensors" if by_recipe else "state.safetensors"))
+    if states:
+        newest = max(states, key=lambda state: state.stat().st_mtime)
+        kept = f"{newest.parent} keeps step {read_metadata(newest)['step']}"
+    elif by_recipe and (run / START).exists():
+        kept = f"{run} keeps {START}"
+    else:
         return f"{run} holds no checkpoint yet, so a new run starts from the beginning"
-    return f"{run} keeps step {read_metadata(state)['step']}, and the same command goes on from there"
+    return f"{kept}, and the same command goes on from there"
 
 
 def register(
@@ -340,7 +369,7 @@ def explain(
             gain=gain,
             seed=seed,
             downsample=downsample,
-            progress=lambda text: print(text, file=sys.stderr, flush=True),
+            progress=lambda text: None if output.quiet else print(text, file=sys.stderr, flush=True),
         )
         for name, draw in FIGURES.items():
             (out / f"explain-{name}.png").write_bytes(draw(made))

@@ -58,7 +58,7 @@ def _silence() -> Generator[None]:
     logger = logging.getLogger("mkpn")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    # Read when tqdm is imported, which the commands do only now.
+    # Read by tqdm when it is imported, and by `mkpn.training.distributed.shows_progress` for every progress bar.
     os.environ["TQDM_DISABLE"] = "1"
     try:
         yield

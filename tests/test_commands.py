@@ -8,10 +8,12 @@ import os
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from helpers import perturbed
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
@@ -20,9 +22,10 @@ from mkpn import __main__ as command_line
 from mkpn.console import Failed, Interrupted, Output, exit_code
 from mkpn.evaluation import synthetic
 from mkpn.evaluation import verify as verification
-from mkpn.model.checkpoint import digest, load_model, read_tensors, save_model, shipped_models
-from mkpn.model.config import MODELS
+from mkpn.model.checkpoint import digest, load_model, read_tensors, save_model, shipped_models, write_tensors
+from mkpn.model.config import MODELS, model_config
 from mkpn.synthesis.writing import icc_profile, write_picture
+from mkpn.training.distributed import shows_progress
 
 Mkpn = Callable[..., tuple[int, str, str]]
 
@@ -81,6 +84,17 @@ def test_bad_input_ends_in_one_sentence(
     assert len(err.splitlines()) == 1
 
 
+GOES_ON = "and the same command goes on from there"
+
+
+def interrupted(*_: object) -> object:
+    raise KeyboardInterrupt
+
+
+def no_chart(*_: object) -> bytes:
+    return b""
+
+
 def fails(error: BaseException) -> Callable[[], object]:
     def command() -> object:
         raise error
@@ -132,6 +146,26 @@ def test_ctrl_c_says_what_is_kept(
     assert err.endswith(f"mkpn: stopped; {tmp_path} keeps step 2, and the same command goes on from there\n")
 
 
+@pytest.mark.parametrize("command", [("all",), ("kpn-l1", "--recipe", "tiny")], ids=" ".join)
+def test_ctrl_c_says_what_is_kept_of_a_recipe(
+    mkpn_command: Mkpn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("mkpn.training.phases.train_recipe", interrupted)
+    run = ("train", *command, "--images", tmp_path, "--run", tmp_path)
+    code, _, err = mkpn_command(*run)
+    assert code == 130
+    assert err.endswith(f"mkpn: stopped; {tmp_path} holds no checkpoint yet, so a new run starts from the beginning\n")
+    write_tensors(tmp_path / "registering.safetensors", {}, {})
+    _, _, err = mkpn_command(*run)
+    assert err.endswith(f"mkpn: stopped; {tmp_path} keeps registering.safetensors, {GOES_ON}\n")
+    for age, (phase, step) in enumerate({"zebra": 300, "apart": 200, "trunk": 100}.items()):
+        state = tmp_path / phase / "kpn-l1" / "state.safetensors"
+        write_tensors(state, {}, {"step": step})
+        os.utime(state, (1e9 - abs(age - 1), 1e9 - abs(age - 1)))
+    _, _, err = mkpn_command(*run)
+    assert err.endswith(f"mkpn: stopped; {tmp_path / 'apart' / 'kpn-l1'} keeps step 200, {GOES_ON}\n")
+
+
 def test_json_and_quiet(mkpn_command: Mkpn) -> None:
     code, out, err = mkpn_command("models", "--json", "--quiet")
     assert (code, err) == (0, "")
@@ -151,6 +185,44 @@ def test_quiet_keeps_errors(caplog: pytest.LogCaptureFixture) -> None:
     synthetic.log.warning("said again")
     assert "TQDM_DISABLE" not in os.environ
     assert [record.message for record in caplog.records] == ["lost", "said again"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train kpn-l1 --images PHOTOS --run OUT/run --downsample 1 --batch 1 --patch 16 --steps 1 --device cpu",
+        "register --images PHOTOS --out OUT/start.safetensors --downsample 1 --patches 64 --bursts 32 --steps 1",
+        "evaluate --images PHOTOS --out OUT --models kpn-l1 --gains 8 --crop 48 --limit 1 --device cpu",
+        "explain --out OUT --device cpu",
+    ],
+    ids=lambda command: command.split()[0],
+)
+def test_quiet_commands_show_no_progress(
+    mkpn_command: Mkpn, photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def studied(*_: object, progress: Callable[[str], None], **__: object) -> SimpleNamespace:
+        progress("1/1, what is measured")
+        return SimpleNamespace(record=dict)
+
+    # The chart and the study take long, and of both only the progress matters.
+    monkeypatch.setattr("mkpn.evaluation.evaluate.table1_chart", no_chart)
+    monkeypatch.setattr("mkpn.explain.study.study", studied)
+    monkeypatch.setattr("mkpn.explain.figures.FIGURES", {})
+    for out, options in ((tmp_path / "loud", ()), (tmp_path / "quiet", ("--quiet",))):
+        out.mkdir()
+        given = [word.replace("PHOTOS", str(photo_folder)).replace("OUT", str(out)) for word in command.split()]
+        code, _, err = mkpn_command(*given, *options)
+        assert code == 0, err
+        assert "1/1" not in err if options else "1/1" in err
+    assert err == ""
+
+
+def test_only_the_first_process_shows_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TQDM_DISABLE", raising=False)
+    assert [shows_progress(), shows_progress(0), shows_progress(1)] == [True, True, False]
+    with Output(quiet=True).results():
+        assert not shows_progress(0)
+    assert shows_progress(0)
 
 
 # verify
@@ -249,6 +321,24 @@ def test_a_folder_gives_a_folder_per_picture(
     assert not (tmp_path / "strict").exists()
 
 
+def test_networks_of_one_file_name_are_two(mkpn_command: Mkpn, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    Image.fromarray(photo[:96, :96]).save(tmp_path / "a.png")
+    network = perturbed(model_config("kpn-l1"))
+    files = [tmp_path / name for name in ("mine/kpn-l1.safetensors", "noisy.safetensors", "clean.safetensors")]
+    for file in files:
+        save_model(file, network.config, network.state_dict(), {})
+    given = ("--device", "cpu", "--out", tmp_path / "out", "--json", "--quiet")
+    code, out, err = mkpn_command("denoise", tmp_path / "a.png", *given, "--models", *files, "kpn-l1")
+    assert code == 0, err
+    names = ["kpn-l1-2", "noisy-2", "clean-2", "kpn-l1"]
+    rows = {row["model"]: row["psnr"] for row in json.loads(out)}
+    assert list(rows) == ["noisy", "mean", *names]
+    assert rows["kpn-l1"] != rows["kpn-l1-2"] == rows["noisy-2"]
+    pictures = {path.stem: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert set(pictures) == {"clean", "noisy", *names}
+    assert len(set(pictures.values())) == 4
+
+
 def test_bad_pictures_are_named(photo_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     synthesis = synthetic.Synthesis(gain=4, downsample=1, seed=0, file_format="png", save_burst=False)
     good = sorted(photo_folder.iterdir())[0]
@@ -258,8 +348,29 @@ def test_bad_pictures_are_named(photo_folder: Path, tmp_path: Path, caplog: pyte
     assert [record.message for record in caplog.records if "small.png" in record.message]
     with pytest.raises(ValueError, match=r"small\.png: expected an image of at least"):
         synthetic.usable_images([bad], synthesis, False)
+    with pytest.raises(ValueError, match=r"images: .*small\.png cannot be used: "):
+        synthetic.usable_images([good, bad], synthesis, True)
     with pytest.raises(ValueError, match="got 2 files of which none can be used"):
         synthetic.usable_images([bad, tmp_path / "none.png"], synthesis, False)
+
+
+def test_a_picture_that_cannot_be_measured_is_left_out(
+    mkpn_command: Mkpn, photo: NDArray[np.uint8], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name, side in (("a", 84), ("b", 86), ("c", 300)):
+        Image.fromarray(photo[:side, :side]).save(photos / f"{name}.png")
+    given = ("--models", "kpn-l1", "--device", "cpu", "--out", tmp_path / "out", "--downsample", 2)
+    code, out, err = mkpn_command("denoise", photos, *given)
+    assert code == 0, err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"b", "c"}
+    assert "mean of 2 pictures:" in out
+    (said,) = [record.message for record in caplog.records]
+    assert said.startswith(f"left out {photos / 'a.png'}: image: expected room for one 11x11 window of SSIM")
+    assert said.endswith("got 42x42 after downsampling by 2")
+    code, out, err = mkpn_command("denoise", photos, *given, "--downsample", 200)
+    assert (code, out) == (2, "")
 
 
 def test_a_single_picture_keeps_its_profile(
@@ -286,7 +397,7 @@ def test_real_bursts_keep_the_profile(
     assert Image.open(tmp_path / "out" / "kpn-l1.png").info["icc_profile"] == srgb
     code, _, err = mkpn_command("denoise", tmp_path / "0.png", tmp_path / "1.png", *given, "--save-burst")
     assert code == 2
-    assert err.startswith("mkpn: save_burst and format: ")
+    assert err == "mkpn: save_burst: expected an image with a synthetic burst, got a real burst\n"
 
 
 def test_a_profile_of_another_colour_space_is_left_out(tmp_path: Path, srgb: bytes) -> None:

@@ -188,6 +188,12 @@ def test_importing_mkpn_is_light() -> None:
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 
+def test_the_command_line_answers_at_once() -> None:
+    """`--help` waits for what `mkpn.__main__` imports; the commands import the rest."""
+    code = "import mkpn.__main__, sys; print([m for m in ('torch', 'tqdm', 'gradio', 'numba') if m in sys.modules])"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
+
+
 def test_pictures_are_converted_in_one_place() -> None:
     """Float to 8 bits and the order of the axes, written twice, would one day differ by half a level or a swap."""
     conversion = re.compile(r"transpose\(2, 0, 1\)|transpose\(1, 2, 0\)|moveaxis|\* 255\)|/ (np\.float32\()?255")

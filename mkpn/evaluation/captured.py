@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import torch
 from mkpn.capture.burst import CapturedBurst
 from mkpn.capture.residual import Residual, residual
 from mkpn.figures.residual import residual_figure
-from mkpn.inference.denoiser import load
+from mkpn.inference.denoiser import Denoiser
 from mkpn.synthesis.writing import write_picture
 
 
@@ -20,7 +20,7 @@ class Denoised:
     """What a network made of a captured burst.
 
     Attributes:
-        model: its name, or the stem of its file.
+        model: its name by `mkpn.evaluation.names.named_networks`.
         image: `[C,H,W]` frame values.
         seconds: time of the network and the local convolution.
         report: what was removed.
@@ -49,22 +49,20 @@ def describe(burst: CapturedBurst) -> list[str]:
 
 
 def denoise_captured(
-    burst: CapturedBurst, models: Sequence[str], out: Path, device: str = "auto", profile: bytes | None = None
+    burst: CapturedBurst, denoisers: Mapping[str, Denoiser], out: Path, profile: bytes | None = None
 ) -> Iterator[Denoised]:
     """Runs networks on a burst; writes `noisy.png`, and `MODEL.png` and `residual-MODEL.png` of each.
 
     Args:
         burst: see `mkpn.capture.burst.read_burst`.
-        models: names, or paths of checkpoints.
+        denoisers: networks by name.
         out: folder, made if it does not exist.
-        device: `auto`, `cpu`, `cuda` or `mps`.
         profile: ICC profile of the photographs, kept in the pictures.
     """
     out.mkdir(parents=True, exist_ok=True)
     write_picture(out, "noisy", burst.displayed(burst.frames[0]), profile=profile)
-    for model in models:
-        name = Path(model).stem
-        result = load(model, device=device)(burst)
+    for name, denoiser in denoisers.items():
+        result = denoiser(burst)
         report = residual(burst, result.image)
         write_picture(out, name, burst.displayed(result.image), profile=profile)
         (out / f"residual-{name}.png").write_bytes(residual_figure(report, name))

@@ -19,9 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import distributed
 from tqdm import tqdm
 
-from mkpn.checks import writable_folder
-from mkpn.evaluation.baselines import baselines, nlm_within
+from mkpn.checks import one_line, writable_folder
+from mkpn.evaluation.baselines import BASELINES, baselines, nlm_within
 from mkpn.evaluation.config import EvaluateConfig
+from mkpn.evaluation.names import REFERENCES
 from mkpn.evaluation.report import Rows, csv_table, latex_table, markdown_report, spread
 from mkpn.explain.oracle import aligned_mean
 from mkpn.explain.regions import REGIONS, RULE, classify
@@ -37,7 +38,7 @@ from mkpn.synthesis.kept import Kept
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
 from mkpn.synthesis.scenes import KINDS
-from mkpn.training.distributed import local_device, process_group
+from mkpn.training.distributed import local_device, process_group, shows_progress
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     sets = [replace(_test_set(config, gain, files), kept=scenes) for gain in config.gains]
     folders = [folder.resolve().name for folder in config.images] if config.scene == "photographs" else [SHARP]
     settings: dict[str, Any] = {
-        "images": [config.title] if config.title else folders,
+        "images": [one_line(title) for title in ([config.title] if config.title else folders)],
         "downsample": sets[0].downsample,
         "crop": sets[0].crop,
         "seed": config.seed,
@@ -161,11 +162,16 @@ def _write(config: EvaluateConfig, report: dict[str, Any]) -> None:
     rows, against, out = report["rows"], report["against"], config.out
     definition = MetricDefinition(border=config.border, channels=config.channels)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    (out / "results.md").write_text(markdown_report(report, definition), encoding="utf-8")
-    (out / "results.csv").write_text(csv_table(rows), encoding="utf-8")
-    (out / "results.tex").write_text(latex_table(rows, against), encoding="utf-8")
-    (out / "images.csv").write_text(csv_table(spread(report["images"])), encoding="utf-8")
+    texts = {
+        "results.json": json.dumps(report, indent=1) + "\n",
+        "results.md": markdown_report(report, definition),
+        "results.csv": csv_table(rows),
+        "results.tex": latex_table(rows, against),
+        "images.csv": csv_table(spread(report["images"])),
+    }
+    for name, text in texts.items():
+        # A file's name may be anything but UTF-8.
+        (out / name).write_text(text, encoding="utf-8", errors="backslashreplace")
     where = measured_on(report["settings"], rows[0]["images"])
     if any(row["model"] in MODELS for row in rows):
         (out / "table1.png").write_bytes(table1_chart(rows, against, where, "png"))
@@ -291,13 +297,15 @@ def _checkpoints(models: tuple[str, ...]) -> dict[str, Path]:
     if not models:
         return shipped
     paths: dict[str, Path] = {}
-    for model in models:
+    taken = {*REFERENCES, *BASELINES, *(model for model in models if model in shipped)}
+    for model in dict.fromkeys(models):
         if model in shipped:
             paths[model] = shipped[model]
         elif model.endswith(".safetensors"):
-            # Runs of one network have files of one name.
+            # Runs of one network have files of one name, which is that of a shipped network, too.
             stem = Path(model).stem
-            paths[model if stem in paths else stem] = Path(model)
+            paths[model if stem in taken or is_oracle(stem.removesuffix(DENOISED)) else stem] = Path(model)
+            taken.add(stem)
         else:
             raise ValueError(f"models: expected names of {', '.join(MODELS)} or .safetensors files, got {model!r}")
     return paths
@@ -365,7 +373,7 @@ def _measure(
     """Measures every `world`-th burst and gathers what the other processes measured, in one process's order."""
     bursts = [(test, index, name) for test in sets for index, name in enumerate(_names(test.files))]
     shards: list[list[list[Measurement]]] = [[] for _ in range(world)]
-    for test, index, name in tqdm(bursts[rank::world], unit="burst", disable=rank != 0):
+    for test, index, name in tqdm(bursts[rank::world], unit="burst", disable=not shows_progress(rank)):
         burst = test[index]
         images = {model: method(burst).clamp(0, 1) for model, method in methods.items()}
         regions = classify(burst.clean.numpy())

@@ -11,13 +11,15 @@ from pathlib import Path
 import torch
 
 from mkpn.checks import whole
+from mkpn.evaluation.names import unique_name
 from mkpn.inference.denoiser import Denoiser
 from mkpn.metrics import definition_for, psnr, ssim
-from mkpn.synthesis.burst import Burst, burst_of, check_scene, rng_for
+from mkpn.synthesis.burst import Burst, burst_of, rng_for
 from mkpn.synthesis.datasets import image_files
 from mkpn.synthesis.files import OWN_MEGAPIXELS
 from mkpn.synthesis.images import Photograph, box_downsample, load_photograph
 from mkpn.synthesis.kept import Kept
+from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
 from mkpn.synthesis.writing import FileFormat, write_burst, write_picture
 
@@ -75,7 +77,13 @@ class Synthesis:
         def read(path: Path) -> Photograph:
             picture = load_photograph(path, OWN_MEGAPIXELS)
             pixels = box_downsample(picture.pixels, self.downsample)
-            check_scene((pixels.shape[2], *pixels.shape[:2]))
+            margin = BurstConfig().margin
+            height, width = (side - 2 * margin for side in pixels.shape[:2])
+            if not definition_for(height, width).fits(height, width):
+                raise ValueError(
+                    f"image: expected room for one 11x11 window of SSIM inside of the margin of {margin} pixels, got "
+                    f"{pixels.shape[1]}x{pixels.shape[0]} after downsampling by {self.downsample}"
+                )
             return replace(picture, pixels=pixels)
 
         return Kept(read, lambda picture: picture.pixels.nbytes)
@@ -106,8 +114,10 @@ def usable_images(given: Sequence[Path], synthesis: Synthesis, strict: bool) -> 
         try:
             synthesis.pictures(path)
         except ValueError as error:
-            if strict or len(files) == 1:
+            if len(files) == 1:
                 raise
+            if strict:
+                raise ValueError(f"images: {path} cannot be used: {error}") from error
             log.warning("left out %s: %s", path, error)
         else:
             usable.append(path)
@@ -118,13 +128,10 @@ def usable_images(given: Sequence[Path], synthesis: Synthesis, strict: bool) -> 
 
 def output_folders(images: Sequence[Path], out: Path) -> list[Path]:
     """Returns a folder below `out` for each picture, named after it; of one name the second is `NAME-2`."""
-    folders: list[Path] = []
+    names: list[str] = []
     for image in images:
-        folder, number = out / image.stem, 2
-        while folder in folders:
-            folder, number = out / f"{image.stem}-{number}", number + 1
-        folders.append(folder)
-    return folders
+        names.append(unique_name(image.stem, names))
+    return [out / name for name in names]
 
 
 def denoise_picture(

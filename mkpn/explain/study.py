@@ -28,6 +28,9 @@ SINGLE = tuple(name for name in MODELS if name.startswith("kpn-l"))
 PATCH = 32
 """Side in pixels of the winner map's patches, and of the places."""
 
+LEAST_SIDE = 2 * PATCH
+"""Side in pixels that a burst must show: wherever the networks differ most, a patch is left for a flat and an edge."""
+
 BORDER = 8
 """Pixels at the border from which no spot is taken, as in the metrics."""
 
@@ -118,7 +121,7 @@ def study(
         progress: told what is being done.
 
     Raises:
-        ValueError: if a network is missing or the picture is too small.
+        ValueError: if a network is missing or the burst shows less than `LEAST_SIDE` pixels on a side.
     """
     missing = [name for name in MODELS if name not in denoisers]
     if missing:
@@ -129,7 +132,13 @@ def study(
     result: Result | None = None
     for each in GAINS:
         made = synthesize(image, gain=each, seed=seed, downsample=downsample)
-        definition = definition_for(*made.clean.shape[-2:])
+        height, width = made.clean.shape[-2:]
+        if min(height, width) < LEAST_SIDE:
+            raise ValueError(
+                f"image: expected at least {LEAST_SIDE}x{LEAST_SIDE} shown pixels (after downsampling by {downsample}, "
+                f"without the margin that feeds the displaced frames), got {width}x{height}"
+            )
+        definition = definition_for(height, width)
         figures[each] = {}
         for name in MODELS:
             progress(f"gain {each}, {name}")

@@ -165,8 +165,10 @@ class Denoiser:
         all_cells = padded.halved()
         block_bytes, tile_area = self._areas()
         block_area = max(_FEWEST, block_bytes // exit_bytes(self.config))
-        image = torch.empty(burst.frames.shape[1:], device=self.device)
-        kept = self._room_for_features(all_cells)
+        # What is made in inference mode could never be changed in place; what a caller gets can.
+        with torch.inference_mode(mode=False):
+            image = torch.empty(burst.frames.shape[1:], device=self.device)
+            kept = self._room_for_features(all_cells)
         done = 0
         for core, source in plan_tiles(*padded.shape, tile_area):
             trunk = run_trunk(
@@ -193,7 +195,8 @@ class Denoiser:
                 if progress is not None:
                     progress(done / padded.area)
             del trunk
-        output = image.cpu()
+        with torch.inference_mode(mode=False):
+            output = image.cpu()
         return Result(
             image=output,
             seconds=time.perf_counter() - started,

@@ -184,10 +184,15 @@ def box_downsample(image: NDArray[np.float32], factor: int) -> NDArray[np.float3
     """Returns the means of `factor x factor` boxes of `[H,W,C]`; a remainder at the right and bottom is dropped.
 
     By 1 it is the very array that was given.
+
+    Raises:
+        ValueError: if the factor is below 1 or above a side.
     """
     whole("downsample", factor, 1)
     if factor == 1:
         return image
+    if factor > (shortest := min(image.shape[:2])):
+        raise ValueError(f"downsample: expected 1 to {shortest}, got {factor}")
     height, width = image.shape[0] // factor, image.shape[1] // factor
     cropped = image[: height * factor, : width * factor]
     return cropped.reshape(height, factor, width, factor, -1).mean(axis=(1, 3), dtype=np.float32)
@@ -351,7 +356,10 @@ def _strip_intensities(strip: Image.Image, deepest: int) -> NDArray[np.float32]:
         levels = levels.view(np.uint32) if levels.dtype == np.int32 else levels
         if levels.max(initial=0) > deepest:
             raise Refused(f"expected levels of 0 to {deepest}, got {levels.max()}; convert the image to 8 or 16 bits")
-        return (levels[..., None] / np.float64(deepest)).astype(np.float32)
+        values = (levels[..., None] / np.float64(deepest)).astype(np.float32)
+        if "transparency" in strip.info:
+            values[levels == strip.info["transparency"]] = 1
+        return values
     if strip.mode == "F":
         levels = np.asarray(strip)
         _check_levels(levels, 0, 1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from mkpn.checks import thread_count, whole
 from mkpn.model.config import DEPTH_MULTIPLE, Preset
@@ -196,3 +198,20 @@ class RegisterConfig:
             raise ValueError(f"patches: expected positive multiples of {DEPTH_MULTIPLE}, got {self.patches}")
         if self.out.suffix != ".safetensors":
             raise ValueError(f"out: expected a .safetensors file, got {self.out}")
+
+
+def recorded(config: TrainConfig | RegisterConfig) -> dict[str, Any]:
+    """Returns settings as a JSON file holds them."""
+    return json.loads(json.dumps(asdict(config), default=str))
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any], free: Collection[str]) -> str:
+    """Returns in words which settings are not what they were; empty if all are.
+
+    Args:
+        before: as `recorded` gave them.
+        now: likewise.
+        free: what may differ.
+    """
+    changed = [key for key in now if key not in free and before.get(key) != now[key]]
+    return ", ".join(f"{key} was {before.get(key)!r}, is {now[key]!r}" for key in changed)

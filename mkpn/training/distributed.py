@@ -1,4 +1,4 @@
-"""The processes that `torchrun` starts: their group, and which device is whose."""
+"""The processes that `torchrun` starts: their number and group, which device is whose, and who shows progress."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ from torch import distributed
 from mkpn.device import select_device
 
 
+def process_count() -> int:
+    """Returns how many processes `torchrun` started, 1 without it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def shows_progress(rank: int = 0) -> bool:
+    """Whether a process shows its progress: the first one, unless `--quiet` (see `mkpn.console`) asks for none."""
+    return rank == 0 and not os.environ.get("TQDM_DISABLE")
+
+
 def local_device(name: str) -> torch.device:
     """Returns `select_device(name)`, where each process of one machine has a GPU of its own."""
     if name in ("auto", "cuda") and torch.cuda.is_available() and "LOCAL_RANK" in os.environ:
@@ -22,7 +32,7 @@ def local_device(name: str) -> torch.device:
 @contextmanager
 def process_group() -> Generator[tuple[int, int]]:
     """Joins the processes that `torchrun` started; yields (rank, number of processes), (0, 1) without it."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if process_count() == 1:
         yield 0, 1
         return
     if torch.cuda.is_available():

@@ -10,15 +10,18 @@ from typing import Any
 
 from mkpn.model.checkpoint import read_metadata
 from mkpn.model.config import model_config
-from mkpn.training.config import RegisterConfig, TrainConfig
+from mkpn.training.config import RegisterConfig, TrainConfig, differences, recorded
 from mkpn.training.recipes import Phase, recipe_named
 from mkpn.training.start.register import register
-from mkpn.training.train import train
+from mkpn.training.train import check_settings, train
 
 log = logging.getLogger(__name__)
 
 TRUNK = "kpn-l11"
 """The network as which the trunk is trained: its kernels hold those of the smaller ones."""
+
+START = "registering.safetensors"
+"""What the recipe's own start is called in the folder of the run."""
 
 LAST_RATE, LEAST_LAST_RATE = 2.5, 0.1
 """Of `Phase.lr_last_by_taps`: kernels of many taps sum up as many steps of Adam."""
@@ -63,14 +66,20 @@ def train_recipe(models: Sequence[str], config: TrainConfig, name: str) -> dict[
 
 
 def _start(config: TrainConfig, settings: Any) -> Path:
-    start = config.run / "registering.safetensors"
+    start = config.run / START
+    names = {field.name for field in fields(RegisterConfig)} & {field.name for field in fields(TrainConfig)}
+    shared = {key: getattr(config, key) for key in names - {"steps", "batch", "lr", "seed"}}
+    options: dict[str, Any] = {**shared, **settings}
+    if "patches" in options:
+        options["patches"] = tuple(options["patches"])
+    own = RegisterConfig(out=start, **options)
     if not start.exists():
-        names = {field.name for field in fields(RegisterConfig)} & {field.name for field in fields(TrainConfig)}
-        shared = {key: getattr(config, key) for key in names - {"steps", "batch", "lr", "seed"}}
-        options: dict[str, Any] = {**shared, **settings}
-        if "patches" in options:
-            options["patches"] = tuple(options["patches"])
-        log.info("registered: %s", register(RegisterConfig(out=start, **options)))
+        log.info("registered: %s", register(own))
+        return start
+    defaults = recorded(RegisterConfig(images=own.images, out=start))
+    before = defaults | read_metadata(start)["training"].get("registration", {})
+    if changed := differences(before, recorded(own), ("images", "out", "threads")):
+        raise ValueError(f"run: {start} was made with other settings ({changed}); expected the same command")
     return start
 
 
@@ -83,5 +92,6 @@ def _run(phase: Phase, model: str, init: Path | None, config: TrainConfig) -> Pa
     own = replace(config, run=config.run / phase.name / model, init=init, **settings)
     done = own.run / f"{model}.safetensors"
     if done.exists() and read_metadata(done)["training"].get("steps_done") == own.steps:
+        check_settings(model, own)
         return done
     return train(model, own)

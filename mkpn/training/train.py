@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import MISSING, asdict, fields, replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,8 @@ from mkpn.ops import local_conv
 from mkpn.synthesis.datasets import Batch, TrainingStream, load_photographs
 from mkpn.synthesis.device_stream import DeviceStream
 from mkpn.synthesis.motion import BurstConfig
-from mkpn.training.config import TrainConfig
-from mkpn.training.distributed import local_device, process_group
+from mkpn.training.config import TrainConfig, differences, recorded
+from mkpn.training.distributed import local_device, process_count, process_group, shows_progress
 from mkpn.training.journal import Statistics, Validation, write_sample
 from mkpn.training.lock import locked
 from mkpn.training.losses import annealing_weight, balanced, imitation_loss, imitation_weight, total_loss
@@ -85,10 +85,7 @@ def train(model: str, config: TrainConfig) -> Path:
 
 def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
     architecture = model_config(model, config.preset)
-    device = local_device(config.device)
-    if config.synthesis == "auto":
-        # A run keeps what it began with: elsewhere `auto` might mean other bursts.
-        config = replace(config, synthesis="device" if device.type == "cuda" else "host")
+    device, config = local_device(config.device), _settled(config)
     photographs = load_photographs(
         config.images,
         downsample=config.downsample,
@@ -104,7 +101,7 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
     else:
         stream = TrainingStream(photographs, **shared)
     state = TrainingState(architecture, config, device, photographs)
-    _write_or_check_config(config.run, model, config, world, rank)
+    _write_or_check_config(model, config, rank)
     state.resume(config.run / "state.safetensors")
     teacher = _teacher(config.teacher, architecture, device) if config.teacher else None
 
@@ -332,7 +329,7 @@ class TrainingState:
     def export(self, path: Path, photographs: int) -> None:
         """Writes the moving average as a checkpoint for `mkpn.load`."""
         provenance = {
-            "recipe": _jsonable(self.config),
+            "recipe": recorded(self.config),
             "steps_done": self.step,
             "hours": round(self._elapsed() / 3600, 3),
             "photographs": photographs,
@@ -354,22 +351,43 @@ class TrainingState:
         return self.seconds
 
 
-def _write_or_check_config(run: Path, model: str, config: TrainConfig, world: int, rank: int) -> None:
+def check_settings(model: str, config: TrainConfig) -> None:
+    """Compares settings with those of the run that is there.
+
+    Args:
+        model: one of `mkpn.MODELS`.
+        config: the settings, and the folder of the run.
+
+    Raises:
+        ValueError: if the run has others that change the numbers of a step, or none that can be read.
+    """
+    defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
+    before = {**defaults, **_BEFORE, **_settings_of(config.run / "config.json")}
+    if changed := differences(before, _settings(model, _settled(config)), _FREE_FIELDS):
+        raise ValueError(f"run: {config.run} holds a run with other settings ({changed}); expected the same command")
+
+
+def _write_or_check_config(model: str, config: TrainConfig, rank: int) -> None:
     """Keeps the settings of a new run; those of a run that has a checkpoint must be the same."""
-    settings = {"model": model, "processes": world, **_jsonable(config)}
-    path = run / "config.json"
-    if (run / "state.safetensors").exists():
-        defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
-        before = {**defaults, **_BEFORE, **_settings_of(path)}
-        changed = [key for key in settings if key not in _FREE_FIELDS and before.get(key) != settings[key]]
-        if changed:
-            differences = ", ".join(f"{key} was {before.get(key)!r}, is {settings[key]!r}" for key in changed)
-            raise ValueError(f"run: {run} holds a run with other settings ({differences}); expected the same command")
+    if (config.run / "state.safetensors").exists():
+        check_settings(model, config)
     elif rank == 0:
         # Without a checkpoint there is nothing to go on from: a run that failed at once does not block its folder.
+        path = config.run / "config.json"
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(_settings(model, config), indent=2) + "\n", encoding="utf-8")
         temporary.replace(path)
+
+
+def _settings(model: str, config: TrainConfig) -> dict[str, Any]:
+    return {"model": model, "processes": process_count(), **recorded(config)}
+
+
+def _settled(config: TrainConfig) -> TrainConfig:
+    """A run keeps the synthesis that it began with: on another device `auto` might mean other bursts."""
+    if config.synthesis != "auto":
+        return config
+    return replace(config, synthesis="device" if local_device(config.device).type == "cuda" else "host")
 
 
 def _settings_of(path: Path) -> dict[str, Any]:
@@ -389,10 +407,6 @@ def _settings_of(path: Path) -> dict[str, Any]:
     )
 
 
-def _jsonable(config: TrainConfig) -> dict[str, Any]:
-    return json.loads(json.dumps(asdict(config), default=str))
-
-
 def _to(batch: Batch, device: torch.device) -> Batch:
     if device.type == "cpu":
         return batch
@@ -400,4 +414,4 @@ def _to(batch: Batch, device: torch.device) -> Batch:
 
 
 def _progress(steps: int, step: int, model: str, rank: int) -> tqdm[Any]:
-    return tqdm(total=steps, initial=step, desc=model, unit="step", mininterval=5, disable=rank != 0)
+    return tqdm(total=steps, initial=step, desc=model, unit="step", mininterval=5, disable=not shows_progress(rank))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from helpers import perturbed
 from numpy.typing import NDArray
 from PIL import Image
 
 import mkpn
 from mkpn import __main__ as command_line
 from mkpn.figures.residual import residual_figure
+from mkpn.model.checkpoint import save_model
+from mkpn.model.config import model_config
 from mkpn.synthesis.images import to_uint8
 
 
@@ -62,6 +66,53 @@ def test_noise_is_taken_as_given(
     assert text.startswith("Noise, as given (stored values): red sigma_r 0.04000, sigma_s 0.012600; green")
     code, text = run(monkeypatch, capsys, *given, "--sigma-r", 0.04)
     assert (code, text) == (2, "mkpn: sigma_r and sigma_s: expected both or none of them, got one\n")
+
+
+def test_networks_of_one_file_name_are_two(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    network = perturbed(model_config("kpn-l1"))
+    save_model(folder / "mine" / "kpn-l1.safetensors", network.config, network.state_dict(), {})
+    given = ("--burst", folder / "burst", "--out", folder / "a", "--device", "cpu")
+    models = ("--models", folder / "mine" / "kpn-l1.safetensors", "kpn-l1")
+    code, text = run(monkeypatch, capsys, *given, *models, "--json", "--quiet")
+    assert code == 0
+    assert [row["model"] for row in json.loads(text)] == ["kpn-l1-2", "kpn-l1"]
+    names = [f"{kind}{name}.png" for name in ("kpn-l1", "kpn-l1-2") for kind in ("", "residual-")]
+    pictures = {path.name: path.read_bytes() for path in (folder / "a").iterdir()}
+    assert set(pictures) == {"noisy.png", *names}
+    assert len(set(pictures.values())) == 5
+
+
+def test_what_cannot_be_used_is_refused_before_the_burst_is_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("the burst was read")
+
+    monkeypatch.setattr("mkpn.capture.burst.read_burst", never)
+    (folder / "file").touch()
+    frames, out = sorted((folder / "burst").iterdir()), folder / "a"
+    code, text = run(monkeypatch, capsys, *frames, "--out", folder / "file", "--device", "cpu")
+    assert (code, text) == (2, f"mkpn: out: expected a folder, got the file {folder / 'file'}\n")
+    code, text = run(monkeypatch, capsys, *frames, "--out", out, "--models", "kpn-l1", "typo", "--device", "cpu")
+    assert code == 2
+    assert text.startswith("mkpn: model: expected one of ")
+    code, text = run(monkeypatch, capsys, *frames, "--out", out, "--gain", 3, "--seed", -5)
+    assert (code, text) == (2, "mkpn: gain and seed: expected an image with a synthetic burst, got a real burst\n")
+    code, text = run(monkeypatch, capsys, "--burst", folder / "burst", "--each", "--format", "tiff", "--out", out)
+    assert (code, text) == (2, "mkpn: each and format: expected an image with a synthetic burst, got a real burst\n")
+    assert not out.exists()
+
+
+def test_what_is_for_a_real_burst_is_refused_for_an_image(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option, value in (("sigma-r", 5), ("sigma-s", 0), ("light", "linear")):
+        code, text = run(monkeypatch, capsys, folder / "burst/0.png", "--out", folder / "a", f"--{option}", value)
+        reason = "expected photographs of a real burst, got an image with a synthetic burst"
+        assert (code, text) == (2, f"mkpn: {option.replace('-', '_')}: {reason}\n")
+    assert not (folder / "a").exists()
 
 
 def test_a_burst_is_named_once(

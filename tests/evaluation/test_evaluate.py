@@ -123,6 +123,26 @@ def test_two_files_of_one_name_are_two_rows(config: EvaluateConfig, networks: Pa
     assert psnr["mkpn"] != psnr[str(other)]
 
 
+def test_a_shipped_network_and_a_file_of_its_name_are_two_rows(config: EvaluateConfig, networks: Path) -> None:
+    own = str(networks / "kpn-l3.safetensors")
+    for models in ((own, "kpn-l3"), ("kpn-l3", own), ("kpn-l3", own, "kpn-l3", own)):
+        report = evaluate(replace(config, models=models, gains=(4,), limit=1, oracle=False))
+        assert [row["model"] for row in report["rows"]] == ["noisy", "mean", *dict.fromkeys(models)]
+        assert report["weights"]["kpn-l3"] == mkpn.load("kpn-l3", "cpu").metadata["sha256"]
+        assert report["weights"][own] != report["weights"]["kpn-l3"]
+
+
+def test_no_network_takes_the_name_of_a_baseline(config: EvaluateConfig, tmp_path: Path) -> None:
+    network = perturbed(model_config("kpn-l3"))
+    files = [str(tmp_path / f"{name}.safetensors") for name in ("noisy", "mean", "nlm", "oracle-1", "oracle-1+nlm")]
+    for file in files:
+        save_model(Path(file), network.config, network.state_dict(), {})
+    measured = replace(config, models=tuple(files), gains=(4,), limit=1, oracle_nlm=True, baselines=("nlm",))
+    rows = {row["model"]: row["psnr"] for row in evaluate(measured)["rows"]}
+    assert list(rows) == ["noisy", "mean", "nlm", "oracle-1", "oracle-1+nlm", *files]
+    assert rows["noisy"] != rows[files[0]]
+
+
 def measurements(**models: list[float]) -> list[Measurement]:
     return [Measurement(m, 4, str(i), v, v / 40) for m, values in models.items() for i, v in enumerate(values)]
 
@@ -309,6 +329,17 @@ def test_regions_and_bias_are_those_of_the_errors(config: EvaluateConfig, photo_
 
 def psnr_by_model(report: dict[str, Any]) -> dict[str, float]:
     return {row["model"]: row["psnr"] for row in report["rows"] if row["gain"] == 1}
+
+
+@pytest.mark.usefixtures("charts")
+def test_names_that_are_no_text_are_written(config: EvaluateConfig, photo_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos-\udcff"
+    folder.mkdir()
+    name = "caf\udce9.png"
+    (folder / name).write_bytes((photo_folder / "0.png").read_bytes())
+    evaluate(replace(config, images=(folder,), gains=(8,)))
+    assert "caf\\udce9.png" in (config.out / "results.md").read_text(encoding="utf-8")
+    assert "caf\\udce9.png" in (config.out / "images.csv").read_text(encoding="utf-8")
 
 
 def test_unknown_models_are_named(photo_folder: Path, tmp_path: Path) -> None:

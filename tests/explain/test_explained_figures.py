@@ -60,6 +60,15 @@ def test_every_figure_is_drawn_and_stored(made: Study) -> None:
     assert set(COLORS) == set(MODELS)
 
 
+@pytest.mark.parametrize("sides", [(160, 160), (158, 600), (600, 158)])
+def test_a_picture_without_room_for_both_spots_is_refused_before_any_run(sides: tuple[int, int]) -> None:
+    def never(*_: object) -> Any:
+        raise AssertionError("a network ran")
+
+    with pytest.raises(ValueError, match=r"^image: expected at least 64x64 shown pixels .* by 2, .* got \d+x\d+$"):
+        study(np.zeros((*sides, 3), np.uint8), dict.fromkeys(MODELS, never))  # pyright: ignore[reportArgumentType]
+
+
 def test_the_tables_are_the_stored_numbers() -> None:
     sizes = rows("gain")
     names = [name for name in MODELS if name in ("kpn", "mkpn") or name in SINGLE]

@@ -15,6 +15,7 @@ from mkpn.explain.places import find_places
 from mkpn.explain.rebuild import neighbourhood, true_place
 from mkpn.explain.regions import EDGE, FLAT, REGIONS, TEXTURE, classify
 from mkpn.explain.statistics import kernel_statistics
+from mkpn.explain.study import LEAST_SIDE, PATCH
 from mkpn.explain.winners import TIE, area_shares, patch_means, winners
 from mkpn.synthesis.burst import Burst, Surroundings, make_burst, rng_for
 from mkpn.synthesis.motion import BurstConfig
@@ -192,6 +193,16 @@ def test_places_are_where_they_were_put() -> None:
     assert len(find_places(errors, regions, blur, side=96, count=5)) == 1
     with pytest.raises(ValueError, match=r"\[M,H,W\]"):
         find_places(errors[0], regions, blur)
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (64, 95), (64, 96), (127, 64), (64, 320), (96, 96)])
+def test_the_smallest_study_has_a_flat_and_an_edge_place(shape: tuple[int, int]) -> None:
+    assert min(shape) >= LEAST_SIDE
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        errors, regions = rng.random((2, *shape), dtype=np.float32) ** 8, rng.integers(0, 3, shape, dtype=np.uint8)
+        kinds = {place.kind for place in find_places(errors, regions, errors[0], side=PATCH)}
+        assert {"flat", "edge"} <= kinds
 
 
 def test_the_oracle_averages_only_what_is_within_reach() -> None:

@@ -56,6 +56,14 @@ def test_readme_api(photo: NDArray[np.uint8], tmp_path: Path, mkpn_network: Kern
     assert len(mkpn.MODELS) == 10
 
 
+def test_a_result_is_its_caller_s_to_change(burst: mkpn.Burst) -> None:
+    result = mkpn.Denoiser(KernelPredictionNetwork(model_config("kpn-l3")), "cpu")(burst)
+    result.image.clamp_(0, 1)
+    assert result.features is not None
+    result.features.zero_()
+    assert not result.image.requires_grad
+
+
 def test_an_untrained_network_is_the_mean_at_any_size(burst: mkpn.Burst) -> None:
     denoiser = mkpn.Denoiser(KernelPredictionNetwork(model_config("kpn-l3")), "cpu")
     torch.testing.assert_close(denoiser(burst).image, burst.frames.mean(0), atol=2e-6, rtol=0)

@@ -79,6 +79,14 @@ def test_16_bit_grey_keeps_its_depth(kind: str) -> None:
     assert "16-bit grey, kept at full depth" in conversion_notes(data)
 
 
+def test_the_transparent_level_of_16_bit_grey_is_white() -> None:
+    deep = RNG.integers(0, 65536, (HEIGHT, WIDTH), dtype=np.uint16)
+    deep[:9, 7:] = 1234
+    data = encode(Image.fromarray(deep), transparency=1234)
+    np.testing.assert_allclose(load_image(data), grey3(np.where(deep == 1234, 1, deep / 65535)), atol=1e-7)
+    assert conversion_notes(data) == ["16-bit grey, kept at full depth", "transparency is laid over white"]
+
+
 def test_16_bit_colour_is_read_at_8_bits_and_says_so() -> None:
     deep = RNG.integers(0, 65536, (HEIGHT, WIDTH, 3), dtype=np.uint16)
     data = png16(deep)
@@ -208,6 +216,9 @@ def test_box_downsampling_is_the_mean_of_boxes() -> None:
     np.testing.assert_allclose(small[1, 2], image[2:4, 4:6].mean((0, 1)), rtol=1e-6)
     with pytest.raises(ValueError, match="downsample: expected a whole number, 1 or more"):
         box_downsample(image, 0)
+    assert box_downsample(image, 7).shape == (1, 1, 3)
+    with pytest.raises(ValueError, match="downsample: expected 1 to 7, got 8"):
+        box_downsample(image, 8)
 
 
 def test_examples_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -520,6 +520,44 @@ def test_an_upload_keeps_16_bits_and_says_so(tmp_path: Path) -> None:
     assert source.preview.exists()
 
 
+@pytest.mark.parametrize("size", [(48, 31000), (33000, 64)])
+def test_a_strip_has_a_preview(tmp_path: Path, size: tuple[int, int]) -> None:
+    path = tmp_path / "strip.png"
+    Image.new("RGB", size, "white").save(path)
+    source = upload_source(path, "strip.png", tmp_path)
+    with Image.open(source.preview) as preview:
+        assert min(preview.size) == 1
+    with pytest.raises(ValueError, match=r"image: expected at least 48×48 px after downsampling"):
+        fit_scene(source.pixels(), settings())
+
+
+def test_a_preview_that_cannot_be_written_is_not_left_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "cat.png"
+    Image.new("RGB", (64, 64)).save(path)
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        upload_source(path, "cat.png", tmp_path)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_example_in_place_of_an_upload_deletes_its_preview(
+    store: ModelStore, picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradio.Warning", str)
+    handlers, source = Handlers(store, tmp_path), upload_source(picture, "cat.png", tmp_path)
+    handlers.pick_example(source, SimpleNamespace(_data={"name": "no such example"}))
+    assert source.preview.exists()
+    chosen = handlers.pick_example(source, SimpleNamespace(_data={"name": EXAMPLES[0].name}))
+    assert not source.preview.exists()
+    assert chosen.source.preview.exists()
+    # The examples' own previews are shared, and stay.
+    handlers.pick_example(chosen.source, SimpleNamespace(_data={"name": EXAMPLES[1].name}))
+    assert chosen.source.preview.exists()
+
+
 def test_only_uploaded_files_are_read(store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     warned: list[str] = []
     monkeypatch.setattr("gradio.Warning", warned.append)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import zipfile
 from collections.abc import Iterator
@@ -63,6 +64,17 @@ def test_png_is_what_the_page_shows_and_repeats(run: Run) -> None:
             np.testing.assert_array_equal(stored, to_uint8(picture))
     first = path.read_bytes()
     assert burst_archive(run, "png").read_bytes() == first
+
+
+def test_a_download_that_goes_on_keeps_its_file(run: Run) -> None:
+    path = burst_archive(run, "tiff")
+    whole, files = path.read_bytes(), sorted(run.folder.path.iterdir())
+    with path.open("rb") as downloading:
+        begun = downloading.read(100)
+        assert burst_archive(run, "tiff") == path
+        assert begun + downloading.read() == whole
+        assert os.fstat(downloading.fileno()).st_ino != path.stat().st_ino
+    assert sorted(run.folder.path.iterdir()) == files
 
 
 def test_the_link_names_a_file_and_what_is_missing_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -342,6 +342,21 @@ def test_a_picture_of_one_s_own_is_asked_for(sharing: Sharing, photo: NDArray[np
     close_run(run)
 
 
+def test_a_link_to_an_example_deletes_an_upload_s_preview(
+    sharing: Sharing, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(photo[:120, :140]).save(path)
+    source = upload_source(path, "cat.png", tmp_path)
+    # An upload that is asked for again stays, and so does one on a page that waits for another.
+    for sha256 in (source.sha256, "0" * 64):
+        query = f"file=cat.png&sha256={sha256}&gain=4&seed=2&models=mkpn"
+        sharing.open_link(source, event(query=query))
+        assert source.preview.exists()
+    assert opened(sharing.open_link(source, event(query="image=text&gain=4&seed=2&models=mkpn")))[3]["go"]
+    assert not source.preview.exists()
+
+
 def test_another_gain_keeps_square_and_region(sharing: Sharing) -> None:
     source = example_source(EXAMPLE, sharing.root)
     run = press_run(sharing, source)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.datasets import TrainingStream, load_photographs
 from mkpn.synthesis.motion import BurstConfig
-from mkpn.training.config import RegisterConfig
+from mkpn.training.config import RegisterConfig, recorded
+from mkpn.training.distributed import shows_progress
 from mkpn.training.start.reader import EVIDENCE, Reader, probabilities, true_probabilities, within_reach
 from mkpn.training.start.wiring import evidence_of, is_registered, read_reader, wire_evidence, wire_reader
 
@@ -94,11 +95,8 @@ def register(config: RegisterConfig) -> dict[str, float]:
     reader = _train(config, known, before)
     figures = measure(reader, unseen)
     wire_reader(network, reader)
-    settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(config).items()}
-    provenance: dict[str, Any] = {
-        "registration": {**settings, "images": [str(path) for path in config.images], **figures}
-    }
-    save_model(config.out, network.config, network.state_dict(), {**provenance, "steps_done": 0, "hours": 0.0})
+    provenance: dict[str, Any] = {"registration": {**recorded(config), **figures}, "steps_done": 0, "hours": 0.0}
+    save_model(config.out, network.config, network.state_dict(), provenance)
     return figures
 
 
@@ -144,7 +142,7 @@ def _collect(network: KernelPredictionNetwork, config: RegisterConfig, index: in
         sharp=config.sharp,
     )
     parts: list[tuple[Tensor, ...]] = []
-    for step in tqdm(range(-(-config.bursts // batch)), desc=f"bursts {patch}", unit="batch", mininterval=5):
+    for step in _progress(-(-config.bursts // batch), f"bursts {patch}", "batch"):
         burst = stream(step)
         seen = evidence_of(network, burst.frames, burst.noise_std)
         parts.append((*seen, burst.offsets[:, 1:], burst.noise_std.mean((1, 2, 3))))
@@ -175,7 +173,7 @@ def _train(config: RegisterConfig, parts: Sequence[Evidence], before: KernelPred
     averaged = torch.optim.swa_utils.AveragedModel(reader, avg_fn=_average)
     optimizer = torch.optim.AdamW(reader.parameters(), lr=config.lr, weight_decay=1e-4)
     generator = torch.Generator().manual_seed(config.seed)
-    for step in tqdm(range(config.steps), desc="reader", unit="step", mininterval=5):
+    for step in _progress(config.steps, "reader", "step"):
         rate = min(1, (step + 1) / _WARMUP) * (
             _LR_END + (1 - _LR_END) * 0.5 * (1 + math.cos(math.pi * step / config.steps))
         )
@@ -196,6 +194,10 @@ def _train(config: RegisterConfig, parts: Sequence[Evidence], before: KernelPred
     reader.load_state_dict(averaged.module.state_dict())
     reader.leak = 0.0
     return reader
+
+
+def _progress(steps: int, what: str, unit: str) -> tqdm[int]:
+    return tqdm(range(steps), desc=what, unit=unit, mininterval=5, disable=not shows_progress())
 
 
 def _average(averaged: Tensor, current: Tensor, steps: int | Tensor) -> Tensor:

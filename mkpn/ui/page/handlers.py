@@ -56,13 +56,14 @@ class Handlers:
         self.first = first
         self.service = Service(store)
 
-    def pick_example(self, event: gr.EventData, request: gr.Request | None = None) -> Chosen:
+    def pick_example(self, previous: Source | None, event: gr.EventData, request: gr.Request | None = None) -> Chosen:
         """Takes a bundled example."""
         try:
             source = example_source(sent_text(event, "name"), self.root)
         except ValueError as error:
             warn(str(error))
             return Chosen()
+        forget_source(previous)
         self.store.going.welcome(owner_of(request))
         return Chosen(source, source.html(), example_fit(source.pixels()))
 

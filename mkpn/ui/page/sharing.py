@@ -17,7 +17,7 @@ from mkpn.ui.page.handlers import CUSTOM, LONGEST, Handlers, Update, kept, owner
 from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.session import Run, start_run
 from mkpn.ui.run.settings import FIRST_SIDE
-from mkpn.ui.run.sources import Source, example_source
+from mkpn.ui.run.sources import Source, example_source, forget_source
 from mkpn.ui.saved import recording
 from mkpn.ui.saved.look import PANES, Look
 from mkpn.ui.saved.permalink import from_query, to_query
@@ -195,6 +195,7 @@ class Sharing:
         caveats = pending.caveats
         if image.bundled is not None:
             found = example_source(image.title, self.root)
+            forget_source(source)
             if image.sha256 and image.sha256 != found.sha256:
                 caveats += (f"{image.title} is another picture than it was: scikit-image has changed it.",)
         elif source is not None and source.sha256 == image.sha256:

@@ -38,9 +38,12 @@ def burst_archive(run: Run, file_format: FileFormat) -> Path:
     }
     path = run.folder.path / f"burst-seed{settings.seed}-{file_format}.zip"
     with TemporaryDirectory(dir=run.folder.path) as folder:
-        write_burst(Path(folder), run.burst, parameters, file_format)
+        burst, written = Path(folder) / "burst", Path(folder) / path.name
+        write_burst(burst, run.burst, parameters, file_format)
         # Noise does not compress; PNGs are compressed already.
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-            for file in sorted(Path(folder).iterdir()):
+        with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
+            for file in sorted(burst.iterdir()):
                 archive.writestr(zipfile.ZipInfo(f"burst/{file.name}", _EPOCH), file.read_bytes())
+        # At once: another page of the same run may be downloading the file that is there.
+        written.replace(path)
     return path

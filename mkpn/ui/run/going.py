@@ -8,11 +8,10 @@ from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import fields, replace
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-import torch
-
-from mkpn.synthesis.burst import NoisyBurst
+if TYPE_CHECKING:
+    from mkpn.synthesis.burst import NoisyBurst
 
 MOST_KEPT = 16
 """Runs whose results are kept at the same time: 170 MB each, if they have ten models at 512 pixels."""
@@ -20,7 +19,7 @@ MOST_KEPT = 16
 _MOST_FORGOTTEN = 10_000  # names of sessions, 20 bytes each
 
 
-AnyBurst = TypeVar("AnyBurst", bound=NoisyBurst)
+AnyBurst = TypeVar("AnyBurst", bound="NoisyBurst")
 
 
 class Run(Protocol):
@@ -43,6 +42,9 @@ class Run(Protocol):
 
 def hollow(burst: AnyBurst) -> AnyBurst:
     """Returns a burst of the same shape that holds no pixels: a page may keep its closed run as long as it is open."""
+    # The command line reads `MOST_KEPT` for its --help, which does not wait for PyTorch.
+    import torch
+
     nothing = torch.zeros(())
     held: dict[str, Any] = {entry.name: getattr(burst, entry.name) for entry in fields(burst)}
     shapes = {name: value.shape for name, value in held.items() if torch.is_tensor(value) and value.is_floating_point()}

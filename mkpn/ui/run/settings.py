@@ -114,7 +114,7 @@ def fit_scene(pixels: NDArray[np.float32], settings: Settings) -> tuple[NDArray[
     height, width = scene.shape[:2]
     if max(height, width) > MAX_SIDE:
         if settings.fit == "shrink":
-            factor = math.ceil(max(height, width) / MAX_SIDE)
+            factor = min(math.ceil(max(height, width) / MAX_SIDE), height, width)
             scene = box_downsample(scene, factor)
             notes.append(
                 f"{width}×{height} is over {MAX_SIDE} px: shrunk by {factor} (box-downsampling) to {_size(scene)}."

@@ -111,7 +111,11 @@ def upload_source(path: Path, name: str, folder: Path) -> Source:
     handle, file = tempfile.mkstemp(prefix="upload-", suffix=".png", dir=folder)
     os.close(handle)
     preview = Path(file)
-    _write_preview(pixels, preview)
+    try:
+        _write_preview(pixels, preview)
+    except BaseException:
+        preview.unlink()
+        raise
     caption = f"{_size(pixels)} px." + "".join(f" {note[0].upper()}{note[1:]}." for note in notes)
     digest = hashlib.sha256(data).hexdigest()
     return Source(title=name, path=path, caption=caption, preview=preview, sha256=digest)
@@ -141,7 +145,8 @@ def example_strip(folder: Path) -> str:
 
 
 def _write_preview(pixels: NDArray[np.float32], path: Path) -> None:
-    factor = -(-max(pixels.shape[:2]) // _PREVIEW_SIDE)
+    # A strip keeps at least one pixel of its short side.
+    factor = min(-(-max(pixels.shape[:2]) // _PREVIEW_SIDE), *pixels.shape[:2])
     Image.fromarray(to_uint8(to_channels_first(box_downsample(pixels, factor)))).save(path, compress_level=1)
 
 
