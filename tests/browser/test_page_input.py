@@ -72,6 +72,25 @@ def test_an_image_can_be_pasted_and_dropped(app: Any, photo: NDArray[np.uint8], 
     expect(app.locator("#source figcaption")).to_contain_text(f"{width}×100 px")
 
 
+def test_a_slow_upload_does_not_replace_what_was_chosen_after_it(app: Any, photo: NDArray[np.uint8]) -> None:
+    held: list[Any] = []
+    app.route("**/upload*", lambda route: route.continue_() if held else held.append(route))
+    give(app, photo[:90, :130], "slow.png", "drop")
+    expect(app.locator("#intake .drop")).to_have_css("opacity", "0.5")
+    app.locator("#intake button[data-example]").first.click()
+    expect(app.locator("#intake .drop")).to_have_css("opacity", "1")
+    chosen = app.locator("#source figcaption")
+    expect(chosen).to_contain_text("scikit-image")
+    before = chosen.inner_text()
+    with app.expect_response("**/upload*"):
+        held[0].continue_()
+    # A later upload has its turn, the slow one never.
+    give(app, photo[:90, :140], "quick.png", "drop")
+    expect(chosen).not_to_have_text(before)
+    assert "quick.png" in chosen.inner_text()
+    app.unroute("**/upload*")
+
+
 def test_pasting_text_into_a_field_is_left_alone(app: Any) -> None:
     seed = app.locator("#seed input")
     before = app.locator("#source figcaption").inner_text()

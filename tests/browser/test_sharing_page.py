@@ -247,6 +247,17 @@ def test_the_button_copies_the_address(open_page, address: str, made: dict[str, 
     assert "__theme" not in copied
 
 
+def test_the_button_waits_for_what_was_changed_a_moment_ago(open_page, address: str, made: dict[str, object]) -> None:
+    page = open_page(made["address"])
+    restored(page)
+    names(page, made["address"])
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=address.rstrip("/"))
+    page.locator(".mkpn-viewer [data-ui='zoom-select']").select_option("2")
+    page.locator("#link button").click()
+    expect(page.locator("#link .said")).to_have_text("Copied")
+    assert "zoom=2" in page.evaluate("navigator.clipboard.readText()")
+
+
 def test_a_late_report_of_the_look_before_changes_no_address(open_page, made: dict[str, object]) -> None:
     """The page opens with the first results, and the viewer tells how it shows them; here that comes last of all."""
     held: list[Held] = []

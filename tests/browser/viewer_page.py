@@ -74,6 +74,14 @@ def ssim_map(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> NDAr
     return similar[1].mean(0)
 
 
+def larger_value() -> viewer.ViewerValue:
+    """Three black panes of another size."""
+    groups: dict[str, viewer.Group] = {"noisy": "noisy", "mkpn": "mkpn", "truth": "truth"}
+    url, size = data_uri(np.zeros((HEIGHT + 10, WIDTH + 20, 3), np.uint8)), (WIDTH + 20, HEIGHT + 10)
+    panes = [viewer.make_pane(name, name.upper(), group, url=url, size=size) for name, group in groups.items()]
+    return viewer.viewer_value(panes, dataset_id="larger", reference="truth")
+
+
 class Handle:
     """The viewer of one page."""
 
@@ -164,6 +172,9 @@ def served_viewer(chromium: Browser, **context: Any) -> Iterator[Handle]:
             "gain-1": lambda: value_of(1),
             "gain-2": lambda: value_of(2),
             "partial": lambda: value_of(2, finished=4),
+            "story": lambda: value_of(1, story=("noisy", "mkpn", "truth")),
+            "story-again": lambda: value_of(1, story=("noisy", "mkpn", "truth"), region=Rectangle(3, 4, 20, 10)),
+            "larger": larger_value,
         }.items():
             gradio.Button(name, elem_id=name).click(update, None, component, api_visibility="private")
         said = gradio.Textbox(label="event", elem_id="said")

@@ -2,8 +2,17 @@
 // Python hears its address on the server (event "picked") or why it was not sent (event "refused").
 const LIMIT = window.gradio_config?.max_file_size ?? Infinity;
 
+let newest = 0; // of several choices the last one counts, however long an upload takes
+
+/** Begins a choice; what an earlier one still uploads is no longer wanted. */
+function begin() {
+  element.classList.remove("busy");
+  return (newest += 1);
+}
+
 async function send(file) {
   if (!file) return;
+  const mine = begin();
   if (file.size > LIMIT) {
     trigger("refused", { reason: `${file.name} is larger than ${Math.floor(LIMIT / 2 ** 20)} MB.` });
     return;
@@ -11,17 +20,19 @@ async function send(file) {
   element.classList.add("busy");
   try {
     const { path } = await upload(file);
-    trigger("picked", { path, name: file.name });
+    if (mine === newest) trigger("picked", { path, name: file.name });
   } catch (error) {
-    trigger("refused", { reason: `The upload of ${file.name} failed: ${error.message || error}` });
+    if (mine === newest) trigger("refused", { reason: `The upload of ${file.name} failed: ${error.message || error}` });
   } finally {
-    element.classList.remove("busy");
+    if (mine === newest) element.classList.remove("busy");
   }
 }
 
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-example]");
-  if (button) trigger("example", { name: button.dataset.example });
+  if (!button) return;
+  begin();
+  trigger("example", { name: button.dataset.example });
 });
 
 element.addEventListener("change", (event) => {

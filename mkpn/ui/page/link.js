@@ -3,6 +3,10 @@
 const button = element.querySelector("button");
 const said = element.querySelector(".said");
 let ran = null;
+let due = 0; // when Python is told of what the viewer shows now
+let answered = 0;
+const LONGEST_MS = 2000; // after which an address that does not change is as it should be
+const POLL_MS = 50;
 
 /** The parameters that are Gradio's own, e.g. __theme. */
 function foreign() {
@@ -13,6 +17,7 @@ function foreign() {
 
 function follow() {
   const { query, go } = props.value ?? {};
+  answered = performance.now();
   if (query) {
     button.disabled = false;
     button.dataset.query = query;
@@ -24,7 +29,19 @@ function follow() {
   }
 }
 
-button.addEventListener("click", () => {
+for (const name of ["changing", "region", "pick", "reference"]) {
+  document.addEventListener(`mkpn-${name}`, ({ target, detail }) => {
+    if (target.closest("#viewer")) due = performance.now() + (name === "changing" ? detail : 0);
+  });
+}
+
+/** Waits for Python's answer to what was changed a moment ago. */
+async function current() {
+  while (answered < due && performance.now() < due + LONGEST_MS) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+}
+
+button.addEventListener("click", async () => {
+  await current();
   copyAndSay(`${location.origin}${location.pathname}?${button.dataset.query}${location.hash}`, button, said);
 });
 watch("value", follow);

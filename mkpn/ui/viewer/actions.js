@@ -39,7 +39,7 @@ function addActions(app) {
       state.active = id;
       app.solo.blink();
       if (!quiet) app.announce(app.activeText());
-      changed();
+      changed({ region: state.table === "histogram" });
     },
     show(id) {
       app.setActive(id);

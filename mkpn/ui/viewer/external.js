@@ -30,6 +30,7 @@ function createExternal(app, signal) {
       say(`${label} added`);
     } catch (error) {
       say(`${file.name}: ${error.message}`);
+      app.ui("panes-menu").open = true; // where it stands; the press on the button has closed it
     }
   }
 

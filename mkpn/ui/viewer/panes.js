@@ -85,6 +85,7 @@ function createPanes(app) {
   function layout() {
     const width = Math.floor(stage.clientWidth);
     if (width < 40) return false;
+    const focused = stage.contains(document.activeElement) ? document.activeElement : null;
     const large = app.root.clientWidth >= 1400;
     stage.classList.toggle("large", large);
     // All that stands above and below a picture: its caption and its insets.
@@ -128,6 +129,8 @@ function createPanes(app) {
       }
     }
     background = getComputedStyle(stage).getPropertyValue("--stage").trim() || background;
+    // What was moved or taken away has lost the focus, and the viewer its keys with it.
+    if (focused && document.activeElement !== focused) stage.focus({ preventScroll: true });
     return true;
   }
 

@@ -52,6 +52,8 @@ function createRegion(app, signal) {
     return rows.find(({ pane }) => pane.id === state.baseline) ?? null;
   }
 
+  const sorted = (rows) => sortedRows(rows, state.sort, base(rows));
+
   function rowElement(row, compared, best) {
     const { id, label, group } = row.pane;
     const cells = COLUMNS.map((column) => {
@@ -86,9 +88,11 @@ function createRegion(app, signal) {
     }
     const rows = measure();
     const compared = base(rows);
-    shown = sortedRows(rows, state.sort, compared);
+    shown = sorted(rows);
     const best = Object.fromEntries(COLUMNS.map((column) => [column.key, bestFigure(rows, column)]));
+    const focused = body.contains(document.activeElement) && document.activeElement.closest("tr").dataset.pane;
     body.replaceChildren(...shown.map((row) => rowElement(row, compared, best)));
+    if (focused) (body.querySelector(`[data-pane="${focused}"] .jump`) ?? app.stage).focus({ preventScroll: true });
     for (const cell of head.children) {
       const { key, descending } = state.sort;
       setAttribute(cell, "aria-sort", key && cell.dataset.column === key ? (descending ? "descending" : "ascending") : null);
@@ -104,7 +108,8 @@ function createRegion(app, signal) {
   }
 
   async function copy(format) {
-    const done = await copyText(tableText(shown ?? [], base(shown ?? []), format));
+    const rows = shown ?? sorted(view.state.width ? measure() : []);
+    const done = await copyText(tableText(rows, base(rows), format));
     const what = format === "csv" ? "CSV" : "Markdown";
     setText(app.ui("copy-note"), done ? `Copied as ${what}` : "The browser did not allow copying");
     app.announce(app.ui("copy-note").textContent);

@@ -11,13 +11,13 @@ function createStart(app) {
   // What the viewer has hidden by itself; once somebody chooses other panes, the choice stays.
   let automatic = new Set();
 
-  /** The panes of the short view: those that Python names, else the first, MKPN and the truth. */
+  /** The panes of the short view: those that Python names, else the first, MKPN and the truth; always the user's own. */
   function story() {
     const chosen = state.panes.filter((pane) => named.includes(pane.id));
-    if (chosen.length > 1) return chosen.map((pane) => pane.id);
     const [first] = state.panes;
     const ends = state.panes.filter((pane) => pane === first || pane.group === "mkpn" || pane.id === state.reference);
-    return ends.map((pane) => pane.id);
+    const told = chosen.length > 1 ? chosen : ends;
+    return state.panes.filter((pane) => pane.external || told.includes(pane)).map((pane) => pane.id);
   }
 
   function showStory() {
@@ -32,7 +32,7 @@ function createStart(app) {
       square = rectFrom(value.square, view.state.width, view.state.height);
       named = value.story ?? [];
       if (!state.panes.length || !sameIds(state.hidden, automatic)) return;
-      if (named.length && state.panes.length > MANY_PANES) showStory();
+      if (named.length && state.panes.filter((pane) => !pane.external).length > MANY_PANES) showStory();
       else if (automatic.size) app.setHidden([]);
       automatic = state.hidden;
     },

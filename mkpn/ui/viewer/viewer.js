@@ -1,5 +1,7 @@
 // Puts the parts together and connects them to Gradio: `element`, `props`, `trigger` and `watch` come from gr.HTML.
 
+const VIEW_PAUSE_MS = 400; // Python hears of a view that rests
+
 function createViewer(root) {
   const controller = new AbortController();
   const { signal } = controller;
@@ -70,7 +72,7 @@ function createViewer(root) {
       dirty.region ||= region;
       ask();
     },
-    relayout: () => app.refresh({ layout: true }),
+    relayout: () => app.refresh({ layout: true, region: true }),
     /** Runs something once what was asked for is on the screen. */
     later: (run) => requestAnimationFrame(() => requestAnimationFrame(run)),
     setPanes,
@@ -125,7 +127,10 @@ function createViewer(root) {
       app.send(name, data);
       root.dispatchEvent(new CustomEvent(`mkpn-${name}`, { detail: data, bubbles: true }));
     },
-    emitView: () => later("view", 400, () => app.emit("view", app.viewRecord())),
+    emitView() {
+      root.dispatchEvent(new CustomEvent("mkpn-changing", { detail: VIEW_PAUSE_MS, bubbles: true }));
+      later("view", VIEW_PAUSE_MS, () => app.emit("view", app.viewRecord()));
+    },
     viewRecord: () => viewRecord(state, app.view.state, app.view.state.width ? app.view.zoomOf(app.panes.first()) : null),
   });
 
@@ -169,7 +174,7 @@ function createViewer(root) {
     const known = state.panes.find((pane) => pane.width && pane.height) ?? state.panes.map((p) => app.store.image(p.url)).find(Boolean);
     if (!known || !app.view.resizeImage(known.width, known.height)) return;
     const { width, height } = app.view.state;
-    state.region = rectFrom(state.region, width, height);
+    state.region = null; // nor has Python a rectangle of a picture of another size
     state.insets = state.insets.filter((rect) => rectFrom(rect, width, height));
     app.start.ask();
     if (state.pick && (state.pick.x >= width || state.pick.y >= height)) state.pick = null;
