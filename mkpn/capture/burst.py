@@ -131,7 +131,7 @@ def read_burst(
     Args:
         paths: photographs, whose values are used as stored, or raw files (extra `raw`); not both.
         noise: Eq. 7's parameters; `auto` takes the raw file's NoiseProfile if there is one and estimates otherwise.
-            For raw files they are those of linear light between black and white after white balance.
+            For raw files they are those of linear light between black and white after the first one's white balance.
         light: what the networks see of raw files. `auto` takes linear light, and display values where the noise at
             middle grey is below 0.02.
         downsample: box-downsampling factor; of raw files after their 2x2 blocks have become pixels.
@@ -154,11 +154,11 @@ def read_burst(
     names = _check(files)
     first = _read(files[0], downsample, crop, max_megapixels)
     window = _window(first.pixels.shape[:2], crop)
-    kept, motions, notes = [first.pixels[window]], [_STILL], list[str]()
+    kept, motions, brightness, notes = [first.pixels[window]], [_STILL], [1.0], list[str]()
     rows, columns = ([side] for side in window)
     luma = first.pixels.mean(axis=2)
     for path, name in zip(files[1:], names[1:], strict=True):
-        photograph = _read(path, downsample, crop, max_megapixels)
+        photograph = _read(path, downsample, crop, max_megapixels, first.raw)
         pixels = photograph.pixels
         if photograph.size != first.size:
             raise ValueError(f"{name}: expected {first.size} pixels as {names[0]} has, got {photograph.size}")
@@ -175,7 +175,9 @@ def read_burst(
         ratio = _brightness(name, first.pixels[common], moved[common], tolerance)
         if abs(ratio - 1) > _UNEVEN:
             notes.append(f"{name} has {ratio:.1%} of the first photograph's brightness and is scaled to it.")
-            moved = moved / np.float32(ratio)
+        else:
+            ratio = 1.0
+        brightness.append(ratio)
         notes += _told(name, motion)
         kept.append(moved[window])
         motions.append(motion)
@@ -187,7 +189,9 @@ def read_burst(
     # Each photograph goes as soon as it is in its place: twelve megapixels take 144 MB.
     for frame in frames:
         frame[...] = channels_first(kept.pop(0)[inner])
-    found, source = _noise(first, frames, noise)
+    found, source = _noise(first, frames, brightness, noise)
+    # Scaling a frame scales its noise, and the value at which it clips: not before both have been looked at.
+    frames /= np.array(brightness, np.float32)[:, None, None, None]
     chosen: Light = "stored"
     if first.raw is not None:
         quiet: Light = "display" if _middle_std(found) < _QUIET else "linear"
@@ -239,8 +243,11 @@ def _check(files: list[Path]) -> list[str]:
     return [path.name for path in files]
 
 
-def _read(path: Path, downsample: int, crop: int | None, max_megapixels: float) -> _Photograph:
-    raw = read_raw(path, max_megapixels) if is_raw(path) else None
+def _read(
+    path: Path, downsample: int, crop: int | None, max_megapixels: float, reference: RawFrame | None = None
+) -> _Photograph:
+    # Automatic white balance differs from file to file: the reference's holds for all.
+    raw = read_raw(path, max_megapixels, reference.white if reference else None) if is_raw(path) else None
     pixels = load_image(path, max_megapixels=max_megapixels) if raw is None else raw.pixels
     pixels = box_downsample(pixels, downsample)
     size = f"{pixels.shape[1]}x{pixels.shape[0]}"
@@ -254,7 +261,10 @@ def _read(path: Path, downsample: int, crop: int | None, max_megapixels: float) 
 
 
 def _noise(
-    first: _Photograph, frames: NDArray[np.float32], noise: Noise | Literal["auto", "estimate"]
+    first: _Photograph,
+    frames: NDArray[np.float32],
+    brightness: list[float],
+    noise: Noise | Literal["auto", "estimate"],
 ) -> tuple[tuple[Noise, ...], Literal["profile", "given", "estimated"]]:
     if isinstance(noise, Noise):
         return (noise,) * 3, "given"
@@ -262,7 +272,7 @@ def _noise(
         return first.noise, "profile"
     # A raw file's black lies above zero counts, so that it clips at white only.
     ends = [(0.0, 1.0)] * 3 if first.raw is None else [(-np.inf, _WHITE * white) for white in first.raw.white]
-    estimated = tuple(estimate_noise(frames[:, channel], *ends[channel]) for channel in range(3))
+    estimated = tuple(estimate_noise(frames[:, channel], *ends[channel], brightness) for channel in range(3))
     return estimated, "estimated"
 
 

@@ -9,6 +9,7 @@ Eq. 7 is fitted to these robustly, as Foi et al. do for one image (IEEE TIP 17(1
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -28,13 +29,19 @@ _MAD = 0.6744897501960817  # median absolute deviation of the normal distributio
 _CLIPPED = 0.25  # share of blocks (of 8 values) that touch the end of the range, above which a level set is left out
 
 
-def estimate_noise(frames: NDArray[np.float32], low: float = -math.inf, high: float = math.inf) -> Noise:
+def estimate_noise(
+    frames: NDArray[np.float32],
+    low: float = -math.inf,
+    high: float = math.inf,
+    brightness: Sequence[float] | None = None,
+) -> Noise:
     """Estimates Eq. 7's parameters of one channel.
 
     Args:
-        frames: `[N,H,W]` with N of 2 or more: different photographs, aligned by whole pixels.
+        frames: `[N,H,W]` with N of 2 or more: different photographs, aligned by whole pixels, of values as stored.
         low: value at which the camera clips; level sets that reach it are left out.
         high: the same at the upper end.
+        brightness: of each frame against the first; all alike by default.
 
     Raises:
         ValueError: if there is one frame only, or nearly everything is clipped.
@@ -47,9 +54,11 @@ def estimate_noise(frames: NDArray[np.float32], low: float = -math.inf, high: fl
     steepness = np.hypot(along_y, along_x)[:-1, :-1]
     step = max(1, math.ceil(level.size / _MOST))
     parts: list[tuple[NDArray[Any], ...]] = []
-    for first, second in pairwise(frames):
+    brightness = brightness or [1.0] * len(frames)
+    for (first, of_first), (second, of_second) in pairwise(zip(frames, brightness, strict=True)):
         clipped = _in_block((first <= low) | (first >= high) | (second <= low) | (second >= high))
-        detail = _diagonal(first - second) / math.sqrt(2)
+        # Either has the other's brightness, so that no scene is left, and the noise is a mean of both as stored.
+        detail = _diagonal(first * of_second - second * of_first) / math.hypot(of_first, of_second)
         parts.append(tuple(array.ravel()[::step] for array in (level, steepness, detail, clipped)))
     levels, steep, details, clips = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     points: list[tuple[float, float, int]] = []

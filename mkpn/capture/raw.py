@@ -49,12 +49,13 @@ def is_raw(path: str | Path) -> bool:
     return Path(path).suffix.lower() in RAW_SUFFIXES
 
 
-def read_raw(path: str | Path, max_megapixels: float) -> RawFrame:
+def read_raw(path: str | Path, max_megapixels: float, white: tuple[float, ...] | None = None) -> RawFrame:
     """Decodes a Bayer or linear raw file.
 
     Args:
         path: a DNG, or another raw file that LibRaw knows.
         max_megapixels: the largest sensor that is accepted.
+        white: of another file (`RawFrame.white`), whose white balance is then used; the file's own by default.
 
     Raises:
         ValueError: `NAME: expected ..., got ...`, if it is damaged, too large or of another kind of sensor, or if the
@@ -70,7 +71,7 @@ def read_raw(path: str | Path, max_megapixels: float) -> RawFrame:
         with rawpy.imread(str(file)) as raw:
             check_size(raw.sizes.raw_width, raw.sizes.raw_height, max_megapixels)
             pixels, greens = _planes(raw)
-            balance = np.array(raw.camera_whitebalance[:3], np.float32)
+            balance = np.array(raw.camera_whitebalance[:3] if white is None else white, np.float32)
             # Files without a white balance hold zeros.
             balance = balance / balance.min() if balance.min() > 0 else np.ones(3, np.float32)
             matrix = np.array(raw.color_matrix, np.float32)[:3, :3]

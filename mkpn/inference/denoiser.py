@@ -253,23 +253,29 @@ class Denoiser:
 
 
 class _DeviceCopy:
-    """The burst that was last brought to a device, for as long as it lives."""
+    """The burst that was last brought to a device, for as long as it lives and stays as it is."""
 
     def __init__(self) -> None:
-        self._slot: tuple[Any, Any, tuple[Tensor, Tensor]] | None = None
+        self._slot: tuple[tuple[Any, Any], Any, tuple[Tensor, Tensor]] | None = None
 
     def get(self, burst: NoisyBurst | Surroundings, device: torch.device) -> tuple[Tensor, Tensor]:
         """Returns frames and noise estimate with a batch dimension, float32 on the device."""
-        key = (device, id(burst.noise_std))
+        frames, noise_std = burst.frames, burst.noise_std
+        # What was made in inference mode does not tell when it is changed in place, and is copied each time.
+        tracked = not (frames.is_inference() or noise_std.is_inference())
+        key = (device, frames._version, noise_std._version) if tracked else None  # pyright: ignore[reportPrivateUsage]
         slot = self._slot
-        if slot is not None and slot[0]() is burst.frames and slot[1] == key:
+        if slot is not None and slot[0][0]() is frames and slot[0][1]() is noise_std and slot[1] == key:
             return slot[2]
-        copies = (burst.frames[None].to(device, torch.float32), burst.noise_std[None].to(device, torch.float32))
-        self._slot = (weakref.ref(burst.frames, self._forget), key, copies)
+        copies = (frames[None].to(device, torch.float32), noise_std[None].to(device, torch.float32))
+        if tracked:
+            references = (weakref.ref(frames, self._forget), weakref.ref(noise_std, self._forget))
+            self._slot = (references, key, copies)
         return copies
 
     def _forget(self, reference: Any) -> None:
-        if self._slot is not None and self._slot[0] is reference:
+        slot = self._slot
+        if slot is not None and (slot[0][0] is reference or slot[0][1] is reference):
             self._slot = None
 
 

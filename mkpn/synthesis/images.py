@@ -39,6 +39,8 @@ _STORED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 _TURNED = (5, 6, 7, 8)  # height and width change places
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 _TRANSPARENT = ("RGBA", "LA", "PA", "La", "RGBa")
+_GREY_STEPS = {"L;2": 85, "L;4": 17}
+"""By the raw mode of grey in a PNG the 8-bit levels from one of its levels to the next."""
 _STRIP = 2**18  # pixels that are converted at a time
 
 
@@ -317,11 +319,28 @@ def _decoded(source: str | Path | bytes | Image.Image, min_side: int, max_megapi
     with opened(source, max_megapixels) as image:
         _check_side(image.width, image.height, min_side)
         to_first_frame(image)
+        _scale_transparency(image)
         image.load()
         # Readers of WebP and AVIF keep up to three copies of all pixels, of which a picture in use needs none.
         if image is not source and hasattr(image, "_decoder"):
             vars(image).update(_decoder=None, fp=None)
         yield image
+
+
+def _scale_transparency(image: Image.Image) -> None:
+    """Brings a PNG's transparent level to the 8 bits of the pixels, because Pillow leaves it as it is in the file.
+
+    To be called before decoding, after which the raw mode is gone.
+    """
+    level = image.info.get("transparency")
+    tiles = getattr(image, "tile", ())
+    if image.format != "PNG" or level is None or not tiles:
+        return
+    raw_mode = tiles[0][3]
+    if raw_mode == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in level)
+    elif raw_mode in _GREY_STEPS:
+        image.info["transparency"] = level * _GREY_STEPS[raw_mode]
 
 
 def _intensities(image: Image.Image) -> NDArray[np.float32]:

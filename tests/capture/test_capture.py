@@ -146,6 +146,22 @@ def test_brightness_is_evened_told_and_refused(tmp_path: Path, scene: NDArray[np
         read_burst([paths[0], paths[3]], noise=GAINS[1])
 
 
+@pytest.mark.parametrize("brightness", [0.78, 1.2])
+def test_noise_is_that_of_the_reference_as_stored(
+    tmp_path: Path, scene: NDArray[np.float32], brightness: float
+) -> None:
+    """Where the other frames are brighter, a part of them is white and says nothing of noise."""
+    clean, noise = 0.9 * moved_scene(scene), Noise(0.03, 0)
+    paths = write(tmp_path, [noisy(clean, noise, 0), *(noisy(brightness * clean, noise, i) for i in range(1, 8))])
+    burst = read_burst(paths)
+    assert [note[:5] for note in burst.notes if "brightness" in note] == [f"{i}.png" for i in range(1, 8)]
+    assert burst.noise_std.mean().item() == pytest.approx(0.03, rel=0.05)
+    level = burst.frames.mean(dim=(1, 2, 3))
+    assert (level / level[0]).numpy() == pytest.approx(1, abs=0.02)
+    truth = torch.from_numpy(clean[RIM:-RIM, RIM:-RIM].transpose(2, 0, 1).copy())
+    assert residual(burst, truth).std == pytest.approx(1, abs=0.05)
+
+
 def test_another_scene_is_told(tmp_path: Path, scene: NDArray[np.float32]) -> None:
     first = moved_scene(scene)
     burst = read_burst(write(tmp_path, [first, first, 1 - first[::-1]]), noise=GAINS[1], tolerance=9)
@@ -243,7 +259,7 @@ def test_a_raw_file_clips_at_its_white() -> None:
     raw = RawFrame(
         pixels=values[0].transpose(1, 2, 0), noise=None, white=(1.0, 1.0, 1.0), matrix=np.eye(3, dtype=np.float32)
     )
-    found, source = _noise(_Photograph(raw.pixels, "256x192", raw, None), values, "auto")
+    found, source = _noise(_Photograph(raw.pixels, "256x192", raw, None), values, [1.0] * 4, "auto")
     assert source == "estimated"
     for noise in found:
         assert noise.std(np.full(1, 0.5, np.float32))[0] == pytest.approx(0.02, rel=0.1)
@@ -296,6 +312,35 @@ def test_raw_bursts(tmp_path: Path, scene: NDArray[np.float32], mkpn_network: Ke
         assert mkpn.Denoiser(mkpn_network, "cpu")(burst).image.shape == clean.shape
         halved = read_burst(paths, downsample=2)
         assert halved.noise[0].sigma_s == pytest.approx(burst.noise[0].sigma_s / 4)
+
+
+def test_raw_files_get_the_first_one_s_white_balance(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    """A camera that balances white by itself writes other factors into each file of the same light."""
+    pytest.importorskip("rawpy")
+    pytest.importorskip("tifffile")
+    from capture_scenes import NEUTRAL, mosaic, to_counts, write_dng
+
+    linear = decode(scene) * np.array(NEUTRAL, np.float32)
+    linear[:40] = 1  # clipped
+    noise = GAINS[2]
+    sensor = [to_counts(noisy(mosaic(linear), noise, seed).clip(max=1)) for seed in range(4)]
+
+    def burst(*others: tuple[float, ...]) -> mkpn.CapturedBurst:
+        paths = [
+            write_dng(tmp_path / f"{index}.dng", counts, neutral=neutral)
+            for index, (counts, neutral) in enumerate(zip(sensor, (NEUTRAL, *others), strict=True))
+        ]
+        return read_burst(paths)
+
+    found, expected = burst((0.6, 1, 0.6), (0.52, 1, 0.768), (0.9, 1, 1)), burst(*[NEUTRAL] * 3)
+    assert torch.equal(found.frames, expected.frames)
+    assert (found.noise, found.notes) == (expected.noise, expected.notes)
+    assert not any("brightness" in note for note in found.notes)
+    levels = np.array([0.1, 0.3, 0.5], np.float32)
+    for channel, greens in enumerate((1, 2, 1)):
+        gain = 1 / NEUTRAL[channel]
+        true = gain * noise.std(levels / np.float32(gain)) / greens**0.5
+        assert np.abs(found.noise[channel].std(levels) / true - 1).max() < 0.15
 
 
 SEEN_BY = {

@@ -65,6 +65,20 @@ def test_noise_below_black_is_kept(tmp_path: Path) -> None:
     assert (pixels < 0).mean() > 0.4
 
 
+def test_another_file_s_white_balance(tmp_path: Path, scene: NDArray[np.float64]) -> None:
+    """Pixels, noise and the value that clips are those of the same sensor with the other file's AsShotNeutral."""
+    counts = to_counts(mosaic(scene))
+    first, other = (
+        write_dng(tmp_path / f"{name}.dng", counts, profile=(4e-3, 2e-5), neutral=neutral)
+        for name, neutral in (("first", NEUTRAL), ("other", (0.9, 1.0, 0.6)))
+    )
+    expected = read_raw(first, 50)
+    found = read_raw(other, 50, expected.white)
+    assert np.array_equal(found.pixels, expected.pixels)
+    assert (found.noise, found.white) == (expected.noise, expected.white)
+    assert read_raw(other, 50).white == pytest.approx((1 / 0.9, 1, 1 / 0.6), rel=1e-4)
+
+
 @pytest.mark.parametrize("planes", [1, 3])
 @pytest.mark.parametrize("bayer", [True, False])
 def test_the_noise_profile_holds_for_the_developed_pixels(tmp_path: Path, bayer: bool, planes: int) -> None:

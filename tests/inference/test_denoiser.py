@@ -26,7 +26,7 @@ from mkpn.inference.denoiser import Stopped, _DeviceCopy  # pyright: ignore[repo
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
-from mkpn.synthesis.burst import rng_for
+from mkpn.synthesis.burst import NoisyBurst, rng_for
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +268,34 @@ def test_a_copy_on_a_device_goes_with_its_burst(burst: mkpn.Burst) -> None:
     del other, kept
     gc.collect()
     assert copied() is None
+
+
+def test_a_copy_on_a_device_is_of_the_burst_as_it_is_now() -> None:
+    """Also where a new noise estimate lies at the address of one that is gone, or numbers change in place."""
+    copies, cpu = _DeviceCopy(), torch.device("cpu")
+    # float64 is copied here, too, as if by a move to another device.
+    frames, noise_std = torch.rand(8, 3, 4, 4, dtype=torch.float64), torch.rand(3, 4, 4, dtype=torch.float64)
+    burst = NoisyBurst(frames=frames, noise_std=noise_std)
+    for factor in (0.5, 1, 1.5, 2):
+        scaled = replace(burst, noise_std=noise_std * factor)
+        assert torch.equal(copies.get(scaled, cpu)[1][0], scaled.noise_std.float())
+        del scaled
+    for changed in (frames, noise_std):
+        copies.get(burst, cpu)
+        changed.mul_(2)
+        for given, copy in zip((frames, noise_std), copies.get(burst, cpu), strict=True):
+            assert torch.equal(copy[0], given.float())
+
+
+def test_a_burst_of_inference_mode_is_copied_each_time() -> None:
+    """PyTorch does not count the changes of its numbers."""
+    copies, cpu = _DeviceCopy(), torch.device("cpu")
+    with torch.inference_mode():
+        frames, noise_std = torch.rand(8, 3, 4, 4, dtype=torch.float64), torch.rand(3, 4, 4, dtype=torch.float64)
+        burst = NoisyBurst(frames=frames, noise_std=noise_std)
+        copies.get(burst, cpu)
+        frames.mul_(2)
+        assert torch.equal(copies.get(burst, cpu)[0][0], frames.float())
 
 
 def test_half_precision_needs_a_gpu(mkpn_network: KernelPredictionNetwork) -> None:

@@ -165,6 +165,12 @@ def test_no_address_leads_out_of_the_folder_of_pictures(tmp_path: Path) -> None:
         assert answer.json()["detail"].startswith("path: expected ")
 
 
+@pytest.mark.parametrize("name", ["a%00b.png", "a" * 300 + ".png", "a" * 5000 + ".png"])
+def test_a_picture_of_a_name_that_no_file_can_have_is_not_there(tmp_path: Path, name: str) -> None:
+    answer = ask("GET", f"/gradio_api/file=pictures/{name}", tmp_path)
+    assert (answer.status_code, answer.json()["detail"]) == (404, "path: expected a picture that is still kept")
+
+
 def test_a_picture_s_address_leaves_the_folder_out(tmp_path: Path) -> None:
     from mkpn.ui.run.pictures import PictureFolder, make_root, picture_url
 

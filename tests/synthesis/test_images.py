@@ -35,15 +35,27 @@ def chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def png_header(width: int, height: int, depth: int = 8) -> bytes:
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, 2, 0, 0, 0))
+def png_header(width: int, height: int, depth: int = 8, color: int = 2) -> bytes:
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
 
 
-def png16(pixels: NDArray[np.uint16]) -> bytes:
-    """A 16-bit colour PNG, which Pillow cannot write."""
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
-    header = png_header(pixels.shape[1], pixels.shape[0], 16)
-    return header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+def png(header: bytes, rows: NDArray[np.generic], transparent: tuple[int, ...] = ()) -> bytes:
+    """A PNG as Pillow cannot write it, of the bytes of its rows and its transparent level or colour."""
+    told = chunk(b"tRNS", struct.pack(f">{len(transparent)}H", *transparent)) if transparent else b""
+    data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+    return header + told + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+def png16(pixels: NDArray[np.uint16], transparent: tuple[int, ...] = ()) -> bytes:
+    """A 16-bit colour PNG."""
+    return png(png_header(pixels.shape[1], pixels.shape[0], 16), pixels.astype(">u2"), transparent)
+
+
+def shallow_png(levels: NDArray[np.uint8], depth: int, transparent: int) -> bytes:
+    """A grey PNG of 1, 2 or 4 bits."""
+    bits = np.unpackbits(levels[..., None], axis=-1)[..., 8 - depth :]
+    header = png_header(levels.shape[1], levels.shape[0], depth, 0)
+    return png(header, np.packbits(bits.reshape(len(levels), -1), axis=1), (transparent,))
 
 
 def grey3(values: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -92,6 +104,28 @@ def test_16_bit_colour_is_read_at_8_bits_and_says_so() -> None:
     data = png16(deep)
     np.testing.assert_allclose(load_image(data), deep / 65535, atol=1 / 255)
     assert conversion_notes(data) == ["16-bit colour, read at 8 bits per channel"]
+
+
+def test_the_transparent_colour_of_16_bit_colour_is_white_and_no_other() -> None:
+    deep = RNG.integers(0x100, 0x8000, (HEIGHT, WIDTH, 3), dtype=np.uint16)
+    deep[:9, 7:] = (0x8001, 0x9002, 0xA003)
+    deep[9:20] = (0x0001, 0x0002, 0x0003)  # the same low bytes
+    image = load_image(png16(deep, (0x8001, 0x9002, 0xA003)))
+    assert (image[:9, 7:] == 1).all()
+    np.testing.assert_allclose(image[9:], deep[9:] / 65535, atol=1 / 255)
+    # A picture of Pillow's is brought to 8 bits once, however often it is read.
+    opened = Image.open(io.BytesIO(png16(deep, (0x8001, 0x9002, 0xA003))))
+    for _ in range(2):
+        np.testing.assert_array_equal(load_image(opened), image)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_the_transparent_level_of_shallow_grey_is_white_and_no_other(depth: int) -> None:
+    most = 2**depth - 1
+    levels = GREY & most
+    for transparent in (0, 1, most):
+        expected = grey3(np.where(levels == transparent, 1, levels / most))
+        np.testing.assert_allclose(load_image(shallow_png(levels, depth, transparent)), expected, atol=1e-7)
 
 
 def test_transparency_is_laid_over_white() -> None:

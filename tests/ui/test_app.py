@@ -36,7 +36,7 @@ from mkpn.ui.page import views
 from mkpn.ui.page.handlers import Handlers, close_run
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, mark_next, run_models, start_run
-from mkpn.ui.run.settings import Settings, example_fit, fit_scene
+from mkpn.ui.run.settings import LARGEST_SEED, Settings, example_fit, fit_scene
 from mkpn.ui.run.sources import upload_source
 from mkpn.ui.saved.state import from_json
 
@@ -296,6 +296,24 @@ def test_every_wrong_value_is_told_by_field_expected_and_got(
         assert len(sentence) < 500
         refused += not sentence.startswith("image")
     assert refused >= 6 * len(GOOD[endpoint])
+
+
+@pytest.mark.parametrize("endpoint", list(GOOD))
+def test_an_endpoint_takes_no_seed_that_a_view_may_not_have(
+    endpoints: dict[str, Callable[..., Any]], endpoint: str
+) -> None:
+    arguments = {**GOOD[endpoint], "image": "no such picture", "seed": LARGEST_SEED + 1}
+    with pytest.raises(ValueError, match=f"^seed: expected a whole number, 0 to {LARGEST_SEED}, got "):
+        first(endpoints[endpoint](**arguments))
+    assert f"seed: 0 to {LARGEST_SEED}" in str(endpoints[endpoint].__doc__)
+
+
+def test_an_uploaded_file_of_a_name_that_no_file_can_have_is_gone(endpoints: dict[str, Callable[..., Any]]) -> None:
+    from gradio.utils import get_upload_folder
+
+    image = {"path": f"{get_upload_folder()}/{'a' * 300}.png"}
+    with pytest.raises(ValueError, match=r"^image: expected an uploaded file that is still kept, got one that is gone"):
+        endpoints["synthesize"](image, **GOOD["synthesize"])
 
 
 def test_the_kernels_endpoint(client, checkpoints: Path, picture: Path) -> None:

@@ -19,11 +19,11 @@ from mkpn.synthesis.images import EXAMPLES
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS, Noise
 from mkpn.ui.page import views
-from mkpn.ui.run.settings import FIRST_SEED, ImageRef, Recorded, Settings
+from mkpn.ui.run.settings import FIRST_SEED, LARGEST_SEED, ImageRef, Recorded, Settings
 from mkpn.ui.saved.checked import check, whole
 from mkpn.ui.saved.look import CHANNELS, ERRORS, MODES, MOST_INSETS, PALETTES, PANES, PARTNERS, Look
 from mkpn.ui.saved.permalink import from_query, to_query
-from mkpn.ui.saved.state import FIGURE_PANES, FORMAT, LARGEST_SEED, SIDES, State, from_json
+from mkpn.ui.saved.state import FIGURE_PANES, FORMAT, SIDES, State, from_json
 
 HEX = st.text("0123456789abcdef", min_size=64, max_size=64)
 UNIT = st.floats(0, 1)
@@ -127,6 +127,15 @@ def example(**changes: object) -> State:
     first = EXAMPLES[0]
     state = State(image=ImageRef(first.name, first.loader, "ab" * 32), settings=Settings(noise=GAINS[4], seed=3))
     return replace(state, **changes)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_run_has_a_seed_that_its_file_may_have() -> None:
+    state = example(settings=Settings(noise=GAINS[4], seed=LARGEST_SEED))
+    assert from_json(state.to_json()) == state
+    with pytest.raises(
+        ValueError, match=r"^seed: expected a whole number, 0 to 9007199254740991, got 9007199254740992"
+    ):
+        Settings(noise=GAINS[4], seed=LARGEST_SEED + 1)
 
 
 def test_an_address_is_short_and_readable() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os.path
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from inspect import isgeneratorfunction
@@ -84,7 +85,7 @@ def register(store: ModelStore, root: Path) -> None:
         Args:
             image: a file (`handle_file(path)`) or the name of a bundled example.
             gain: of the camera whose noise is added: 1, 2, 4 or 8.
-            seed: 0 or more; the same seed gives the same burst.
+            seed: 0 to 9007199254740991; the same seed gives the same burst.
             downsample: the photograph is box-downsampled by 1, 2 or 4 first.
         """
         with begun(image, gain, seed, downsample, (), owner_of(request)) as run:
@@ -114,7 +115,7 @@ def register(store: ModelStore, root: Path) -> None:
         Args:
             image: a file (`handle_file(path)`) or the name of a bundled example.
             gain: 1, 2, 4 or 8.
-            seed: 0 or more.
+            seed: 0 to 9007199254740991.
             downsample: 1, 2 or 4.
             models: names of the models, empty for all.
             pictures: whether the last table has the pictures, too.
@@ -144,7 +145,7 @@ def register(store: ModelStore, root: Path) -> None:
         Args:
             image: a file (`handle_file(path)`) or the name of a bundled example.
             gain: 1, 2, 4 or 8.
-            seed: 0 or more.
+            seed: 0 to 9007199254740991.
             downsample: 1, 2 or 4.
             models: names of the models, empty for all.
             x: column of the pixel in the square's middle, with y; without them the picture's middle.
@@ -195,7 +196,7 @@ def register(store: ModelStore, root: Path) -> None:
             x: column of the pixel.
             y: row of the pixel.
             gain: 1, 2, 4 or 8.
-            seed: 0 or more.
+            seed: 0 to 9007199254740991.
             downsample: 1, 2 or 4.
         """
         chosen = (choice("model", model, store.names),)
@@ -226,7 +227,7 @@ def register(store: ModelStore, root: Path) -> None:
         Args:
             image: a file (`handle_file(path)`) or the name of a bundled example.
             gains: of 1, 2, 4 and 8, empty for all of them.
-            seed: 0 or more.
+            seed: 0 to 9007199254740991.
             downsample: 1, 2 or 4.
             models: names of the models, empty for all.
         """
@@ -366,7 +367,8 @@ def _uploaded(image: Any, field: str) -> tuple[str, Path]:
     if not isinstance(path, str) or "\0" in path or not is_in_or_equal(path, get_upload_folder()):
         what = "an uploaded file" if field == "photographs" else "an uploaded file or the name of a bundled example"
         raise ValueError(f"{field}: expected {what}, got {shown(image)}")
-    if not Path(path).is_file():
+    # Unlike `Path.is_file`, this one does not fail for a name that is too long.
+    if not os.path.isfile(path):
         raise ValueError(
             f"{field}: expected an uploaded file that is still kept, got one that is gone; upload it again"
         )

@@ -32,6 +32,9 @@ FIRST_GAIN = 4
 FIRST_SEED = 4
 """A burst with two strongly displaced frames, which most seeds also have: seed 0 happens to have none."""
 
+LARGEST_SEED = 2**53 - 1
+"""Beyond it the page's JavaScript rounds whole numbers, so that neither an address nor a figure's file has them."""
+
 Fit = Literal["shrink", "crop"]
 
 
@@ -44,7 +47,7 @@ class Settings:
         downsample: box-downsampling factor, 1, 2 or 4.
         fit: what happens to a scene over 512 pixels: box-downsampled further, or cropped at its centre.
         motion: how the frames are displaced.
-        seed: 0 or more; the same seed gives the same burst.
+        seed: 0 to `LARGEST_SEED`; the same seed gives the same burst.
         models: names of the networks to run.
     """
 
@@ -58,7 +61,7 @@ class Settings:
     def __post_init__(self) -> None:
         choice("downsample", self.downsample, (1, 2, 4))
         choice("fit", self.fit, ("shrink", "crop"))
-        whole("seed", self.seed, 0)
+        whole("seed", self.seed, 0, LARGEST_SEED)
         for name in self.models:
             choice("models", name, MODELS)
 

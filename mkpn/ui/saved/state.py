@@ -17,7 +17,7 @@ from mkpn.model.config import MODELS
 from mkpn.synthesis.images import EXAMPLES
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS, Noise, noise_for_gain
-from mkpn.ui.run.settings import FIRST_GAIN, FIRST_SEED, ImageRef, Recorded, Settings
+from mkpn.ui.run.settings import FIRST_GAIN, FIRST_SEED, LARGEST_SEED, ImageRef, Recorded, Settings
 from mkpn.ui.saved.checked import NOTHING, Record, check, decibel, digest, number, one_of, some_of, text, whole, wholes
 from mkpn.ui.saved.look import PANES, Look
 
@@ -29,7 +29,6 @@ SIDES = (32, 48, 64, 96, 192)
 """Sides of the compared square in pixels."""
 
 MOST_CHARACTERS = 1_000_000
-LARGEST_SEED = 2**53 - 1  # beyond it the page's JavaScript rounds whole numbers
 _LARGEST_SIDE = 16_384
 
 Part = TypeVar("Part")

@@ -185,12 +185,21 @@ class Guard:
         # Gradio would build addresses from them, and so lead the page to whatever a proxy or a visitor names.
         dropped = (b"x-gradio-server",) if known else (b"x-gradio-server", b"x-forwarded-host")
         if path.startswith(f"/{PICTURES}"):
-            picture = (self.root / path.removeprefix(f"/{PICTURES}").lstrip("/")).resolve()
-            if not (picture.is_relative_to(self.root) and picture.is_file()):
+            picture = self._kept_picture(path.removeprefix(f"/{PICTURES}"))
+            if picture is None:
                 raise Refusal(404, "path: expected a picture that is still kept")
             path = f"/gradio_api/file={picture.as_posix()}"
         kept = [(name, value) for name, value in headers if name not in dropped]
         return {**scope, "path": path, "headers": kept, REQUEST_ID: request_id.get()}
+
+    def _kept_picture(self, name: str) -> Path | None:
+        try:
+            picture = (self.root / name.lstrip("/")).resolve()
+            kept = picture.is_relative_to(self.root) and picture.is_file()
+        # No file can have such a name: it is too long, or has a NUL.
+        except (OSError, ValueError):
+            return None
+        return picture if kept else None
 
     def _may_call(self, origin: str, host: str) -> bool:
         own = {host, urlsplit(self.options.root_path).netloc, *self.options.hosts} - {""}
