@@ -92,6 +92,18 @@ def _run(phase: Phase, model: str, init: Path | None, config: TrainConfig) -> Pa
     own = replace(config, run=config.run / phase.name / model, init=init, **settings)
     done = own.run / f"{model}.safetensors"
     if done.exists() and read_metadata(done)["training"].get("steps_done") == own.steps:
-        check_settings(model, own)
+        _check_finished(model, own, config)
         return done
     return train(model, own)
+
+
+def _check_finished(model: str, own: TrainConfig, config: TrainConfig) -> None:
+    """Refuses what was trained otherwise; machine, processes and the folder's own place may have changed since."""
+    if not (own.run / "config.json").exists():
+        return
+    free = {"processes", "teacher"}
+    if own.synthesis == "auto":
+        free.add("synthesis")
+    if own.init != config.init:
+        free.add("init")  # what the phase before has made
+    check_settings(model, own, free)

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import MISSING, fields, replace
@@ -351,19 +351,20 @@ class TrainingState:
         return self.seconds
 
 
-def check_settings(model: str, config: TrainConfig) -> None:
+def check_settings(model: str, config: TrainConfig, free: Collection[str] = ()) -> None:
     """Compares settings with those of the run that is there.
 
     Args:
         model: one of `mkpn.MODELS`.
         config: the settings, and the folder of the run.
+        free: what may differ besides what changes no number of a step.
 
     Raises:
         ValueError: if the run has others that change the numbers of a step, or none that can be read.
     """
     defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
     before = {**defaults, **_BEFORE, **_settings_of(config.run / "config.json")}
-    if changed := differences(before, _settings(model, _settled(config)), _FREE_FIELDS):
+    if changed := differences(before, _settings(model, _settled(config)), {*_FREE_FIELDS, *free}):
         raise ValueError(f"run: {config.run} holds a run with other settings ({changed}); expected the same command")
 
 

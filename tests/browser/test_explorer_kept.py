@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 from test_explorer import expect, opened, probed, recomposed, ui, view
 
-from mkpn.ui.page import views
+from mkpn.ui.page import handlers, views
 
 EXPLORER = "document.querySelector('.mkpn-explorer').mkpnExplorer"
+NOTHING = f"{{ token: 'another', panes: {EXPLORER}.state.value.panes.map((pane) => ({{ ...pane, url: null }})) }}"
+"""A run of which no network is done."""
+
 PIXEL = f"() => {EXPLORER}.state.value.pixel.join(' ')"
 
 
@@ -69,7 +72,6 @@ def test_the_focus_stays_on_what_is_written_anew(page) -> None:
 
 def test_nothing_is_asked_before_there_is_something_to_compare(page) -> None:
     """Only the view itself says what it waits for; what is said above the views would stay."""
-    nothing = f"{{ token: 'another', panes: {EXPLORER}.state.value.panes.map((pane) => ({{ ...pane, url: null }})) }}"
     for name, words in (
         ("winners", "The winner map needs two models or more that have run."),
         ("places", "Places need two models or more that have run."),
@@ -77,12 +79,29 @@ def test_nothing_is_asked_before_there_is_something_to_compare(page) -> None:
     ):
         view(page, name)
         value = page.evaluate_handle(f"() => {EXPLORER}.state.value")
-        again(page, nothing)
+        again(page, NOTHING)
         note = ui(page, "places-note" if name == "places" else f"{name}-words")
         expect(note).to_have_text(words)
         page.evaluate(f"(value) => {EXPLORER}.ingest(value)", value)
         expect(note).not_to_have_text(words)
         assert ui(page, "live").inner_text() == ""
+
+
+def test_switching_off_outlives_a_run_without_a_model(page) -> None:
+    everything = "mkpn; 1,3,5,7,9,11; 0,1,2,3,4,5,6,7; renormalised"
+    view(page, "ablation")
+    recomposed(page, everything)
+    ui(page, "layer").select_option("difference")
+    value = page.evaluate_handle(f"() => {EXPLORER}.state.value")
+    again(page, NOTHING)
+    ui(page, "renormalise").click()
+    ui(page, "reference-only").click()
+    expect(page.locator('[data-panel="ablation"] [data-value]')).to_have_count(0)
+    ui(page, "renormalise").click()
+    page.evaluate("() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+    page.evaluate(f"(value) => {EXPLORER}.ingest(value)", value)
+    recomposed(page, everything)
+    assert page.errors == []
 
 
 def test_a_second_pixel_stays_in_a_new_run_of_the_same_size(page) -> None:
@@ -148,6 +167,20 @@ def test_no_key_on_the_whole_image_is_lost_while_python_answers(page, monkeypatc
     view(page, "kernels")
     page.evaluate(f"() => {EXPLORER}.setPixel(60, 20)")
     expect(whole).to_have_attribute("data-x", "60")
+
+
+def test_a_refused_place_is_forgotten_with_the_next_run(page) -> None:
+    whole = page.locator("#overview .overview")
+    place = [whole.get_attribute(name) for name in ("data-x", "data-y")]
+    before = whole.get_attribute("data-run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(handlers, "kept", lambda _: None)
+        whole.locator("img").click(position={"x": 5, "y": 5})
+        expect(page.locator(".toast-body").first).to_be_visible()
+    page.locator("#run").click()
+    expect(page.locator("#status .state")).to_contain_text("Done: 10 models")
+    expect(whole).not_to_have_attribute("data-run", before)
+    assert [whole.get_attribute(name) for name in ("data-x", "data-y")] == place
 
 
 @pytest.mark.parametrize(

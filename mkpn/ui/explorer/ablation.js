@@ -27,7 +27,10 @@ function createAblation(app) {
   }
 
   function show() {
-    if (!state.model) return setText(ui("ablation-words"), "No model has run yet.");
+    if (!state.model) {
+      for (const name of ["sizes-on", "frames-on"]) ui(name).replaceChildren();
+      return setText(ui("ablation-words"), "No model has run yet.");
+    }
     const { sizes, frames } = config();
     if (!on || on.model !== state.model || on.token !== state.value.token) {
       on = { model: state.model, token: state.value.token, sizes: new Set(sizes), frames: new Set(Array.from({ length: frames }, (_, i) => i)) };
@@ -47,11 +50,13 @@ function createAblation(app) {
   }
 
   function changed() {
+    if (!on) return;
     sync();
     request();
   }
 
   async function request() {
+    if (!on) return; // no model has run
     if (busy) {
       again = true;
       return;
@@ -90,6 +95,7 @@ function createAblation(app) {
   }
 
   function differenceOf() {
+    if (!on) return null;
     const full = app.picture.imageOf(on.model);
     if (!full || !picture) return null;
     if (difference) return difference;
@@ -120,11 +126,12 @@ function createAblation(app) {
 
   ui("renormalise").addEventListener("change", request, { signal });
   ui("all-on").addEventListener("click", () => ((on = null), show()), { signal });
-  ui("reference-only").addEventListener("click", () => ((on.frames = new Set([0])), changed()), { signal });
-  ui("others-only").addEventListener("click", () => {
-    on.frames = new Set(state.value.frames.map((_, i) => i).slice(1));
+  function keepFrames(wanted) {
+    if (on) on.frames = new Set(state.value.frames.map((_, i) => i).filter(wanted));
     changed();
-  }, { signal });
+  }
+  ui("reference-only").addEventListener("click", () => keepFrames((i) => i === 0), { signal });
+  ui("others-only").addEventListener("click", () => keepFrames((i) => i > 0), { signal });
 
   return {
     show,

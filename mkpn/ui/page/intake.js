@@ -12,11 +12,11 @@ function begin() {
 
 async function send(file) {
   if (!file) return;
-  const mine = begin();
   if (file.size > LIMIT) {
     trigger("refused", { reason: `${file.name} is larger than ${Math.floor(LIMIT / 2 ** 20)} MB.` });
     return;
   }
+  const mine = begin();
   element.classList.add("busy");
   try {
     const { path } = await upload(file);

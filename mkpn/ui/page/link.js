@@ -5,7 +5,7 @@ const said = element.querySelector(".said");
 let ran = null;
 let due = 0; // when Python is told of what the viewer shows now
 let answered = 0;
-const LONGEST_MS = 2000; // after which an address that does not change is as it should be
+const LONGEST_MS = 4000; // after which an address that does not change is as it should be
 const POLL_MS = 50;
 
 /** The parameters that are Gradio's own, e.g. __theme. */
@@ -31,7 +31,7 @@ function follow() {
 
 for (const name of ["changing", "region", "pick", "reference"]) {
   document.addEventListener(`mkpn-${name}`, ({ target, detail }) => {
-    if (target.closest("#viewer")) due = performance.now() + (name === "changing" ? detail : 0);
+    if (target.closest("#viewer")) due = Math.max(due, performance.now() + (name === "changing" ? detail : 0));
   });
 }
 

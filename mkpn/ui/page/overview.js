@@ -5,7 +5,7 @@ const LEAP = 8;
 const SETTLE_MS = 120;
 let pending = 0;
 let newest = null; // where the user has gone
-let shown = {}; // the square that the last value from Python has shown, and the picture's size
+let shown = {}; // the square and the run that the last value from Python has shown
 const told = []; // places that Python was told of, and has not yet shown
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -65,17 +65,17 @@ element.addEventListener("keydown", (event) => {
 function follow() {
   const view = element.querySelector(".overview");
   if (!view) return;
-  const { x, y, width, height } = view.dataset;
-  const [at, size] = [`${x} ${y}`, `${width} ${height}`];
+  const { x, y, run } = view.dataset;
+  const at = `${x} ${y}`;
   const echo = told.indexOf(at);
-  if (size !== shown.size || (echo < 0 && at !== shown.at)) forget();
+  if (run !== shown.run || (echo < 0 && at !== shown.at)) forget();
   else told.splice(0, echo + 1);
-  shown = { at, size };
+  shown = { at, run };
   if (newest && (pending || told.length)) place(view, newest.x, newest.y);
   else newest = null;
 }
 
-/** Python has moved the square itself, or shows another picture. */
+/** Python has moved the square itself, or shows another run. */
 function forget() {
   clearTimeout(pending);
   pending = 0;

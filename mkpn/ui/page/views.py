@@ -62,8 +62,9 @@ def overview(run: Run, shown: str) -> str:
     return (
         f'<div class="whole"><div class="overview" tabindex="0" role="application" '
         f'style="--ratio:{width / height:.4f}" data-width="{width}" data-height="{height}" '
-        f'data-side="{square.w}" data-x="{x}" data-y="{y}" aria-label="{pane.label}, whole image. Click, or move with '
-        f'the arrow keys (Shift: 8 pixels), to choose the compared square and the pixel whose kernels are shown.">'
+        f'data-side="{square.w}" data-x="{x}" data-y="{y}" data-run="{run.token}" '
+        f'aria-label="{pane.label}, whole image. Click, or move with the arrow keys (Shift: 8 pixels), to choose the '
+        f'compared square and the pixel whose kernels are shown.">'
         f'<img src="{picture_url(pane.path)}" width="{width}" height="{height}" alt="{pane.label}, whole image" '
         f'data-pane="{pane.id}" decoding="sync" draggable="false">'
         f'<span class="box" style="{box}"></span><span class="dot" style="{dot}"></span></div></div>'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +45,8 @@ def burst_archive(run: Run, file_format: FileFormat) -> Path:
         with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED) as archive:
             for file in sorted(burst.iterdir()):
                 archive.writestr(zipfile.ZipInfo(f"burst/{file.name}", _EPOCH), file.read_bytes())
-        # At once: another page of the same run may be downloading the file that is there.
-        written.replace(path)
+        # At once: another page of the same run may be downloading the file that is there. Windows then lets nobody
+        # replace it, which is as good: the same run gives the same file.
+        with suppress(PermissionError):
+            written.replace(path)
     return path
