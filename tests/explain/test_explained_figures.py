@@ -111,17 +111,17 @@ def test_what_the_text_says_is_what_the_numbers_show() -> None:
     # Second figure: L25 gains on L5 with the noise; L11 is the best single side, and MKPN above it.
     over_l5 = [row["kpn-l25"] - row["kpn-l5"] for row in RECORD["psnr"].values()]
     assert over_l5 == sorted(over_l5)
-    assert over_l5[0] < 0 < over_l5[2]
-    assert abs(over_l5[1]) < 0.05
-    for gain, row in RECORD["psnr"].items():
+    assert max(abs(gained) for gained in over_l5[:2]) < 0.05 < over_l5[2]
+    for row in RECORD["psnr"].values():
         assert max(SINGLE, key=lambda name: row[name]) == "kpn-l11"
         assert row["kpn-l11"] < row["mkpn"] < row["kpn-l11"] + 0.05
         assert row["kpn"] < row["kpn-l5"]
         cut_off = {name for name, psnr in row.items() if psnr < row["mkpn"] - 0.4}
-        assert cut_off == {"kpn-l1", "kpn-l3"} | ({"kpn"} if gain == "1" else set())
-    # Third figure: least noise gain in the flat third, most at edges; two networks win over two fifths of the area.
+        assert cut_off == {"kpn-l1", "kpn-l3"}
+    # Third figure: least noise gain in the flat third, most at edges; MKPN wins nearly half of the area, L11 a quarter.
     noise = RECORD["means"]["noise_gain"]
     assert noise[0] < noise[2] < noise[1]
     shares = sorted(RECORD["shares"].items(), key=lambda pair: -pair[1])
-    assert {name for name, _ in shares[:2]} == {"kpn-l9", "kpn-l11"}
-    assert sum(share for _, share in shares[:2]) > 0.4
+    assert [name for name, _ in shares[:2]] == ["mkpn", "kpn-l11"]
+    assert 0.4 < shares[0][1] < 0.5
+    assert 0.2 < shares[1][1] < 0.3

@@ -16,6 +16,7 @@ from mkpn.training import phases
 from mkpn.training.config import RegisterConfig, TrainConfig
 from mkpn.training.phases import train_recipe
 from mkpn.training.recipes import OF_ALL, recipes
+from mkpn.training.start.register import register
 
 THREE = ("kpn-l3", "kpn", "mkpn")
 
@@ -82,7 +83,7 @@ def test_the_last_convolution_learns_slower_the_more_taps_it_has(
 def test_a_network_leaves_out_the_phases_of_others(config: TrainConfig, noted: list[tuple[str, TrainConfig]]) -> None:
     ends = train_recipe(("kpn-l1", "kpn", "mkpn"), config, "shipped")
     last = {model: path.parent.parent.name for model, path in ends.items()}
-    assert last == {"kpn-l1": "six-bursts-small", "kpn": "taught-again", "mkpn": "six-bursts"}
+    assert last == {"kpn-l1": "six-bursts-last", "kpn": "taught-six-bursts", "mkpn": "six-bursts-mkpn"}
     inits = {(run.run.parent.name, model): run.init for model, run in noted}
     trunk = config.run / "trunk" / "kpn-l11" / "kpn-l11.safetensors"
     assert inits["apart", "kpn-l1"] == inits["apart", "mkpn"] == trunk
@@ -111,8 +112,8 @@ def test_a_network_comes_with_the_one_that_it_starts_from(
     assert list(train_recipe(("kpn-l25", "kpn-l7"), config, "shipped")) == ["kpn-l25", "kpn-l7"]
     runs = {(run.run.parent.name, model): run for model, run in noted}
     assert {model for _, model in runs} == {"kpn-l5", "kpn-l7", "kpn-l11", "kpn-l25"}
-    assert runs["from-l5", "kpn-l7"].init == runs["six-bursts", "kpn-l5"].run / "kpn-l5.safetensors"
-    assert runs["from-l11", "kpn-l25"].init == runs["six-bursts", "kpn-l11"].run / "kpn-l11.safetensors"
+    assert runs["from-l5", "kpn-l7"].init == runs["six-bursts-more", "kpn-l5"].run / "kpn-l5.safetensors"
+    assert runs["from-l11", "kpn-l25"].init == runs["six-bursts-more", "kpn-l11"].run / "kpn-l11.safetensors"
     assert runs["wider", "kpn-l25"].init == runs["longer", "kpn-l25"].run / "kpn-l25.safetensors"
 
 
@@ -128,6 +129,44 @@ def test_a_start_of_ones_own_replaces_the_recipe_s(
     assert [(run.init, run.steps, run.patch, run.lr) for _, run in noted] == [(own, 300, 128, 2e-4)]
     train_recipe(["mkpn"], replace(config, init=own), "tiny")
     assert noted[1][1].init == own
+
+
+def test_a_finished_run_is_not_that_of_other_settings(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = tmp_path / "start.safetensors"
+    register(RegisterConfig(images=config.images, out=start, downsample=1, bursts=8, patches=(64,), steps=1, batch=16))
+    config = replace(config, init=start, sharp=0.0)
+    ends = train_recipe(["kpn-l1"], config, "tiny")
+    before = ends["kpn-l1"].stat().st_mtime_ns
+    with pytest.raises(ValueError, match=r"run: .*trunk.* holds a run with other settings \(sharp was 0\.0, is 1\.0\)"):
+        train_recipe(["kpn-l1"], replace(config, sharp=1.0), "tiny")
+    # What changes no step may differ, and where the folder lies, and how many processes go on.
+    moved = config.run.rename(config.run.with_name("moved"))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert train_recipe(["kpn-l1"], replace(config, run=moved), "tiny")["kpn-l1"].is_relative_to(moved)
+    monkeypatch.delenv("WORLD_SIZE")
+    moved.rename(config.run)
+    assert train_recipe(["kpn-l1"], replace(config, log_every=7, threads=2), "tiny") == ends
+    assert ends["kpn-l1"].stat().st_mtime_ns == before
+    own = config.run / "apart" / "kpn-l1" / "config.json"
+    own.write_text(own.read_text(encoding="utf-8").replace('"clip": 1.0', '"clip": 2.0'), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"run: .*apart.* holds a run with other settings \(clip was 2\.0, is 1\.0\)"):
+        train_recipe(["kpn-l1"], config, "tiny")
+
+
+def test_a_start_is_not_that_of_other_settings(
+    config: TrainConfig, noted: list[tuple[str, TrainConfig]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(phases, "register", register)
+    train_recipe(["mkpn"], config, "tiny")
+    start = config.run / "registering.safetensors"
+    before = start.stat().st_mtime_ns
+    with pytest.raises(ValueError, match=r"registering\.safetensors was made .* \(sharp was 0\.1, is 1\.0\)"):
+        train_recipe(["mkpn"], replace(config, sharp=1.0), "tiny")
+    train_recipe(["mkpn"], replace(config, threads=2), "tiny")
+    assert start.stat().st_mtime_ns == before
+    assert {run.init for _, run in noted if run.run.parent.name == "trunk"} == {start}
 
 
 @pytest.mark.parametrize(("field", "value"), [("lr", 1e-3), ("lr_last", 0.5), ("beta", 1.0), ("steps", 7)])
