@@ -143,6 +143,7 @@ def test_the_explorer_follows_a_pixel_beside_the_border(page) -> None:
     whole.press("ArrowRight")
     page.wait_for_function(f"() => ({PIXEL})() === '4 3'")
     assert page.evaluate(f"() => [{EXPLORER}.state.x, {EXPLORER}.state.y]") == [4, 3]
+    page.wait_for_function("() => location.hash.includes('x=4&y=3')")
 
 
 def test_no_key_on_the_whole_image_is_lost_while_python_answers(page, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -314,6 +314,7 @@ function createExplorer(root, ask) {
     }
     app.controls();
     const opened = link && state.model && models.length === value.panes.filter((pane) => pane.sizes).length && fromLink();
+    if (moved && !opened && !link) app.remember();
     if (opened || moved || !app.answer || app.answer.model !== state.model) app.probe();
     app.parts[state.view].show?.();
     app.lesson.follow();
