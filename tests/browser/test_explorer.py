@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from mkpn.model.config import MODELS
 
 WAIT_MS = 120_000
 VIEWS = ("kernels", "rebuild", "ablation", "winners", "maps", "places", "sizes", "blind")
+EXPLORER = "document.querySelector('.mkpn-explorer').mkpnExplorer"
 IMAGE = "?image=text&downsample=2&gain=4&seed=4"  # the smallest example
 
 
@@ -59,13 +61,21 @@ def recomposed(page, what: str) -> None:
     )
 
 
+@contextmanager
+def watched(chromium, address: str, part: str, shows: str = "mkpn") -> Iterator[Any]:
+    """The page of `opened`; it ends with the block, and its errors are failures."""
+    shown = opened(chromium, address, part, shows)
+    try:
+        yield shown
+    finally:
+        shown.close()
+    assert shown.errors == []
+
+
 @pytest.fixture(scope="module")
 def page(chromium, address: str) -> Iterator[Any]:
-    shown = opened(chromium, address, "kernels&x=60&y=20")
-    yield shown
-    errors = shown.errors
-    shown.close()
-    assert errors == []
+    with watched(chromium, address, "kernels&x=60&y=20") as shown:
+        yield shown
 
 
 def test_the_address_opens_tab_and_pixel_and_follows(page) -> None:

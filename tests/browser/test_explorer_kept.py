@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_explorer import expect, opened, probed, recomposed, ui, view
+from test_explorer import EXPLORER, expect, probed, recomposed, ui, view, watched
 
 from mkpn.ui.page import handlers, views
 
-EXPLORER = "document.querySelector('.mkpn-explorer').mkpnExplorer"
 NOTHING = f"{{ token: 'another', panes: {EXPLORER}.state.value.panes.map((pane) => ({{ ...pane, url: null }})) }}"
 """A run of which no network is done."""
 
@@ -19,11 +18,8 @@ PIXEL = f"() => {EXPLORER}.state.value.pixel.join(' ')"
 
 @pytest.fixture(scope="module")
 def page(chromium, address: str) -> Iterator[Any]:
-    shown = opened(chromium, address, "kernels&x=60&y=20")
-    yield shown
-    errors = shown.errors
-    shown.close()
-    assert errors == []
+    with watched(chromium, address, "kernels&x=60&y=20") as shown:
+        yield shown
 
 
 def move(page, key: str) -> None:
@@ -194,17 +190,14 @@ def test_a_refused_place_is_forgotten_with_the_next_run(page) -> None:
     ],
 )
 def test_an_opened_link_stays_in_the_address(chromium, address: str, part: str, kept: str) -> None:
-    page = opened(chromium, address, f"{part}&model=mkpn&x=60&y=20")
-    try:
+    with watched(chromium, address, f"{part}&model=mkpn&x=60&y=20") as page:
         probed(page, "mkpn", 60, 20)
         assert kept in page.evaluate("() => location.hash")
-    finally:
-        page.close()
 
 
 def test_a_link_to_two_networks_shows_both(chromium, address: str) -> None:
-    page = opened(chromium, address, "kernels&model=kpn-l25&beside=mkpn&x=60&y=20", shows="kpn-l25 60 20")
-    try:
+    link = "kernels&model=kpn-l25&beside=mkpn&x=60&y=20"
+    with watched(chromium, address, link, shows="kpn-l25 60 20") as page:
         expect(page.locator(".block-name")).to_contain_text(["A: KPN L25", "B: MKPN"])
         # On another tab the address is that of the run alone; here it names the view again.
         page.get_by_role("tab", name="Compare").click()
@@ -216,6 +209,3 @@ def test_a_link_to_two_networks_shows_both(chromium, address: str) -> None:
         page.evaluate(f"() => {EXPLORER}.setPixel(70, 30)")
         again(page)
         assert page.evaluate(f"() => [{EXPLORER}.state.view, {EXPLORER}.state.x]") == ["sizes", 70]
-        assert page.errors == []
-    finally:
-        page.close()

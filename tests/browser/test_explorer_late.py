@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_explorer import expect, opened, probed, recomposed, ui, view
+from test_explorer import EXPLORER, expect, probed, recomposed, ui, view, watched
 
-EXPLORER = "document.querySelector('.mkpn-explorer').mkpnExplorer"
 HOLD = """() => {
   const fetched = window.fetch;
   window.held = { text: null, answers: [] };
@@ -26,12 +25,9 @@ HOLD = """() => {
 
 @pytest.fixture(scope="module")
 def page(chromium, address: str) -> Iterator[Any]:
-    shown = opened(chromium, address, "kernels&x=60&y=20")
-    shown.evaluate(HOLD)
-    yield shown
-    errors = shown.errors
-    shown.close()
-    assert errors == []
+    with watched(chromium, address, "kernels&x=60&y=20") as shown:
+        shown.evaluate(HOLD)
+        yield shown
 
 
 def hold(page, text: str) -> None:
