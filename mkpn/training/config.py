@@ -40,6 +40,8 @@ class TrainConfig:
         weight_decay: AdamW's decoupled weight decay.
         clip: largest norm of the gradient.
         ema: decay of the moving average of the weights, which is what is evaluated and exported.
+        start_share: share of the weights that the run started with in what is evaluated and exported, 0 to 1: one half
+            is the mean of before and after (WiSE-FT, arXiv:2109.01903). Where a high rate brings noise, it pays.
         beta: weight of the annealing term (Eq. 6; the paper needs it to register, and 100 is ours for it).
         intensity_weight: lambda_1 of Eq. 5, 0 to 1; lambda_2 is the rest (reading 8 in mkpn/training/README.md).
         balance: how far the bursts of a step count alike, 0 to 1: 0 is the mean of their losses, 1 nearly their mean
@@ -90,6 +92,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     clip: float = 1.0
     ema: float = 0.998
+    start_share: float = 0.0
     beta: float = 0.0
     intensity_weight: float = 0.99
     balance: float = 0.7
@@ -135,7 +138,7 @@ class TrainConfig:
             raise ValueError(f"teacher_until: expected 0 < teacher_until <= 1, got {self.teacher_until}")
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema: expected 0 <= ema < 1, got {self.ema}")
-        for field in ("intensity_weight", "sharp", "balance", "lr_registration"):
+        for field in ("intensity_weight", "sharp", "balance", "lr_registration", "start_share"):
             if not 0 <= getattr(self, field) <= 1:
                 raise ValueError(f"{field}: expected 0 to 1, got {getattr(self, field)}")
         if not self.images:

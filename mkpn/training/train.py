@@ -69,7 +69,8 @@ def train(model: str, config: TrainConfig) -> Path:
         config: the run.
 
     Returns:
-        The exported checkpoint, `<run>/<model>.safetensors`: the moving average of the weights in half precision.
+        The exported checkpoint, `<run>/<model>.safetensors`: the moving average of the weights, with the share of its
+        start, in half precision.
 
     Raises:
         ValueError: if the run folder holds a run with other settings or one that goes on, or there is nothing to train
@@ -226,6 +227,7 @@ class TrainingState:
         layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.network.to(device, memory_format=layout)  # pyright: ignore[reportCallIssue]
         self.averaged = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
+        self._first = {name: tensor.clone() for name, tensor in self.averaged.items()} if config.start_share else {}
         held = hold(self.network) if config.lr_registration == 0 and registered else []
         self.optimizer = make_optimizer(self.network, config, held)
         # What is held, and what learns like the rest, needs no slowing down.
@@ -327,7 +329,7 @@ class TrainingState:
         log.info("resumed %s at step %d", path.parent, self.step)
 
     def export(self, path: Path, photographs: int) -> None:
-        """Writes the moving average as a checkpoint for `mkpn.load`."""
+        """Writes the weights of `averaged_network` as a checkpoint for `mkpn.load`."""
         provenance = {
             "recipe": recorded(self.config),
             "steps_done": self.step,
@@ -336,14 +338,21 @@ class TrainingState:
             "torch": torch.__version__,
             "started_from": self.ancestry,
         }
-        save_model(path, self.architecture, self.averaged, provenance)
+        save_model(path, self.architecture, self._kept(), provenance)
 
     def averaged_network(self) -> KernelPredictionNetwork:
-        """Returns a network with the moving average of the weights."""
+        """Returns a network with the moving average of the weights, and the share of its start in them."""
         device = next(self.network.parameters()).device
         network = KernelPredictionNetwork(self.architecture).to(device)
-        network.load_state_dict(self.averaged)
+        network.load_state_dict(self._kept())
         return network.eval()
+
+    def _kept(self) -> dict[str, torch.Tensor]:
+        """What of the weights is evaluated and exported: their moving average, mixed with the start."""
+        if not self._first:
+            return self.averaged
+        share = self.config.start_share
+        return {name: tensor.lerp(self._first[name], share) for name, tensor in self.averaged.items()}
 
     def _elapsed(self) -> float:
         now = time.monotonic()

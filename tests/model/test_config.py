@@ -20,9 +20,15 @@ def test_ten_models_with_the_papers_kernels() -> None:
     assert [name for name in MODELS if not model_config(name).separable] == ["kpn"]
 
 
-def test_head_width_is_2pn() -> None:
+def test_the_last_convolution_gives_2pn_channels() -> None:
     assert model_config("mkpn").out_channels == 2 * 36 * 8
     assert model_config("kpn").out_channels == 25 * 8
+
+
+def test_a_compact_head_has_a_sixth_of_the_papers_channels_and_64_at_least() -> None:
+    widths = {name: model_config(name).head_width for name in MODELS}
+    assert widths == dict.fromkeys(MODELS, 64) | {"kpn": 64 + 7 * 25, "mkpn": 96}
+    assert all(model_config(name, "paper").head_width is None for name in MODELS)
 
 
 @pytest.mark.parametrize("sizes", [(), (2,), (33,), (3, 3), (-1,)])

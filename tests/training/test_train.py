@@ -348,6 +348,20 @@ def test_full_kernels_imitate_a_separable_teacher(config: TrainConfig) -> None:
         train("kpn-l3", replace(config, run=config.run / "wrong", teacher=teacher))
 
 
+def test_the_start_has_its_share_in_what_is_exported(config: TrainConfig) -> None:
+    donor = train("kpn-l3", replace(config, run=config.run / "donor", steps=2, sample_every=0))
+    base = replace(config, init=donor, steps=3, lr=0.02, warmup=0, ema=0.0, seed=5, sample_every=0)
+    plain = train("kpn-l3", replace(base, run=config.run / "plain"))
+    mixed = replace(base, run=config.run / "mixed", start_share=0.25)
+    exported = train("kpn-l3", mixed)
+    start, end, between = (load_model(path)[0].state_dict() for path in (donor, plain, exported))
+    assert any((end[name] - start[name]).abs().max() > 1e-2 for name in end)
+    for name, tensor in between.items():
+        torch.testing.assert_close(tensor, 0.75 * end[name] + 0.25 * start[name], atol=2e-3, rtol=2e-3)
+    # The steps themselves know nothing of that share.
+    assert same_state(config.run / "plain", mixed.run)
+
+
 def test_a_step_balances_its_bursts_and_notes_their_plain_loss(config: TrainConfig) -> None:
     weights: list[torch.Tensor] = []
     for balance in (0.0, 1.0):
