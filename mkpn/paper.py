@@ -9,7 +9,7 @@ from mkpn.model.config import MODELS, model_config
 
 MEASURED_ON = (
     "Images of Open Images, box-downsampled by 4, 128×128 patches; the number of images, the border and the channels "
-    "of the metric are not given. Networks of four times the width, 1,000,000 training steps."
+    "of the metric are not given. Networks of up to four times the width, 1,000,000 training steps."
 )
 """What the paper's figures were measured on, as far as sections 3.1 to 3.3 say."""
 

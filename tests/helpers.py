@@ -1,4 +1,4 @@
-"""What several test modules build; not in a conftest, of which there are two."""
+"""What several test modules build; not in a conftest, of which there are three."""
 
 from __future__ import annotations
 

@@ -234,6 +234,8 @@ def test_stored_figures_are_those_of_the_shipped_weights() -> None:
     assert {name: row["weights"] for name, row in stored.items()} == {
         name: digest(read_tensors(path)[0]) for name, path in shipped_models().items()
     }
+    _, decibel = verification._measured(shipped_models()["mkpn"], verification.verification_burst(), "cpu")
+    assert decibel == pytest.approx(stored["mkpn"]["psnr"], abs=verification.DECIBEL)
 
 
 def test_verify_finds_what_is_wrong(mkpn_command: Mkpn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,6 +246,13 @@ def test_verify_finds_what_is_wrong(mkpn_command: Mkpn, tmp_path: Path, monkeypa
     code, out, _ = mkpn_command("verify", "--checkpoints", tmp_path, "--device", "cpu", "--store")
     assert code == 0
     assert json.loads((tmp_path / "verify.json").read_text(encoding="utf-8"))["networks"].keys() == set(names[:2])
+    # The right weights, but a figure that they do not reach.
+    stored = json.loads((tmp_path / "verify.json").read_text(encoding="utf-8"))
+    stored["networks"]["kpn-l3"]["psnr"] += 0.02
+    (tmp_path / "verify.json").write_text(json.dumps(stored), encoding="utf-8")
+    code, out, _ = mkpn_command("verify", "--checkpoints", tmp_path, "--device", "cpu", "--json", "--quiet")
+    checks = {check["name"]: check for check in json.loads(out)}
+    assert (code, checks["kpn-l1"]["right"], checks["kpn-l3"]["right"]) == (1, True, False)
     # One network that is a little different, one that is damaged, one that is not there.
     path = tmp_path / "kpn-l1.safetensors"
     network, metadata = load_model(path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 import shlex
 import string
@@ -22,6 +23,7 @@ from mkpn import __main__ as command_line
 from mkpn.model.checkpoint import shipped_models
 from mkpn.model.config import MODELS, model_config
 from mkpn.paper import PAPER, label
+from mkpn.synthesis.noise import GAINS as NOISE
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted(
@@ -30,6 +32,7 @@ DOCUMENTS = sorted(
     for path in ROOT.glob(pattern)
 )
 GAINS = (1, 2, 4, 8)
+REACHES = (0, 1, 2, 3, 4, 5, 6, 12)
 LABELS = {model_config(name).label: name for name in MODELS} | {label(name): name for name in ("noisy", "mean")}
 
 
@@ -63,15 +66,22 @@ def tables(text: str) -> Iterator[list[list[str]]]:
 
 
 @functools.cache
-def stamped() -> dict[tuple[str, int], tuple[float, float]]:
-    """PSNR and SSIM by method and gain, from the metadata of the shipped networks."""
-    figures: dict[tuple[str, int], tuple[float, float]] = {}
+def measured() -> dict[tuple[str, int], dict[str, Any]]:
+    """What was measured, by method and gain, and whether MKPN ties; from the metadata of the shipped networks."""
+    found: dict[tuple[str, int], dict[str, Any]] = {}
     for path in shipped_models(ROOT / "checkpoints").values():
         with safe_open(path, "pt") as file:
             metrics = json.loads(file.metadata()["json"])["metrics"]
+        ties = {(row["model"], row["gain"]) for row in metrics.get("against", []) if row["tie"]}
         for row in [*metrics["rows"], *metrics["references"]]:
-            figures[row["model"], row["gain"]] = (row["psnr"], row["ssim"])
-    return figures
+            key = row["model"], row["gain"]
+            found[key] = {**row, "tie": key in ties or found.get(key, row).get("tie", False)}
+    return found
+
+
+def stamped() -> dict[tuple[str, int], tuple[float, float]]:
+    """PSNR and SSIM by method and gain, from the metadata of the shipped networks."""
+    return {key: (row["psnr"], row["ssim"]) for key, row in measured().items()}
 
 
 def test_readme_is_short() -> None:
@@ -100,6 +110,16 @@ def test_links_resolve(document: str) -> None:
             path = ((ROOT / document).parent / target).resolve()
             assert path.exists(), f"{document} links to {target}"
             assert path.is_relative_to(ROOT), f"{document} links to {target}, outside of the repository"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_to_headings_resolve(document: str) -> None:
+    for target, anchor in re.findall(r"\]\(([^)#]*?)#([^)]+)\)", read(document)):
+        if not target.startswith(("http://", "https://")):
+            other = ((ROOT / document).parent / target).resolve() if target else ROOT / document
+            headings = re.findall(r"^#+ (.+)$", prose(other.read_text(encoding="utf-8")), re.MULTILINE)
+            slugs = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert anchor in slugs, f"{document} links to {target}#{anchor}"
 
 
 def test_every_document_is_reached_from_the_readme() -> None:
@@ -222,6 +242,38 @@ def test_results_are_those_of_the_shipped_networks() -> None:
         assert row_of("mkpn/evaluation/README.md", name, "PSNR (dB) / SSIM") == expected, name
 
 
+def test_marks_of_the_best_and_of_ties_are_right() -> None:
+    text = read("mkpn/evaluation/README.md")
+    block = next(b for b in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE) if b.startswith("| PSNR (dB) / SSIM"))
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()[2:]]
+    for name, *cells in rows:
+        method = LABELS.get(name.strip("*"))
+        if method in MODELS and method != "mkpn":
+            assert [cell.endswith("≈") for cell in cells] == [measured()[method, gain]["tie"] for gain in GAINS], name
+    for column in range(1, 5):
+        pairs = [row[column].rstrip(" ≈").split(" / ") for row in rows]
+        for place in (0, 1):
+            figures = [float(pair[place].strip("*")) for pair in pairs]
+            bold = {float(pair[place].strip("*")) for pair in pairs if "**" in pair[place]}
+            assert bold == {max(figures)}, (column, place)
+
+
+def test_truly_aligned_means_and_thirds_are_those_that_were_measured() -> None:
+    for reach in REACHES:
+        expected = [
+            f"{row['psnr']:.2f} / {row['ssim']:.3f}" for gain in GAINS for row in [measured()[f"oracle-{reach}", gain]]
+        ]
+        assert row_of("mkpn/evaluation/README.md", f"truly aligned mean, reach {reach}", "PSNR (dB) / SSIM") == expected
+    text = read("mkpn/evaluation/README.md")
+    (thirds,) = (table for table in tables(text) if table[0][1:] == ["flat", "edges", "texture"])
+    names = [row[0] for row in thirds[1:] if row[0] in LABELS]
+    assert {"KPN L5", "KPN L25", "MKPN"} <= set(names)
+    for name, *cells in thirds[1:]:
+        if name in LABELS:
+            row = measured()[LABELS[name], 8]
+            assert cells == [f"{row[f'psnr_{third}']:.2f}" for third in ("flat", "edge", "texture")], name
+
+
 def test_small_table_is_an_excerpt_of_the_results() -> None:
     (small,) = (table for table in tables(read("README.md")) if table[0][0] == "method")
     assert "MKPN" in [row[0] for row in small]
@@ -237,11 +289,16 @@ def test_differences_follow_from_the_figures() -> None:
             continue
         for pair, where, *cells in table[1:]:
             more, less = (LABELS.get(name) for name in pair.split(" − "))
-            if more is None or less is None or where not in ("here", "paper"):
+            if more is None or less is None:
                 continue
             figures = stamped() if where == "here" else PAPER
             for gain, cell in zip(GAINS, cells, strict=True):
-                difference = figures[more, gain][0] - figures[less, gain][0]
+                if where == "paper, by Eq. 7 at mid-grey":
+                    noise = NOISE[gain]
+                    below = -10 * math.log10(noise.sigma_r**2 + noise.sigma_s / 2)
+                else:
+                    below = figures[less, gain][0]
+                difference = figures[more, gain][0] - below
                 digits = len(cell.partition(".")[2])
                 # Half a unit of the last place, and room for the binary representation of the paper's figures.
                 assert abs(difference - float(cell.replace("−", "-"))) <= 0.5001 * 10**-digits, (
@@ -251,7 +308,7 @@ def test_differences_follow_from_the_figures() -> None:
                     difference,
                 )
                 checked += 1
-    assert checked >= 36
+    assert checked >= 44
 
 
 def test_citation_names_paper_and_software() -> None:

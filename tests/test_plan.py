@@ -184,7 +184,7 @@ def test_importing_mkpn_is_light() -> None:
     code = "import mkpn, sys; print([m for m in ('gradio', 'numba', 'triton', 'torch') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
     code = "import mkpn.inference.denoiser, sys; "
-    code += "print([m for m in ('gradio', 'numba', 'triton') if m in sys.modules])"
+    code += "print([m for m in ('gradio', 'numba', 'llvmlite', 'triton') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 
 

@@ -109,7 +109,7 @@ def test_evaluate_reads_each_picture_and_network_once(
     assert [opens()[str(path)] for path in (*pictures, network)] == [1, 1, 1, 1]
 
 
-def test_the_app_reads_an_upload_once_and_a_header_before_the_weights(
+def test_the_app_reads_an_upload_once_per_run_and_a_header_before_the_weights(
     opens: Opens, network: Path, pictures: list[Path], tmp_path: Path
 ) -> None:
     pytest.importorskip("gradio")

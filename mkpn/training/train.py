@@ -104,6 +104,9 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
     state = TrainingState(architecture, config, device, photographs)
     _write_or_check_config(model, config, rank)
     state.resume(config.run / "state.safetensors")
+    if rank == 0 and state.step == config.steps:
+        # A run killed between the two files of its last step has the one and not the other.
+        state.export(config.run / f"{model}.safetensors", len(photographs))
     teacher = _teacher(config.teacher, architecture, device) if config.teacher else None
 
     network: torch.nn.Module = state.network

@@ -273,7 +273,7 @@ def test_a_phone_sees_everything_without_scrolling_sideways(ran) -> None:
 
 
 def test_stop_keeps_what_is_finished(ran, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last test: the second model waits until Stop was pressed."""
+    """The second model waits until Stop was pressed."""
     gate = threading.Event()
     asked: list[str] = []
     get = ModelStore.get

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import time
 
 import numpy as np
 import pytest
@@ -303,10 +304,13 @@ def test_the_palette_finds_every_action(shown: Handle) -> None:
 def touch(shown: Handle):
     """Moves one finger: its place, or None where it leaves the screen."""
     client = shown.page.context.new_cdp_session(shown.page)
+    now = [time.time()]
 
     def send(kind: str, x: float | None = None, y: float | None = None) -> None:
         at = [] if x is None else [{"x": x, "y": y, "id": 0}]
-        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+        # With times of its own: on a busy machine a flick would become a drag.
+        now[0] += 0.02
+        client.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at, "timestamp": now[0]})
 
     yield send
     client.detach()

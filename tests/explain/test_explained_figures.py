@@ -42,9 +42,10 @@ def test_stored_numbers_are_those_of_the_shipped_networks(made: Study) -> None:
         assert row == pytest.approx(RECORD["psnr"][gain], abs=0.01)
     for kind, spot in found["spots"].items():
         for name, value in spot.items():
-            assert value == pytest.approx(RECORD["spots"][kind][name], abs=0.01), (kind, name)
+            tolerance = 2e-4 if name == "noise_gain" else 0.01
+            assert value == pytest.approx(RECORD["spots"][kind][name], abs=tolerance), (kind, name)
     for name, values in found["means"].items():
-        assert values == pytest.approx(RECORD["means"][name], abs=2e-3)
+        assert values == pytest.approx(RECORD["means"][name], abs=2e-4 if name == "noise_gain" else 2e-3)
     # A patch on the border between two models may fall to the other: one in 54.
     assert found["shares"] == pytest.approx(RECORD["shares"], abs=0.04)
 

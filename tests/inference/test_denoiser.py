@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 import mkpn
-from mkpn.explain import fuse, probe
+from mkpn.explain import probe
 from mkpn.inference import blockwise
 from mkpn.inference.blockwise import coefficients_at
 from mkpn.inference.denoiser import Stopped, _DeviceCopy  # pyright: ignore[reportPrivateUsage]
@@ -88,12 +88,6 @@ def test_probed_kernels_remake_the_pixel(burst: mkpn.Burst, name: str, rim: bool
         window = padded[:, :, top : top + 2 * radius + 1, left : left + 2 * radius + 1]
         remade = (window * kernels.fused[:, None]).sum((2, 3)).mean(0)
         np.testing.assert_allclose(remade, result.image[:, y, x].numpy(), atol=2e-5)
-
-
-def test_fusion_is_eq_3() -> None:
-    one, three = np.full((2, 1, 1), 4.0, np.float32), np.ones((2, 3, 3), np.float32)
-    expected = np.array([[0.5, 0.5, 0.5], [0.5, 2.5, 0.5], [0.5, 0.5, 0.5]])
-    np.testing.assert_allclose(fuse({1: one, 3: three}), np.stack([expected, expected]))
 
 
 def test_bad_input_is_named(burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork) -> None:

@@ -114,7 +114,7 @@ def serving(folder: Path, *options: str, **variables: str) -> Iterator[Server]:
 
 
 def _wait(server: Server) -> None:
-    """Waits until all models are loaded, so that no test measures the loading."""
+    """Waits until all models are loaded and have made the first results, so that no test measures either."""
     end = time.monotonic() + START
     while time.monotonic() < end:
         assert server.process.poll() is None, server.log.read_text("utf-8")
@@ -122,7 +122,8 @@ def _wait(server: Server) -> None:
             models = httpx.get(f"{server.address}/health").json()["models"]
         except httpx.HTTPError:
             models = {}
-        if models and models["found"] == models["loaded"]:
+        computed = sum(record["message"] == "model" for record in server.records())
+        if models and models["found"] == models["loaded"] <= computed:
             return
         server.process.poll()
         time.sleep(0.1)

@@ -126,6 +126,8 @@ function createGestures(app, signal) {
       if (!start) return;
       const slack = CLICK_SLACK * pixelUnit();
       if (!start.moved && Math.hypot(point.x - start.point.x, point.y - start.point.y) < slack) return;
+      // On a busy page the timer may go off before a move that was made in time.
+      if (start.held && event.timeStamp - start.time < HOLD_MS) endHold(start);
       if (start.held) return;
       clearTimeout(start.hold);
       start.moved = true;
@@ -150,7 +152,9 @@ function createGestures(app, signal) {
 
   function endHold(gesture) {
     clearTimeout(gesture?.hold);
-    if (gesture?.held) app.hold(false);
+    if (!gesture?.held) return;
+    gesture.held = false;
+    app.hold(false);
   }
 
   /** Tells which way a finger flicked in a single pane: -1, 1, or 0 for any slower or other move. */
@@ -167,8 +171,9 @@ function createGestures(app, signal) {
     if (pinch && pointers.size < 2) pinch = null;
     const ended = start;
     start = null;
+    const held = ended?.held;
     endHold(ended);
-    if (!ended || !slot || ended.held) return;
+    if (!ended || !slot || held) return;
     const flick = ended.moved && event.type === "pointerup" ? flickOf(ended, event, local(event, slot)) : 0;
     if (flick) {
       view.centerOn(...ended.center);

@@ -21,9 +21,7 @@ from mkpn.explain.maps import behaviour
 from mkpn.inference.denoiser import Stopped
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
-from mkpn.synthesis.burst import make_burst, rng_for
 from mkpn.synthesis.images import to_uint8
-from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS
 from mkpn.ui.explorer import component
 from mkpn.ui.explorer.kept import Kept
@@ -170,18 +168,6 @@ def test_a_stop_reaches_into_a_running_network(service: Service, run: Run, monke
     assert service.answer(measured) == {"stopped": True}
     monkeypatch.undo()
     assert "psnr" in ask(service, run, **{**measured, "job": 6})
-
-
-def test_no_layer_makes_a_stop_wait(store: ModelStore) -> None:
-    burst = make_burst(np.zeros((3, 544, 544), np.float32), GAINS[4], rng_for(0), BurstConfig())
-    asked = [time.thread_time()]
-
-    def stop() -> bool:
-        asked.append(time.thread_time())
-        return False
-
-    store.get("mkpn")(burst, stop=stop)
-    assert np.diff(asked).max() < 0.5  # seconds of the processor, whatever else it does
 
 
 def test_winners_over_seeds_places_and_regions(service: Service, run: Run) -> None:
