@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import tyro
 
 from mkpn.__main__ import app
+from mkpn.console import exit_code
 
 if __name__ == "__main__":
-    try:
-        tyro.cli(app, prog="app.py", description="Serves the app until it is interrupted.")
-    except ValueError as error:
-        raise SystemExit(f"app.py: {error}") from error
+    sys.exit(exit_code(lambda: tyro.cli(app, prog="app.py", description="Serves the app until it is interrupted.")))

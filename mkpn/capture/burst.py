@@ -43,7 +43,7 @@ _REACH = 256  # pixels around a crop that are read, so that frames that have mov
 Light = Literal["stored", "linear", "display"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class CapturedBurst(NoisyBurst):
     """A burst of photographs: no ground truth, but what was measured on the way.
 

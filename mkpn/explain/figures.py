@@ -19,7 +19,7 @@ from mkpn.synthesis.images import to_uint8
 # The explorer's colours: sizes are an order, from dark to light; the two other networks stand apart.
 COLORS = dict(
     zip(SINGLE, ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21908d", "#27ad81", "#5dc863", "#bedf26"), strict=True)
-) | {"kpn": "#cc79a7", "mkpn": "#e66100"}
+) | {"kpn": "#fa96d4", "mkpn": "#e66100"}
 _TIE = "#888888"
 _SHOWN = 0.4
 """Decibels below MKPN that the second figure shows; what lies further below is marked at the edge, with its value."""

@@ -18,12 +18,14 @@ class Winners:
 
     Attributes:
         side: of a patch in pixels; the last row and column of patches may be smaller.
+        size: H and W of the picture.
         winner: `[h,w]`, the index of the model with the lowest error, or `TIE`.
         margin: `[h,w]`, by how many dB the second model is worse.
         errors: `[M,h,w]`, mean squared error.
     """
 
     side: int
+    size: tuple[int, int]
     winner: NDArray[np.int64]
     margin: NDArray[np.float64]
     errors: NDArray[np.float64]
@@ -73,7 +75,8 @@ def winners(errors: Sequence[NDArray[np.float32]], side: int, least: float = 0.0
     margin = 10 * np.log10(np.maximum(second, 1e-12) / np.maximum(best, 1e-12))
     winner = mean.argmin(0)
     tied = (each.argmin(1) != winner).any(0) | (margin < least) | (best == second)
-    return Winners(side, np.where(tied, TIE, winner), margin, mean)
+    height, width = errors[0].shape[1:]
+    return Winners(side, (height, width), np.where(tied, TIE, winner), margin, mean)
 
 
 def area_shares(
@@ -87,11 +90,8 @@ def area_shares(
         regions: `[H,W]` classes of the pixels; None counts all pixels.
         region: the class that is counted.
     """
-    height, width = found.winner.shape if regions is None else regions.shape
-    if regions is None:
-        spread, counted = found.winner, np.ones((height, width), bool)
-    else:
-        large = found.winner.repeat(found.side, axis=0).repeat(found.side, axis=1)
-        spread, counted = large[:height, :width], regions == region
+    height, width = found.size
+    spread = found.winner.repeat(found.side, axis=0).repeat(found.side, axis=1)[:height, :width]
+    counted = np.ones((height, width), bool) if regions is None else regions == region
     total = max(1, int(counted.sum()))
     return np.array([(counted & (spread == index)).sum() / total for index in [*range(models), TIE]])

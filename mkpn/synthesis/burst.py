@@ -23,7 +23,7 @@ SMALL, WIDE_RIM = 128, 16
 _AT_ONCE = 2**20  # numbers that get their noise at once
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Surroundings:
     """The frames with a rim around them, so that kernels at the image's border read real pixels.
 
@@ -42,9 +42,9 @@ class Surroundings:
     rim: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class NoisyBurst:
-    """What a network needs.
+    """What a network needs. A burst is equal to itself only: tensors have no single truth value.
 
     Attributes:
         frames: `[N,C,H,W]` float32, noisy and not clipped; frame 0 is the reference.
@@ -72,7 +72,7 @@ class NoisyBurst:
         return 0 if self.surroundings is None else self.surroundings.rim
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Burst(NoisyBurst):
     """A synthetic burst and everything that is known about it.
 

@@ -165,6 +165,13 @@ def test_seeds_that_disagree_are_a_tie() -> None:
         winners([constructed()[:1]], 4)
 
 
+def test_a_patch_at_the_border_counts_by_its_area() -> None:
+    errors = np.full((2, 10, 10), 0.02, np.float32)
+    errors[0, :8, :8] = 0.01
+    errors[1, 8:] = errors[1, :, 8:] = 0.01
+    np.testing.assert_allclose(area_shares(winners([errors], 8), 2), [0.64, 0.36, 0])
+
+
 def test_areas_are_counted_by_region() -> None:
     regions = np.zeros((8, 8), np.uint8)
     regions[4:] = TEXTURE

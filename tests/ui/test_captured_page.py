@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import mkpn
+from mkpn.inference.denoiser import Denoiser
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
@@ -95,7 +96,8 @@ def test_bad_calls_are_told_what_is_wrong(client, frames: list[Path]) -> None:
 def test_the_outcome_shows_every_picture_and_figure(store: ModelStore, frames: list[Path], tmp_path: Path) -> None:
     run = start_captured(frames, ("kpn-l3", "mkpn"), store, tmp_path)
     assert "0 of 2 models" in outcome(run)
-    for done in run_captured(run, store):
+    for _ in run_captured(run, store):
+        done = run.finished[-1]
         assert done.picture.is_file()
         assert Image.open(done.figure).size == (1536, 896)
     html = outcome(run)
@@ -117,14 +119,39 @@ def test_the_outcome_shows_every_picture_and_figure(store: ModelStore, frames: l
 
 def test_stop_gives_up_the_network_that_runs(store: ModelStore, frames: list[Path], tmp_path: Path) -> None:
     run = start_captured(frames, ("kpn-l3", "mkpn"), store, tmp_path)
-    for done in run_captured(run, store):
-        assert done.model == "kpn-l3"
+    for _ in run_captured(run, store):
+        assert [done.model for done in run.finished] == ["kpn-l3"]
         assert len(store.going) == 1
         run.cancel()
     assert "Stopped: 1 of 2 models are kept." in outcome(run)
     assert [pane["status"] for pane in compared(run)["panes"]] == ["done", "done", "stopped"]
     assert len(store.going) == 0
     run.close()
+
+
+def test_a_network_that_fails_does_not_lose_the_others(
+    client, store: ModelStore, frames: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    get = ModelStore.get
+
+    def broken(self: ModelStore, name: str) -> Denoiser:
+        if name == "kpn-l3":
+            raise RuntimeError("out of memory")
+        return get(self, name)
+
+    monkeypatch.setattr(ModelStore, "get", broken)
+    run = start_captured(frames, ("kpn-l3", "mkpn"), store, tmp_path)
+    assert [len(now.finished) for now in run_captured(run, store)] == [0, 1]
+    assert [pane["status"] for pane in compared(run)["panes"]] == ["done", "failed", "done"]
+    assert "Done." in outcome(run)
+    assert "KPN L3 failed: RuntimeError: out of memory" in outcome(run)
+    run.close()
+    uploads = [pytest.importorskip("gradio_client").handle_file(str(path)) for path in frames]
+    answer = client.predict(uploads, ["kpn-l3", "mkpn"], None, None, "auto", api_name="/denoise_burst")
+    assert [row["model"] for row in answer["models"]] == ["mkpn"]
+    assert answer["notes"][-1] == "KPN L3 failed: RuntimeError: out of memory"
+    with pytest.raises(Exception, match="KPN L3 failed: RuntimeError: out of memory"):
+        client.predict(uploads, ["kpn-l3"], None, None, "auto", api_name="/denoise_burst")
 
 
 def test_a_new_burst_of_the_page_closes_the_one_before(store: ModelStore, frames: list[Path], tmp_path: Path) -> None:

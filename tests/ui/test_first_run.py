@@ -19,8 +19,9 @@ from mkpn.synthesis.images import EXAMPLES, example_image, load_image
 from mkpn.ui.page.answers import Shown
 from mkpn.ui.page.handlers import Handlers
 from mkpn.ui.run.first import FirstRun
+from mkpn.ui.run.going import MOST_KEPT
 from mkpn.ui.run.models import ModelStore
-from mkpn.ui.run.session import Run
+from mkpn.ui.run.session import Run, start_run
 from mkpn.ui.run.settings import FIRST_GAIN, FIRST_SEED
 from mkpn.ui.run.sources import example_source
 
@@ -154,6 +155,36 @@ def test_results_of_other_settings_or_another_picture_are_marked(
     assert handlers.fits(None, **chosen) == ""
     run.close()
     assert handlers.fits(run, **chosen | {"gain": "1"}) == ""
+
+
+def test_runs_of_equal_settings_are_told_apart(store: ModelStore, tmp_path: Path) -> None:
+    """A visitor who presses Run at once asks for what the first run computes; tensors cannot be compared by `==`."""
+    first = FirstRun(store, tmp_path)
+    source = example_source(EXAMPLES[0].name, tmp_path)
+    same = [start_run(source.pixels(), source.title, first.run.settings, store, tmp_path) for _ in range(MOST_KEPT + 2)]
+    with store.going.computing(first.run):
+        with store.going.computing(same[0]):
+            assert store.going.others(first.run) == 1
+            for run in same:
+                store.going.keep(run)
+        assert store.going.others(first.run) == 0
+    assert [run.closed for run in same] == [False, True, True, *[False] * (MOST_KEPT - 1)]
+    for run in same:
+        run.close()
+    assert len(store.going) == 0
+
+
+def test_what_the_networks_cannot_be_loaded_for_does_not_keep_pages_waiting(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Any:
+        raise RuntimeError("no device")
+
+    monkeypatch.setattr("mkpn.ui.run.models.warm_up", broken)
+    monkeypatch.setattr(ModelStore, "get", broken)
+    called: list[bool] = []
+    ModelStore(next(iter(store.paths.values())).parent, "cpu").preload(lambda: called.append(True)).join(60)
+    assert called == [True]
 
 
 def test_only_the_same_picture_and_settings_are_the_first_run(first: FirstRun) -> None:

@@ -248,9 +248,9 @@ def test_a_report_from_before_the_restored_view_is_too_late(sharing: Sharing, ra
     controls, pending, _, _ = opened(sharing.open_link(None, event(query=query)))
     run = rebuilt(sharing, pending, controls[0])
     for before in (event(zoom=3, fit=False), event(zoom=3, fit=False, token=None), event(zoom=3, fit=False, token="x")):
-        assert all(map(skipped, sharing.remember(run, PANES, "noisy", before)))
+        assert all(map(skipped, sharing.remember(run, PANES, "noisy", None, before)))
     assert run.view is not None
-    look, link = sharing.remember(run, PANES, "noisy", event(zoom=3, fit=False, token=run.view["token"]))
+    look, link = sharing.remember(run, PANES, "noisy", None, event(zoom=3, fit=False, token=run.view["token"]))
     assert look == Look(zoom=3, fit=False)
     assert "zoom=3" in link["query"]
     close_run(run)
@@ -305,7 +305,9 @@ def test_a_bad_address_is_told_and_its_rest_is_run(sharing: Sharing) -> None:
     close_run(run)
     plain = opened(sharing.open_link(None, event(query="?__theme=dark")))
     assert plain[0] == []
-    assert all(map(skipped, plain[1:]))
+    assert all(map(skipped, plain[1:3]))
+    # An address that names nothing shows the first results, as one without a question mark does.
+    assert plain[3]["arrive"]
 
 
 def test_a_picture_of_one_s_own_is_asked_for(sharing: Sharing, photo: NDArray[np.uint8], tmp_path: Path) -> None:
@@ -319,17 +321,20 @@ def test_a_picture_of_one_s_own_is_asked_for(sharing: Sharing, photo: NDArray[np
     text = made.json.read_text()
     query = sharing.link(run, Look(), ["noisy"], "noisy")["query"]
     assert "my%20%3Ccat%3E.png" in query
-    for answer in (
-        sharing.open_file(None, event(name="f.json", text=text)),
-        sharing.open_link(None, event(query=query)),
+    for answer, addressed in (
+        (sharing.open_file(None, event(name="f.json", text=text)), False),
+        (sharing.open_link(None, event(query=query)), True),
     ):
         controls, pending, notice, link = opened(answer)
         assert controls == []
-        assert skipped(link)
+        # The page of a link shows the first results meanwhile, and its address stays that of the link.
+        assert bool(link.get("arrive")) == addressed
+        assert skipped(sharing.link(run, Look(), ["noisy"], "noisy", pending)) == addressed
         assert "choose my &lt;cat&gt;.png" in notice
         refused = opened(sharing.resume(pending, upload_source(wrong, "my <cat>.png", tmp_path)))
         assert refused[0] == []
         assert "another file" in refused[2]
+        assert "choose my &lt;cat&gt;.png" in refused[2]
         # Under another name, but the same file.
         controls, pending, _, link = opened(sharing.resume(pending, upload_source(path, "cat.png", tmp_path)))
         assert link["go"]
@@ -383,13 +388,13 @@ def test_custom_noise_comes_back_exactly(sharing: Sharing) -> None:
 
 
 def test_the_viewer_chooses_the_columns(sharing: Sharing, ran: Run) -> None:
-    look, link = sharing.remember(ran, PANES, "noisy", event(mode="single", active="kpn-l3", zoom=2, fit=False))
+    look, link = sharing.remember(ran, PANES, "noisy", None, event(mode="single", active="kpn-l3", zoom=2, fit=False))
     assert look == Look(mode="single", active="kpn-l3", zoom=2, fit=False)
     assert "mode=single" in link["query"]
     assert sharing.as_viewer(ran, look) == ["kpn-l3"]
     assert sharing.as_viewer(ran, Look(hidden=("mean",))) == ["noisy", "kpn-l3", "mkpn", "truth"]
     assert sharing.as_paper() == ["noisy", "mkpn", "truth"]
-    assert all(map(skipped, sharing.remember(ran, PANES, "noisy", event(mode="theatre"))))
+    assert all(map(skipped, sharing.remember(ran, PANES, "noisy", None, event(mode="theatre"))))
 
 
 def test_the_png_can_be_read_without_the_app(sheet: Sheet) -> None:

@@ -6,9 +6,9 @@ pixels are the comparison viewer's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mkpn.ui.viewer import component as viewer
 
@@ -24,6 +24,8 @@ OPEN_TAB = f"""() => {{
 """Script for the page's load event: an address that names a view of the explorer opens its tab."""
 
 _ASSETS, _VIEWER = Path(__file__).parent, Path(viewer.__file__).parent
+_AT_ONCE = ("probe", "stop")  # what is answered in milliseconds
+_WAITING = 8  # other questions that are computed or wait for each other; more wait without a thread
 _SHARED = ("format", "pixels", "view", "colormaps", "draw")  # scripts of the comparison viewer
 
 
@@ -38,9 +40,14 @@ def explorer(answer: Callable[[Any], dict[str, Any]], *, elem_id: str = "explore
     """
     # Importing Gradio takes seconds; answering questions must not.
     import gradio
+    from anyio import CapacityLimiter, to_thread
 
-    def explore(request: Any) -> dict[str, Any]:
-        return answer(request)
+    # Questions wait for each other's networks, and Gradio's own threads are for what answers at once.
+    few = CapacityLimiter(_WAITING)
+
+    async def explore(request: Any) -> dict[str, Any]:
+        what = cast("Mapping[Any, Any]", request).get("what") if isinstance(request, Mapping) else None
+        return await to_thread.run_sync(answer, request, limiter=None if what in _AT_ONCE else few)
 
     return gradio.HTML(
         None,

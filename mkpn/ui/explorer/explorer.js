@@ -2,6 +2,7 @@
 
 const VIEWS = ["kernels", "rebuild", "ablation", "winners", "maps", "places", "sizes", "blind"];
 const SETTLE_MS = 400;
+const AGAIN_MS = 1000; // after which an address that the browser refused is written again
 const LINK = /[#&]explore=/;
 
 /** Replaces what is in a container; the focus goes to the new element with the same attribute as the one that had it. */
@@ -29,6 +30,7 @@ function createExplorer(root, ask) {
   let sweeps = 0;
   let link = LINK.test(location.hash) ? location.hash.slice(1) : ""; // what a link asks for; nothing once it is shown, or once the user has gone elsewhere
   let visible = false;
+  let again = 0; // a second try to write the address
   const picked = []; // pixels that Python was told of, and has not yet given back
 
   app.redraw = () => {
@@ -168,7 +170,15 @@ function createExplorer(root, ask) {
   /** Writes what is shown into the address, behind the run's own part of it; on another tab that part stands alone. */
   app.remember = () => {
     if (!state.value) return;
-    const write = (hash) => history.replaceState(history.state, "", `${location.pathname}${location.search}${hash}`);
+    const write = (hash) => {
+      clearTimeout(again);
+      try {
+        history.replaceState(history.state, "", `${location.pathname}${location.search}${hash}`);
+      } catch {
+        // Browsers refuse more than some hundred addresses in a few seconds, e.g. while a slider is dragged.
+        again = setTimeout(app.remember, AGAIN_MS);
+      }
+    };
     if (!root.clientWidth) {
       if (!link && LINK.test(location.hash)) write("");
       return;

@@ -28,7 +28,7 @@ function createPresenter(app) {
   ui("present").addEventListener("click", () => present(!state.present), { signal });
   document.addEventListener("keydown", (event) => {
     if (!state.present || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.target.closest?.("input, select, textarea")) return;
+    if (event.key !== "Escape" && event.target.closest?.("input, select, textarea")) return;
     const keys = { PageDown: () => turn(1), PageUp: () => turn(-1), Escape: () => present(false) };
     if (!keys[event.key]) return;
     event.preventDefault();

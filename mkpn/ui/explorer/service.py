@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
@@ -52,6 +53,7 @@ class Service:
     def __init__(self, store: ModelStore) -> None:
         self.store = store
         self.kept = Kept(KEPT_BYTES)
+        self._lock = threading.Lock()  # of the two below
         self._runs: WeakValueDictionary[str, Run] = WeakValueDictionary()
         self._stopped: dict[str, int] = {}
         self._questions: dict[str, Callable[[Run, Mapping[str, Any]], dict[str, Any]]] = {
@@ -69,9 +71,12 @@ class Service:
         """Returns what the component shows of a run before anything is asked, and remembers the run."""
         if run is None:
             return None
-        self._runs[run.token] = run
-        self.kept.forget_all_but(set(self._runs))
-        self._stopped = {token: job for token, job in self._stopped.items() if token in self._runs}
+        with self._lock:
+            new = run.token not in self._runs
+            self._runs[run.token] = run
+        if new:
+            run.afterwards.append(self._tidy)
+            self._tidy()
         width, height = run.size
         return {
             "token": run.token,
@@ -89,6 +94,14 @@ class Service:
             "rule": RULE,
             "metric": run.definition.describe(),
         }
+
+    def _tidy(self) -> None:
+        """Forgets what was kept of runs that are closed or gone."""
+        with self._lock:
+            there = {token for token, run in list(self._runs.items()) if not run.closed}
+            for token in self._stopped.keys() - there:
+                del self._stopped[token]
+        self.kept.forget_all_but(there)
 
     def answer(self, request: Any) -> dict[str, Any]:
         """Answers one question.
@@ -268,7 +281,8 @@ class Service:
         A page counts its sweeps, so that a measurement that comes in late, behind its own stop, does not begin.
         """
         job = whole("job", request.get("job"), 1)
-        self._stopped[run.token] = max(job, self._stopped.get(run.token, 0))
+        with self._lock:
+            self._stopped[run.token] = max(job, self._stopped.get(run.token, 0))
         return {"job": job}
 
     def _figures(self, run: Run, gain: str, seed: int, name: str, stop: Callable[[], bool]) -> dict[str, float | None]:

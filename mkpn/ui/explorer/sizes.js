@@ -525,7 +525,7 @@ function createSizes(app) {
       context.imageSmoothingEnabled = false;
       if (canvas) context.drawImage(canvas, place.originX, place.originY, width * place.scale, height * place.scale);
     },
-    leave: stop,
+    leave: () => (clearTimeout(settle), stop()),
     reset: () => ((regions = shaded = null), results.clear(), (gains = new Set()), (scrubbed = null), clearTimeout(settle), stop(), (guess = null), setText(ui("predict"), "Predict")),
   };
 }

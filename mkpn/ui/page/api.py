@@ -270,7 +270,11 @@ def register(store: ModelStore, root: Path) -> None:
         )
         run.owner = owner_of(request)
         try:
-            return {"notes": run.notes, "models": [burst_row(done) for done in run_captured(run, store)]}
+            for _ in run_captured(run, store):
+                pass
+            if run.failed and not run.finished:
+                raise gr.Error("; ".join(run.failures))
+            return {"notes": [*run.notes, *run.failures], "models": [burst_row(done) for done in run.finished]}
         finally:
             run.close()
 

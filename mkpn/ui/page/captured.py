@@ -155,7 +155,7 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path, runs: str
             yield Captured(viewer=compared(run), outcome=outcome(run))
 
     def stop(run: CapturedRun | None) -> Captured:
-        if run is None or run.closed or len(run.finished) == len(run.models):
+        if run is None or run.closed or len(run.finished) + len(run.failed) == len(run.models):
             warn("Nothing is running.")
             return Captured()
         run.cancel()
@@ -184,7 +184,7 @@ def compared(run: CapturedRun) -> ViewerValue:
                 url=None if done is None else picture_url(done.picture),
                 size=run.size,
                 seconds=None if done is None else done.seconds,
-                status=state if done is None else "done",
+                status="failed" if name in run.failed else state if done is None else "done",
             )
         )
     return viewer_value(panes, dataset_id=run.folder.path.name, reference="noisy", note=_NOTE)
@@ -192,11 +192,11 @@ def compared(run: CapturedRun) -> ViewerValue:
 
 def outcome(run: CapturedRun) -> str:
     """Returns notes, figures and pictures as markup."""
-    left = len(run.models) - len(run.finished)
+    left = len(run.models) - len(run.finished) - len(run.failed)
     state = f"{len(run.finished)} of {len(run.models)} models …" if left else "Done."
     if left and run.stop.is_set():
         state = f"Stopped: {len(run.finished)} of {len(run.models)} models are kept."
-    notes = "".join(f"<li>{escape(note)}</li>" for note in run.notes)
+    notes = "".join(f"<li>{escape(note)}</li>" for note in (*run.notes, *run.failures))
     rows = "".join(
         f'<tr><th scope="row">{escape(done.label)}</th><td>{done.report.mean:.3f}</td><td>{done.report.std:.3f}</td>'
         f"<td>{done.report.neighbours:.3f}</td><td>{done.seconds:.2f} s</td></tr>"

@@ -27,6 +27,8 @@ _QUICK: dict[str, Any] = {**_PRIVATE, "concurrency_id": "quick", "concurrency_li
 _LATEST: dict[str, Any] = {**_QUICK, "trigger_mode": "always_last"}
 # For events that carry data: of two that follow each other "always_last" may send the first one's data twice.
 _EACH: dict[str, Any] = {**_QUICK, "trigger_mode": "multiple"}
+# One picture after the other, so that the last one that was chosen is the one that stays.
+_CHOICE: dict[str, Any] = {**_PRIVATE, "trigger_mode": "multiple", "concurrency_id": "choice", "concurrency_limit": 1}
 
 
 def build(store: ModelStore, root: Path, first: FirstRun | None = None) -> gr.Blocks:
@@ -63,8 +65,8 @@ def build(store: ModelStore, root: Path, first: FirstRun | None = None) -> gr.Bl
 def _wire_controls(handlers: Handlers, left: Controls, dark: gr.Checkbox, page: gr.Blocks) -> Any:
     """Returns the event after which an upload has been taken."""
     chosen = [left.source, left.preview, left.fit]
-    left.intake.example(handlers.pick_example, left.source, chosen, **_EACH)
-    uploaded = left.intake.picked(handlers.take_upload, left.source, chosen, **_EACH)
+    left.intake.example(handlers.pick_example, left.source, chosen, **_CHOICE)
+    uploaded = left.intake.picked(handlers.take_upload, left.source, chosen, **_CHOICE)
     left.intake.refused(handlers.refuse_upload, None, None, **_QUICK)
     left.dice.click(handlers.roll_seed, None, left.seed, **_QUICK)
     noise = [left.gain, left.sigma_r, left.sigma_s]
@@ -158,7 +160,9 @@ def _wire_run(
         cancels=[running, rebuilding, arriving],
         **_QUICK,
     )
-    for finished in (arriving, running, rebuilding, stopping):
+    # The first results have no recorded numbers; what a link could not do stays told.
+    recorder.follow(arriving)
+    for finished in (running, rebuilding, stopping):
         recorder.finish(finished)
 
 

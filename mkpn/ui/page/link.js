@@ -3,6 +3,7 @@
 const button = element.querySelector("button");
 const said = element.querySelector(".said");
 let ran = null;
+let arrived = null;
 let due = 0; // when Python is told of what the viewer shows now
 let answered = 0;
 const LONGEST_MS = 4000; // after which an address that does not change is as it should be
@@ -16,7 +17,7 @@ function foreign() {
 }
 
 function follow() {
-  const { query, go } = props.value ?? {};
+  const { query, go, arrive } = props.value ?? {};
   answered = performance.now();
   if (query) {
     button.disabled = false;
@@ -26,6 +27,10 @@ function follow() {
   if (go && go !== ran) {
     ran = go;
     trigger("go", {});
+  }
+  if (arrive && arrive !== arrived) {
+    arrived = arrive;
+    trigger("arrive", {});
   }
 }
 

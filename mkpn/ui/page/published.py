@@ -52,7 +52,7 @@ def table1(metadata: Mapping[str, Mapping[str, Any]]) -> str:
 
 class _Row(BaseModel, strict=True, extra="allow"):
     model: str
-    gain: int
+    gain: Literal[1, 2, 4, 8]
     psnr: float
     ssim: float
     images: int
@@ -60,7 +60,7 @@ class _Row(BaseModel, strict=True, extra="allow"):
 
 class _Tie(BaseModel, strict=True, extra="allow"):
     model: str
-    gain: int
+    gain: Literal[1, 2, 4, 8]
     tie: bool
 
 

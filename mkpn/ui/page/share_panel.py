@@ -168,14 +168,15 @@ class Recorder:
         self.sharing = sharing
         self.parts = parts
         self.inputs = [run, parts.look, parts.figure.panes, shown]
+        self.address = [*self.inputs, parts.pending]
 
     def follow(self, event: Any) -> None:
         """Writes the address anew after an event."""
-        event.then(self.sharing.link, self.inputs, self.parts.link, **_LATEST)
+        event.then(self.sharing.link, self.address, self.parts.link, **_LATEST)
 
     def finish(self, event: Any) -> None:
         """After a run also tells whether it gives what was recorded."""
-        event.then(self.sharing.finish, self.inputs, [self.parts.notice, self.parts.link], **_ADDRESS)
+        event.then(self.sharing.finish, self.address, [self.parts.notice, self.parts.link], **_ADDRESS)
 
 
 def wire_record(
@@ -183,7 +184,7 @@ def wire_record(
 ) -> Recorder:
     """Connects figure and address; returns what further events are to be followed by."""
     recorder, panel = Recorder(sharing, parts, run, shown), parts.figure
-    viewer.view(sharing.remember, [run, panel.panes, shown], [parts.look, parts.link], **_EACH)
+    viewer.view(sharing.remember, [run, panel.panes, shown, parts.pending], [parts.look, parts.link], **_EACH)
     start.click(sharing.forget, None, [parts.pending, parts.notice], **_QUICK)
     panel.make.click(
         sharing.figure,
@@ -193,7 +194,7 @@ def wire_record(
     )
     panel.as_paper.click(sharing.as_paper, None, panel.panes, **_QUICK)
     panel.as_viewer.click(sharing.as_viewer, [run, parts.look], panel.panes, **_QUICK)
-    gr.on([panel.panes.change, shown.input], sharing.link, recorder.inputs, parts.link, **_LATEST)
+    gr.on([panel.panes.change, shown.input], sharing.link, recorder.address, parts.link, **_LATEST)
     return recorder
 
 

@@ -35,11 +35,13 @@ class Pending:
         state: what to rebuild.
         origin: where it came from, for people.
         caveats: what of it could not be kept, one sentence each.
+        addressed: it stands in the address of the page, which stays as it is as long as the state waits.
     """
 
     state: State
     origin: str
     caveats: tuple[str, ...] = ()
+    addressed: bool = False
 
 
 class Sharing:
@@ -54,8 +56,9 @@ class Sharing:
         """Takes the query of the address that the page was opened with."""
         state, problems = from_query(sent_text(event, "query", 100_000, 0))
         if state is None:
-            return Opened(notice=_failure("This link cannot be opened.", problems) if problems else KEEP)
-        return self._open(Pending(state, "the link", tuple(problems)), source)
+            notice = _failure("This link cannot be opened.", problems) if problems else KEEP
+            return Opened(notice=notice, link=_arrival())
+        return self._open(Pending(state, "the link", tuple(problems), addressed=True), source)
 
     def open_file(self, source: Source | None, event: EventData) -> Opened:
         """Takes the text of a figure's file; one that cannot be read changes nothing but the message."""
@@ -138,15 +141,17 @@ class Sharing:
         agrees = f" The recorded figures of all {count} pictures are the same again." if count else ""
         return f'{caveats}<p class="notes" role="status" data-state="same">{done}{agrees}</p>'
 
-    def finish(self, run: Run | None, look: Look, panes: list[str], shown: str) -> Told:
+    def finish(self, run: Run | None, look: Look, panes: list[str], shown: str, pending: Pending | None) -> Told:
         """After a run: whether it gives what was recorded, and its address."""
-        return Told(self.report(run), self.link(run, look, panes, shown))
+        return Told(self.report(run), self.link(run, look, panes, shown, pending))
 
     def forget(self) -> GivenUp:
         """Gives up what was waiting: the user has started something else."""
         return GivenUp(pending=None, notice="")
 
-    def remember(self, run: Run | None, panes: list[str], shown: str, event: EventData) -> Remembered:
+    def remember(
+        self, run: Run | None, panes: list[str], shown: str, pending: Pending | None, event: EventData
+    ) -> Remembered:
         """Keeps how the viewer looks, unless it has told so before it took over the view that was restored."""
         data: Any = event._data or {}  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
         try:
@@ -155,11 +160,13 @@ class Sharing:
             return Remembered()
         if run is not None and run.view is not None and data.get("token") != run.view["token"]:
             return Remembered()
-        return Remembered(look, self.link(run, look, panes, shown))
+        return Remembered(look, self.link(run, look, panes, shown, pending))
 
-    def link(self, run: Run | None, look: Look, panes: list[str], shown: str) -> dict[str, Any] | Update:
-        """Returns the address of what is on the page."""
-        if (run := kept(run)) is None:
+    def link(
+        self, run: Run | None, look: Look, panes: list[str], shown: str, pending: Pending | None = None
+    ) -> dict[str, Any] | Update:
+        """Returns the address of what is on the page, but keeps one that still waits for its picture."""
+        if (run := kept(run)) is None or (pending is not None and pending.addressed):
             return KEEP
         state = recording.state_of(run, look, _ordered(panes), shown, self.store)
         if run.recorded is not None and run.recorded.figures:
@@ -201,9 +208,9 @@ class Sharing:
         elif source is not None and source.sha256 == image.sha256:
             found = source
         else:
-            asks = f'<p class="notes" role="status" data-state="waiting"><b>{_asks_for(pending)}</b></p>'
-            return Opened(pending=pending, notice=asks)
-        pending = Pending(pending.state, pending.origin, caveats)
+            asks = f'<p class="notes" role="status" data-state="waiting"><b>{escape(_asks_for(pending))}</b></p>'
+            return Opened(pending=pending, notice=asks, link=_arrival() if pending.addressed else KEEP)
+        pending = replace(pending, caveats=caveats)
         notice = f'<p class="notes" role="status" data-state="busy">Restoring {escape(pending.origin)} …</p>'
         # The page answers a new number with the event `go`, which starts the run in the queue of the models.
         return self._controls(pending.state, found)._replace(
@@ -270,10 +277,15 @@ def _ordered(panes: list[str]) -> tuple[str, ...]:
 
 def _asks_for(pending: Pending) -> str:
     image = pending.state.image
-    return escape(
+    return (
         f"{pending.origin} shows a picture of your own: choose {image.title} on the left, the same file as then "
         f"(SHA-256 {image.sha256[:16]}…)."
     )
+
+
+def _arrival() -> dict[str, Any]:
+    """Makes the page ask for the first results, where its address does not say what else to show."""
+    return {"query": None, "go": None, "arrive": next(_tokens)}
 
 
 def _failure(title: str, sentences: list[str]) -> str:

@@ -13,13 +13,14 @@ from mkpn.capture.residual import Residual, residual
 from mkpn.checks import choice
 from mkpn.evaluation.captured import describe
 from mkpn.figures.residual import residual_figure
-from mkpn.inference.denoiser import Stopped
+from mkpn.inference.denoiser import Result, Stopped
 from mkpn.model.config import model_config
 from mkpn.synthesis.files import MAX_MEGAPIXELS
 from mkpn.synthesis.noise import Noise
 from mkpn.ui.run.going import hollow
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import PictureFolder
+from mkpn.ui.run.session import reason
 from mkpn.ui.run.settings import MAX_SIDE
 
 
@@ -44,9 +45,9 @@ class Finished:
     seconds: float
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class CapturedRun:
-    """A burst of photographs and what the models have made of it so far.
+    """A burst of photographs and what the models have made of it so far; equal to itself only.
 
     Attributes:
         burst: the frames.
@@ -55,6 +56,7 @@ class CapturedRun:
         folder: where the pictures lie.
         noisy: exact PNG of the reference, as it is shown.
         finished: the networks that have run.
+        failed: why others could not, by name.
         owner: whose run it is: the session of the page or the call.
         stop: set to keep what is finished and to give up the network that runs.
         closed: its results are not kept any more.
@@ -66,6 +68,7 @@ class CapturedRun:
     folder: PictureFolder
     noisy: Path
     finished: list[Finished] = field(default_factory=lambda: list[Finished]())
+    failed: dict[str, str] = field(default_factory=lambda: dict[str, str]())
     owner: str = ""
     stop: threading.Event = field(default_factory=threading.Event)
     closed: bool = False
@@ -74,6 +77,11 @@ class CapturedRun:
     def size(self) -> tuple[int, int]:
         """Width and height of the pictures."""
         return self.burst.frames.shape[3], self.burst.frames.shape[2]
+
+    @property
+    def failures(self) -> list[str]:
+        """A sentence for each network that failed."""
+        return [f"{model_config(name).label} failed: {why}" for name, why in self.failed.items()]
 
     def cancel(self) -> None:
         """Keeps what is finished and gives up the rest."""
@@ -122,27 +130,33 @@ def start_captured(
     )
 
 
-def run_captured(run: CapturedRun, store: ModelStore) -> Iterator[Finished]:
-    """Runs the models; yields each one when it is finished, and nothing more once `run.stop` is set."""
+def run_captured(run: CapturedRun, store: ModelStore) -> Iterator[CapturedRun]:
+    """Runs the models; yields the run after each of them, and nothing more once `run.stop` is set."""
     with store.going.computing(run):
         for name in run.models:
             try:
                 result = store.get(name)(run.burst, stop=run.stop.is_set)
+                if run.stop.is_set():
+                    return
+                run.finished.append(_finished(run, name, result))
             except Stopped:
                 return
-            if run.stop.is_set():
-                return
-            report = residual(run.burst, result.image)
-            label = model_config(name).label
-            figure = run.folder.path / f"residual-{name}.png"
-            figure.write_bytes(residual_figure(report, label))
-            done = Finished(
-                model=name,
-                label=label,
-                picture=run.folder.save(name, run.burst.displayed(result.image)),
-                figure=figure,
-                report=report,
-                seconds=result.seconds,
-            )
-            run.finished.append(done)
-            yield done
+            # One model that fails in any way must not lose the others' results.
+            except Exception as error:
+                run.failed[name] = reason(error, store.paths[name].parent)
+            yield run
+
+
+def _finished(run: CapturedRun, name: str, result: Result) -> Finished:
+    report = residual(run.burst, result.image)
+    label = model_config(name).label
+    figure = run.folder.path / f"residual-{name}.png"
+    figure.write_bytes(residual_figure(report, label))
+    return Finished(
+        model=name,
+        label=label,
+        picture=run.folder.save(name, run.burst.displayed(result.image)),
+        figure=figure,
+        report=report,
+        seconds=result.seconds,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,8 @@ from mkpn.model.checkpoint import read_metadata, shipped_models
 from mkpn.model.config import model_config
 from mkpn.ops import warm_up
 from mkpn.ui.run.going import Going
+
+LOGGER = logging.getLogger(__name__)
 
 
 class ModelStore:
@@ -107,6 +110,9 @@ class ModelStore:
         try:
             if self.device.type == "cpu":
                 warm_up()
+        # Whatever fails here fails again, and is told, in the run that needs it.
+        except Exception:
+            LOGGER.exception("preload")
         finally:
             self._compiled.set()
         for name in self.names:
@@ -116,6 +122,8 @@ class ModelStore:
                 self.get(name)
             except ValueError:
                 continue  # the run that asks for it reports the damaged file
+            except Exception:
+                LOGGER.exception("preload")
         if then is not None:
             then()
 

@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -66,9 +66,9 @@ class Pane:
     measured: tuple[Rectangle, float, float] | None = None
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Run:
-    """A burst and what the models have made of it so far.
+    """A burst and what the models have made of it so far; equal to itself only.
 
     Attributes:
         title: the image's name.
@@ -92,6 +92,7 @@ class Run:
         owner: whose run it is: the session of the page or the call.
         shared: its results belong to other pages, too, and stay when it is closed.
         closed: its results are not kept any more.
+        afterwards: what is called once it is closed.
     """
 
     title: str
@@ -114,6 +115,7 @@ class Run:
     owner: str = ""
     shared: bool = False
     closed: bool = False
+    afterwards: list[Callable[[], None]] = field(default_factory=lambda: list[Callable[[], None]]())
     stop: threading.Event = field(default_factory=threading.Event)
     frames: list[Path] = field(default_factory=lambda: list[Path]())
 
@@ -153,6 +155,8 @@ class Run:
         self.burst, self.scene = hollow(self.burst), np.broadcast_to(np.float32(0), self.scene.shape)
         if not self.shared:
             self.folder.remove()
+        for call in self.afterwards:
+            call()
 
 
 def start_run(
@@ -218,7 +222,7 @@ def run_models(run: Run, store: ModelStore) -> Iterator[Pane]:
                 return
             # One model that fails in any way must not lose the others' results.
             except Exception as error:
-                pane.status, pane.message = "failed", _reason(error, store.paths[pane.id].parent)
+                pane.status, pane.message = "failed", reason(error, store.paths[pane.id].parent)
             fields = {"model": pane.id, "status": pane.status, "seconds": pane.seconds, "message": pane.message}
             LOGGER.info("model", extra={"fields": {name: value for name, value in fields.items() if value}})
             mark_next(run)
@@ -235,7 +239,7 @@ def mark_next(run: Run) -> None:
             return
 
 
-def _reason(error: Exception, folder: Path) -> str:
+def reason(error: Exception, folder: Path) -> str:
     """What went wrong, for people: a sentence stays as it is, but names no folder of the server."""
     sentence = str(error).replace(f"{folder}{os.sep}", "")
     return sentence if isinstance(error, ValueError) else f"{type(error).__name__}: {sentence}"

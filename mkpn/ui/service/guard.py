@@ -238,11 +238,13 @@ class Guard:
         kept += [*self._extra, (b"x-request-id", request_id.get().encode())]
         origin = _value(asked, b"origin")
         if origin in self.options.origins:
+            # Gradio's own client sends headers of its own, and a site that was named may send what it likes.
+            wanted = _value(asked, b"access-control-request-headers") or "content-type, authorization"
             kept += [
                 (b"access-control-allow-origin", origin.encode()),
                 (b"access-control-allow-methods", b"GET, POST"),
-                (b"access-control-allow-headers", b"content-type, authorization"),
-                (b"vary", b"origin"),
+                (b"access-control-allow-headers", wanted.encode("latin-1")),
+                (b"vary", b"origin, access-control-request-headers"),
             ]
         return kept
 

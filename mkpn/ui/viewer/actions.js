@@ -125,8 +125,9 @@ function addActions(app) {
       app.setHidden([...hidden]);
     },
     playBlink() {
+      const playing = state.mode !== "blink" || !state.blink.playing;
       app.setMode("blink");
-      app.setBlink({ playing: !state.blink.playing });
+      app.setBlink({ playing });
     },
     setBlink(change) {
       Object.assign(state.blink, change);

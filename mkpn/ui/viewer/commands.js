@@ -102,7 +102,7 @@ function createPalette(app, signal) {
     found = findCommands(commandList(app), input.value);
     list.replaceChildren(
       ...found.map(({ name, keys }, i) =>
-        make("li", { role: "option", id: `${app.root.id || "mkpn"}-command-${i}`, "data-at": i }, make("span", {}, name), keys ? make("kbd", {}, keys) : ""),
+        make("li", { role: "option", id: `${app.root.closest("[id]")?.id ?? "mkpn"}-command-${i}`, "data-at": i }, make("span", {}, name), keys ? make("kbd", {}, keys) : ""),
       ),
     );
     app.ui("palette-none").hidden = found.length > 0;

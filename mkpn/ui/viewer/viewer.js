@@ -218,6 +218,7 @@ function createViewer(root) {
     prune();
     app.surfaces.forgetAllBut(new Set(byId.keys()));
     if (!byId.has(state.reference)) state.reference = panes.find((pane) => pane.group === "truth")?.id ?? panes.at(-1)?.id ?? null;
+    if (!byId.has(state.active)) state.active = (panes.find((pane) => pane.group === "mkpn") ?? panes[0])?.id ?? null;
     app.refresh({ layout: true, region: true });
   }
 
@@ -233,7 +234,6 @@ function createViewer(root) {
     if (fresh(value, "reference") && value.reference && !isEcho("reference", { id: value.reference })) {
       state.reference = value.reference;
     }
-    if (!byId.has(state.active)) state.active = (state.panes.find((pane) => pane.group === "mkpn") ?? state.panes[0])?.id ?? null;
     const region = rectFrom(value.region, width, height);
     // No rectangle means that Python has none to give: the one on the screen outlives a new run.
     if (fresh(value, "region") && region && !isEcho("region", region)) state.region = region;
@@ -296,7 +296,6 @@ function createHandle(app, restore) {
       pick: state.pick,
       cursor: state.cursor,
       holding: state.holding,
-      keys: state.keys,
       visible: app.view.state.width ? app.visibleRect() : null,
       panes: state.panes.map(({ id, url, status }) => ({ id, status, ready: app.store.image(url) !== null })),
     }),

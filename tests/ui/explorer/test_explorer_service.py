@@ -230,6 +230,11 @@ def test_a_run_that_is_gone_is_forgotten_with_all_that_was_kept_of_it(store: Mod
     service.value(second)
     assert service.kept.bytes == 0
     assert service.value(None) is None
+    # Nobody has to come for it: what is closed leaves nothing behind, even if its page still holds it.
+    ask(service, second, "maps", model="kpn-l3")
+    assert service.kept.bytes > 0
+    second.close()
+    assert service.kept.bytes == 0
 
 
 def test_the_oldest_goes_first_when_there_is_no_room() -> None:
