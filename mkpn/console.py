@@ -44,7 +44,12 @@ class Output:
     def results(self) -> Generator[Results]:
         """Yields where the results are left; with `json` they are printed at the end, and tables go to stderr."""
         results = Results()
+        first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun started
         with _silence() if self.quiet else nullcontext(), open(os.devnull, "w", encoding="utf-8") as nothing:
+            if not first:
+                with redirect_stdout(nothing):
+                    yield results
+                return
             if not self.json:
                 yield results
                 return

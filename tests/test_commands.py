@@ -271,6 +271,14 @@ def test_verify_finds_what_is_wrong(mkpn_command: Mkpn, tmp_path: Path, monkeypa
     assert "no such file" in checks["kpn-l5"]["found"]
 
 
+def test_verify_leaves_out_back_ends_of_other_devices() -> None:
+    # An Apple GPU has neither: its tensors must not reach the CPU's kernels.
+    assert {check.name: check.right for check in verification.check_backends(torch.device("mps"))} == {
+        "cpu": None,
+        "triton": None,
+    }
+
+
 def test_verify_finds_a_wrong_back_end(monkeypatch: pytest.MonkeyPatch) -> None:
     (right,) = [check for check in verification.check_backends(torch.device("cpu")) if check.name == "cpu"]
     assert right.right in (True, None), right.found

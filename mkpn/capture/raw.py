@@ -22,6 +22,13 @@ from mkpn.synthesis.noise import Noise
 NOISE_PROFILE = 51041
 """DNG 1.3 and later: for each colour plane S and O; the variance of a value x in [0,1] is `S * x + O`."""
 
+XYZ_FROM_SRGB = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+"""IEC 61966-2-1, for its white D65."""
+
+_SINGULAR = 1e-6
+
 _QUARTERS = {3: 2, 5: 1, 6: 3}
 """LibRaw's `flip` as quarters of a turn against the clock."""
 
@@ -74,7 +81,7 @@ def read_raw(path: str | Path, max_megapixels: float, white: tuple[float, ...] |
             balance = np.array(raw.camera_whitebalance[:3] if white is None else white, np.float32)
             # Files without a white balance hold zeros.
             balance = balance / balance.min() if balance.min() > 0 else np.ones(3, np.float32)
-            matrix = np.array(raw.color_matrix, np.float32)[:3, :3]
+            matrix = _to_srgb(raw)
             turns = _QUARTERS.get(raw.sizes.flip, 0)
         profile = _noise_profile(tifffile, file)
     noise = None
@@ -90,8 +97,23 @@ def read_raw(path: str | Path, max_megapixels: float, white: tuple[float, ...] |
         pixels=np.ascontiguousarray(np.rot90(pixels * balance, turns)),
         noise=noise,
         white=tuple(map(float, balance)),
-        matrix=matrix if np.isfinite(matrix).all() and np.abs(matrix).sum() > 0 else np.eye(3, dtype=np.float32),
+        matrix=matrix,
     )
+
+
+def _to_srgb(raw: Any) -> NDArray[np.float32]:
+    """The matrix `[3,3]` from the camera's white-balanced colours to linear sRGB; the identity where none is known.
+
+    For many cameras LibRaw has no such matrix, but the one from XYZ to the camera; its rows are scaled so that white
+    stays white, as in LibRaw's own `cam_xyz_coeff`.
+    """
+    matrix = np.array(raw.color_matrix, np.float64)[:3, :3]
+    if not np.isfinite(matrix).all() or not matrix.any():
+        to_camera = np.array(raw.rgb_xyz_matrix, np.float64)[:3] @ XYZ_FROM_SRGB
+        if not np.isfinite(to_camera).all() or abs(np.linalg.det(to_camera)) < _SINGULAR:
+            return np.eye(3, dtype=np.float32)
+        matrix = np.linalg.inv(to_camera / to_camera.sum(1, keepdims=True))
+    return matrix.astype(np.float32)
 
 
 def _planes(raw: Any) -> tuple[NDArray[np.float32], int]:

@@ -77,7 +77,7 @@ def baselines(names: tuple[str, ...]) -> tuple[dict[str, Method], dict[str, str]
     """Returns the asked baselines as functions of a burst, and those that cannot run with the reason.
 
     Args:
-        names: some of `mkpn.model.config.BASELINES`.
+        names: some of `BASELINES`.
 
     Raises:
         ValueError: if a name is unknown.

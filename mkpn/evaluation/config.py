@@ -1,4 +1,4 @@
-"""Settings of registration and evaluation: frozen dataclasses, each field an option of the command line."""
+"""Settings of an evaluation: a frozen dataclass, each field an option of the command line."""
 
 from __future__ import annotations
 

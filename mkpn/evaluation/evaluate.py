@@ -98,7 +98,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     """
     if config.threads:
         torch.set_num_threads(config.threads)
-    with process_group() as (rank, world):
+    with process_group(local_device(config.device)) as (rank, world):
         if rank == 0:
             writable_folder(config.out, "out")
         report = _report(config, rank, world)

@@ -96,7 +96,7 @@ def check_backends(device: torch.device) -> Iterator[Check]:
     for name, missing in backends().items():
         if name == "reference":
             continue
-        suited = (name == "triton") == (device.type == "cuda")
+        suited = device.type == {"cpu": "cpu", "triton": "cuda"}[name]
         if missing is not None or not suited:
             yield Check(name=name, right=None, found=f"not used: {missing or f'it does not run on {device}'}")
             continue

@@ -52,11 +52,18 @@ def entry_bytes(config: ModelConfig) -> int:
     return 4 * 2 * max(config.in_channels + config.widths[0], 2 * config.widths[0])
 
 
-def exit_bytes(config: ModelConfig) -> int:
-    """Peak memory per pixel of a block of `denoise_block`, in bytes of float32."""
+def exit_bytes(config: ModelConfig, plain: bool = False) -> int:
+    """Peak memory per pixel of a block of `denoise_block`, in bytes of float32.
+
+    Args:
+        config: of the network.
+        plain: whether the local convolution's plain definition runs, which builds every kernel of every pixel.
+    """
     _, w2, w3, _, _ = config.widths
     head = config.head_width or config.out_channels
-    return max(2 * (w2 + w3) + 2 * head, 2 * head + 2 * config.out_channels) + 8 * config.colors
+    kernels = sum(size * size for size in config.sizes) + config.kernel_channels + 3 * len(config.sizes) * config.colors
+    built = 4 * config.frames * kernels if plain else 0
+    return max(2 * (w2 + w3) + 2 * head, 2 * head + 2 * config.out_channels) + 8 * config.colors + built
 
 
 def run_trunk(

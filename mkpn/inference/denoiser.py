@@ -27,6 +27,7 @@ from mkpn.inference.tiling import cut, plan_tiles, source_span
 from mkpn.model.checkpoint import load_model, shipped_models
 from mkpn.model.config import DEPTH_MULTIPLE, MODELS, ModelConfig
 from mkpn.model.network import KernelPredictionNetwork
+from mkpn.ops import runs_reference
 from mkpn.synthesis.burst import NoisyBurst, Surroundings
 
 MEMORY_BUDGET = 2**30
@@ -164,7 +165,7 @@ class Denoiser:
         pixels = Rectangle(rim, rim, width - 2 * rim, height - 2 * rim)
         all_cells = padded.halved()
         block_bytes, tile_area = self._areas()
-        block_area = max(_FEWEST, block_bytes // exit_bytes(self.config))
+        block_area = max(_FEWEST, block_bytes // exit_bytes(self.config, runs_reference(frames)))
         # What is made in inference mode could never be changed in place; what a caller gets can.
         with torch.inference_mode(mode=False):
             image = torch.empty(burst.frames.shape[1:], device=self.device)
@@ -233,7 +234,7 @@ class Denoiser:
             raise ValueError(f"noise_std: expected {list(shape[1:])}, got {list(burst.noise_std.shape)}")
         seen = burst.surroundings or burst
         if self.device.type == "cpu":
-            return seen.frames[None].to(self.device, torch.float32), seen.noise_std[None].to(torch.float32)
+            return seen.frames[None].to(self.device, torch.float32), seen.noise_std[None].to(self.device, torch.float32)
         return _on_device.get(seen, self.device)
 
     def _areas(self) -> tuple[int, int]:

@@ -182,7 +182,7 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
     for name in sorted(tensors):
         tensor = tensors[name].contiguous()
         sha.update(f"{name} {list(tensor.shape)} {tensor.dtype};".encode())
-        sha.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.dim() else tensor.reshape(1).numpy().tobytes())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
 
 

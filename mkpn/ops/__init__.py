@@ -20,7 +20,7 @@ from torch import Tensor
 from mkpn.ops import reference
 from mkpn.ops.torch_library import cpu_op, triton_op
 
-__all__ = ["backends", "local_conv", "local_conv_region", "warm_up"]
+__all__ = ["backends", "local_conv", "local_conv_region", "runs_reference", "warm_up"]
 
 MAX_SIZE = 31
 
@@ -59,14 +59,37 @@ def _try_cpu() -> None:
         warnings.warn(f"mkpn runs slowly, without its CPU back end: {_BACKENDS['cpu']}", RuntimeWarning, stacklevel=2)
 
 
+@functools.cache
+def _try_triton() -> None:
+    """Runs a CUDA kernel once; where that fails, they count as missing, as in `_try_cpu`.
+
+    Triton compiles when a kernel first runs, and needs a C compiler for it, which slim containers do not have.
+    """
+    if _BACKENDS["triton"] is not None or _INTERPRETED:
+        return
+    try:
+        frames, coeffs = (torch.zeros(shape, device="cuda") for shape in ((1, 1, 1, 2, 2), (1, 1, 2, 1, 1, 1)))
+        importlib.import_module("mkpn.ops.triton").forward(frames, coeffs, [1], False)
+    # Whatever it is, `reference` computes the same, only later.
+    except Exception as error:
+        _BACKENDS["triton"] = f"triton is installed, but its kernels do not run ({type(error).__name__}: {error})"
+        warnings.warn(f"mkpn runs slowly, without its GPU kernels: {_BACKENDS['triton']}", RuntimeWarning, stacklevel=2)
+
+
 def backends() -> dict[str, str | None]:
-    """Names the back ends of `local_conv`; loads the CPU kernels to find out about them.
+    """Names the back ends of `local_conv`; loads the CPU kernels and runs a GPU kernel to find out about them.
 
     Returns:
         For each name `None` if it is available on this machine, else the reason why it is not.
     """
     _try_cpu()
+    _try_triton()
     return dict(_BACKENDS)
+
+
+def runs_reference(frames: Tensor) -> bool:
+    """Tells whether `local_conv` takes the plain definition for such frames, which needs far more memory."""
+    return _choose("auto", frames) == "reference"
 
 
 def warm_up() -> None:
@@ -128,8 +151,11 @@ def _unsuited(backend: str, frames: Tensor) -> str | None:
 
 def _choose(backend: str, frames: Tensor) -> str:
     # torch.compile takes the back ends as constants; whoever compiles has trained or run before.
-    if frames.device.type == "cpu" and backend != "reference" and not torch.compiler.is_compiling():
-        _try_cpu()
+    if backend != "reference" and not torch.compiler.is_compiling():
+        if frames.device.type == "cpu":
+            _try_cpu()
+        elif frames.device.type == "cuda":
+            _try_triton()
     if backend == "auto":
         preferred = "triton" if frames.device.type == "cuda" else "cpu"
         usable = _BACKENDS[preferred] is None and _unsuited(preferred, frames) is None

@@ -38,28 +38,30 @@ def forward(frames: Tensor, coeffs: Tensor, sizes: Sequence[int], estimates: boo
     image = torch.zeros((b, c, height, width), device=frames.device, dtype=torch.float32)
     each = frames.new_empty((b, n, len(sizes), c, height, width) if estimates else (0,))
     grid = (triton.cdiv(height * width, BLOCK), b * c)
-    for s, size, columns, first_plane in _per_size(coeffs, sizes):
-        forward_kernel[grid](
-            frames,
-            coeffs,
-            image,
-            each,
-            n,
-            c,
-            height,
-            width,
-            h,
-            w,
-            _planes(coeffs),
-            first_plane,
-            len(sizes),
-            s,
-            K=size,
-            COLUMNS=columns,
-            SEPARABLE=coeffs.dim() == 6,
-            HAS_ESTIMATES=estimates,
-            BLOCK=BLOCK,
-        )
+    # Triton launches on the current GPU, whichever the tensors are on.
+    with torch.cuda.device_of(frames):
+        for s, size, columns, first_plane in _per_size(coeffs, sizes):
+            forward_kernel[grid](
+                frames,
+                coeffs,
+                image,
+                each,
+                n,
+                c,
+                height,
+                width,
+                h,
+                w,
+                _planes(coeffs),
+                first_plane,
+                len(sizes),
+                s,
+                K=size,
+                COLUMNS=columns,
+                SEPARABLE=coeffs.dim() == 6,
+                HAS_ESTIMATES=estimates,
+                BLOCK=BLOCK,
+            )
     return image.to(frames.dtype), each
 
 
@@ -85,20 +87,21 @@ def backward(
     # Sizes add to it one after the other, so it stays float32 until the end.
     grad_frames = torch.zeros(frames.shape if need_frames else (0,), device=frames.device, dtype=torch.float32)
     grad_coeffs = torch.empty_like(coeffs) if need_coeffs else coeffs.new_empty(0)
-    for s, size, columns, first_plane in _per_size(coeffs, sizes):
-        numbers = (n, c, height, width, h, w, _planes(coeffs), first_plane, len(sizes), s)
-        options = {
-            "K": size,
-            "COLUMNS": columns,
-            "SEPARABLE": separable,
-            "HAS_IMAGE": grad_image is not None,
-            "HAS_ESTIMATES": grad_estimates is not None,
-            "BLOCK": BLOCK,
-        }
-        if need_coeffs:
-            grid = (triton.cdiv(h * w, BLOCK), b * n, 1 if separable else size)
-            backward_coeffs_kernel[grid](frames, coeffs, *gradients, grad_coeffs, *numbers, **options)
-        if need_frames:
-            grid = (triton.cdiv(height * width, BLOCK), b * n * c)
-            backward_frames_kernel[grid](coeffs, *gradients, grad_frames, *numbers, **options)
+    with torch.cuda.device_of(frames):
+        for s, size, columns, first_plane in _per_size(coeffs, sizes):
+            numbers = (n, c, height, width, h, w, _planes(coeffs), first_plane, len(sizes), s)
+            options = {
+                "K": size,
+                "COLUMNS": columns,
+                "SEPARABLE": separable,
+                "HAS_IMAGE": grad_image is not None,
+                "HAS_ESTIMATES": grad_estimates is not None,
+                "BLOCK": BLOCK,
+            }
+            if need_coeffs:
+                grid = (triton.cdiv(h * w, BLOCK), b * n, 1 if separable else size)
+                backward_coeffs_kernel[grid](frames, coeffs, *gradients, grad_coeffs, *numbers, **options)
+            if need_frames:
+                grid = (triton.cdiv(height * width, BLOCK), b * n * c)
+                backward_frames_kernel[grid](coeffs, *gradients, grad_frames, *numbers, **options)
     return grad_frames.to(frames.dtype), grad_coeffs

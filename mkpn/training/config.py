@@ -152,7 +152,8 @@ class RegisterConfig:
     Attributes:
         images: folders of training photographs, searched recursively.
         out: the checkpoint to write, a `.safetensors` file from which `train --init` starts.
-        model: the network to write; any other with as wide or a wider head can start from it (of `compact`, all).
+        model: the network to write; any other with as wide or a wider head can start from it: of `compact`, all from
+            the default.
         preset: width of the network, `compact` or `paper` (whose KPN L1 and L3 are too narrow).
         bursts: how many bursts to look at, of each patch side.
         patches: sides of the training patches in pixels, multiples of 16.
@@ -193,6 +194,7 @@ class RegisterConfig:
                 raise ValueError(f"{field}: expected a positive number, got {getattr(self, field)}")
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr: expected a positive number, got {self.lr}")
+        whole("bursts", self.bursts, 2)
         thread_count(self.threads)
         whole("seed", self.seed, 0)
         if not self.images:

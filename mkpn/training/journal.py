@@ -40,7 +40,7 @@ class Statistics:
         self.path = config.run / "stats.jsonl"
         self.every = config.log_every
         self.losses = losses
-        self.since = time.monotonic()
+        self.since, self.steps = time.monotonic(), 0
         self.writer = _tensorboard(config.run)
         if self.path.exists():
             # Lines behind the step that is resumed from would be written twice, the last one may be cut short.
@@ -50,11 +50,13 @@ class Statistics:
     def add(self, step: int, loss: float, learning_rate: float) -> None:
         """Takes one step's figures."""
         self.losses.append(loss)
+        self.steps += 1
         if step % self.every:
             return
         now = time.monotonic()
         mean = sum(self.losses) / len(self.losses)
-        seconds = (now - self.since) / len(self.losses)
+        # Of this session's steps: what was resumed brings losses along, and no time.
+        seconds = (now - self.since) / self.steps
         record = {"step": step, "loss": mean, "lr": learning_rate, "seconds_per_step": round(seconds, 4)}
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
@@ -62,10 +64,10 @@ class Statistics:
             for key in ("loss", "lr", "seconds_per_step"):
                 self.writer.add_scalar(key, record[key], step)
         self.losses.clear()
-        self.since = now
+        self.since, self.steps = now, 0
 
-    def validated(self, step: int, psnr: Mapping[int, float]) -> None:
-        """Takes the mean PSNR in dB by gain; the time it took is not the next steps'."""
+    def validated(self, step: int, psnr: Mapping[int, float], seconds: float) -> None:
+        """Takes the mean PSNR in dB by gain, and the seconds that it took, which are not those of the steps."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(
                 json.dumps({"step": step, "psnr": {str(gain): round(db, 4) for gain, db in psnr.items()}}) + "\n"
@@ -73,7 +75,7 @@ class Statistics:
         if self.writer:
             for gain, db in psnr.items():
                 self.writer.add_scalar(f"psnr/gain {gain}", db, step)
-        self.since = time.monotonic() if not self.losses else self.since
+        self.since += seconds
 
 
 def _line_step(line: str) -> float:

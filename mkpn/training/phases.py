@@ -11,7 +11,8 @@ from typing import Any
 from mkpn.model.checkpoint import read_metadata
 from mkpn.model.config import model_config
 from mkpn.training.config import RegisterConfig, TrainConfig, differences, recorded
-from mkpn.training.recipes import Phase, recipe_named
+from mkpn.training.distributed import local_device, process_group, wait_for_all
+from mkpn.training.recipes import Phase, Recipe, recipe_named
 from mkpn.training.start.register import register
 from mkpn.training.train import check_settings, train
 
@@ -47,9 +48,17 @@ def train_recipe(models: Sequence[str], config: TrainConfig, name: str) -> dict[
         given = getattr(config, field.name)
         if field.name in recipe.sets and field.default is not MISSING and given != field.default:
             raise ValueError(f"{field.name}: expected none beside the recipe {name}, which sets it, got {given}")
+    with process_group(local_device(config.device)) as (rank, _):
+        return _train_phases(models, config, recipe, rank)
+
+
+def _train_phases(models: Sequence[str], config: TrainConfig, recipe: Recipe, rank: int) -> dict[str, Path]:
     start = config.init
     if start is None and recipe.register is not None:
-        start = _start(config, recipe.register)
+        if rank == 0:
+            _start(config, recipe.register)
+        wait_for_all()
+        start = config.run / START
     wanted, models = models, recipe.needed(models)
     ends = dict.fromkeys(models, start)
     # Phase by phase, so that all networks are as far as each other whenever the command is stopped.
@@ -65,7 +74,7 @@ def train_recipe(models: Sequence[str], config: TrainConfig, name: str) -> dict[
     return {model: end for model in wanted if (end := ends[model]) is not None}
 
 
-def _start(config: TrainConfig, settings: Any) -> Path:
+def _start(config: TrainConfig, settings: Any) -> None:
     start = config.run / START
     names = {field.name for field in fields(RegisterConfig)} & {field.name for field in fields(TrainConfig)}
     shared = {key: getattr(config, key) for key in names - {"steps", "batch", "lr", "seed"}}
@@ -75,12 +84,11 @@ def _start(config: TrainConfig, settings: Any) -> Path:
     own = RegisterConfig(out=start, **options)
     if not start.exists():
         log.info("registered: %s", register(own))
-        return start
+        return
     defaults = recorded(RegisterConfig(images=own.images, out=start))
     before = defaults | read_metadata(start)["training"].get("registration", {})
     if changed := differences(before, recorded(own), ("images", "out", "threads")):
         raise ValueError(f"run: {start} was made with other settings ({changed}); expected the same command")
-    return start
 
 
 def _run(phase: Phase, model: str, init: Path | None, config: TrainConfig) -> Path:

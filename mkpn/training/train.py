@@ -28,7 +28,7 @@ from mkpn.synthesis.datasets import Batch, TrainingStream, load_photographs
 from mkpn.synthesis.device_stream import DeviceStream
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.training.config import TrainConfig, differences, recorded
-from mkpn.training.distributed import local_device, process_count, process_group, shows_progress
+from mkpn.training.distributed import local_device, process_count, process_group, shows_progress, wait_for_all
 from mkpn.training.journal import Statistics, Validation, write_sample
 from mkpn.training.lock import locked
 from mkpn.training.losses import annealing_weight, balanced, imitation_loss, imitation_weight, total_loss
@@ -54,7 +54,7 @@ _RENAMED = {"recipe": "noise_range"}
 
 _ADVICE = "`mkpn register` writes a start for --init"
 
-# What may change when a run is resumed: none of it changes the numbers of a step.
+# What may change when a run is resumed: none of it changes the numbers of a step, if the folders hold the same images.
 _FREE_FIELDS = {"run", "device", "threads", "checkpoint_every", "log_every", "sample_every", "images"} | {
     "validate_images",
     "validate_every",
@@ -80,8 +80,12 @@ def train(model: str, config: TrainConfig) -> Path:
     keep_large_blocks()
     if config.threads:
         torch.set_num_threads(config.threads)
-    with process_group() as (rank, world), locked(config.run) if rank == 0 else nullcontext():
-        return _train(model, config, rank, world)
+    group = process_group(local_device(config.device))
+    with group as (rank, world), locked(config.run) if rank == 0 else nullcontext():
+        exported = _train(model, config, rank, world)
+        # The others must not go on to read what the first process has not written yet.
+        wait_for_all()
+        return exported
 
 
 def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
@@ -104,9 +108,6 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
     state = TrainingState(architecture, config, device, photographs)
     _write_or_check_config(model, config, rank)
     state.resume(config.run / "state.safetensors")
-    if rank == 0 and state.step == config.steps:
-        # A run killed between the two files of its last step has the one and not the other.
-        state.export(config.run / f"{model}.safetensors", len(photographs))
     teacher = _teacher(config.teacher, architecture, device) if config.teacher else None
 
     network: torch.nn.Module = state.network
@@ -129,10 +130,12 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
                 statistics.add(state.step, loss, state.optimizer.param_groups[0]["lr"])
             done = state.step == config.steps
             if statistics and validation and (done or state.step % config.validate_every == 0):
-                statistics.validated(state.step, validation(state.averaged_network()))
+                began = time.monotonic()
+                statistics.validated(state.step, validation(state.averaged_network()), time.monotonic() - began)
             if rank == 0 and (done or state.step % config.checkpoint_every == 0):
-                state.save(config.run / "state.safetensors")
+                # In this order: a run killed between the two repeats the last steps, and exports the same again.
                 state.export(config.run / f"{model}.safetensors", len(photographs))
+                state.save(config.run / "state.safetensors")
             if rank == 0 and config.sample_every and (done or state.step % config.sample_every == 0):
                 sample = config.run / "samples" / f"{state.step:07d}.png"
                 write_sample(sample, state.averaged_network(), _to(stream(0), device))
@@ -256,7 +259,10 @@ class TrainingState:
         own = self.network.state_dict()
         wrong = [name for name, tensor in weights.items() if name not in own or own[name].shape != tensor.shape]
         if wrong:
-            raise ValueError(f"init: {path} does not fit this network, first at {wrong[0]}; expected the same preset")
+            raise ValueError(
+                f"init: {path} does not fit this network, first at {wrong[0]}; expected one of the same preset with at "
+                f"most {width} channels in the last block, got {donor.last.in_channels}"
+            )
         self.network.load_state_dict(weights, strict=False)
         if self.config.registration:
             measuring, its_metadata = load_model(self.config.registration)
@@ -291,6 +297,7 @@ class TrainingState:
         """Writes the whole state atomically, so that a run killed at any instant resumes from here."""
         tensors = {f"weights/{name}": tensor for name, tensor in self.network.state_dict().items()}
         tensors |= {f"averaged/{name}": tensor for name, tensor in self.averaged.items()}
+        tensors |= {f"first/{name}": tensor for name, tensor in self._first.items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer/{index}/{slot}": tensor for slot, tensor in slots.items()}
         metadata = {"step": self.step, "losses": self.losses, "seconds": self._elapsed(), "ancestry": self.ancestry}
@@ -301,7 +308,7 @@ class TrainingState:
         if not path.exists():
             return
         tensors, metadata = read_tensors(path)
-        groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "averaged": {}, "optimizer": {}}
+        groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "averaged": {}, "first": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
             groups[group][rest] = tensor
@@ -315,6 +322,8 @@ class TrainingState:
         self.network.load_state_dict(groups["weights"])
         for name, tensor in groups["averaged"].items():
             self.averaged[name].copy_(tensor)
+        for name, tensor in groups["first"].items():
+            self._first[name].copy_(tensor)
         parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
         slots: dict[int, dict[str, torch.Tensor]] = {}
         for name, tensor in groups["optimizer"].items():
@@ -398,9 +407,12 @@ def _settings(model: str, config: TrainConfig) -> dict[str, Any]:
 
 def _settled(config: TrainConfig) -> TrainConfig:
     """A run keeps the synthesis that it began with: on another device `auto` might mean other bursts."""
+    device = local_device(config.device).type
+    if config.synthesis == "device" and device == "mps":
+        raise ValueError("synthesis: expected host or auto on mps, which draws no Poisson numbers, got device")
     if config.synthesis != "auto":
         return config
-    return replace(config, synthesis="device" if local_device(config.device).type == "cuda" else "host")
+    return replace(config, synthesis="device" if device == "cuda" else "host")
 
 
 def _settings_of(path: Path) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ pytest.importorskip("tifffile")
 
 from capture_scenes import BLACK, NEUTRAL, WHITE, mosaic, noisy, to_counts, write_dng
 
+from mkpn.capture import raw as raw_files
 from mkpn.capture.raw import read_raw
 
 BALANCE = 1 / np.array(NEUTRAL)
@@ -77,6 +79,21 @@ def test_another_file_s_white_balance(tmp_path: Path, scene: NDArray[np.float64]
     assert np.array_equal(found.pixels, expected.pixels)
     assert (found.noise, found.white) == (expected.noise, expected.white)
     assert read_raw(other, 50).white == pytest.approx((1 / 0.9, 1, 1 / 0.6), rel=1e-4)
+
+
+def test_colours_come_from_the_camera_s_own_matrix_where_libraw_has_no_other(tmp_path: Path) -> None:
+    """LibRaw leaves `color_matrix` empty for many makers' files; from the same matrix it makes the same of a DNG."""
+    rawpy = pytest.importorskip("rawpy")
+    camera = np.array([[0.7034, -0.0804, -0.1014], [-0.4420, 1.2564, 0.2058], [-0.0851, 0.1994, 0.5758]])
+    path = write_dng(tmp_path / "a.dng", np.full((64, 64), 2000, np.uint16), matrix=camera)
+    with rawpy.imread(str(path)) as raw:
+        expected = raw.color_matrix[:, :3]
+    assert np.abs(expected - np.eye(3)).max() > 0.5
+    none = np.zeros((3, 4))
+    found = raw_files._to_srgb(SimpleNamespace(color_matrix=none, rgb_xyz_matrix=np.vstack([camera, np.zeros(3)])))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    unknown = SimpleNamespace(color_matrix=none, rgb_xyz_matrix=np.zeros((4, 3)))
+    assert np.array_equal(raw_files._to_srgb(unknown), np.eye(3))
 
 
 @pytest.mark.parametrize("planes", [1, 3])

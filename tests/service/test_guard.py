@@ -109,6 +109,14 @@ def test_other_sites_may_not_call(origin: str, options: dict[str, Any], status: 
     assert asked.status_code == (204 if allowed else 403)
 
 
+def test_a_named_site_may_send_the_headers_of_gradio_s_own_client() -> None:
+    lab = "http://lab.example"
+    asks = {"origin": lab, "access-control-request-headers": "content-type,x-gradio-user"}
+    for origins, allowed in (((lab,), "content-type,x-gradio-user"), ((), None)):
+        answer = ask("OPTIONS", JOIN, headers=asks, origins=origins)
+        assert answer.headers.get("access-control-allow-headers") == allowed
+
+
 def test_hosts() -> None:
     inner = Inner()
     ask("GET", "/", inner=inner, headers={"x-forwarded-host": "evil.example", "x-gradio-server": "http://evil.example"})

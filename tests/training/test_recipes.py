@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers import two_ranks
 
 from mkpn.model.checkpoint import read_metadata
 from mkpn.model.config import MODELS
@@ -24,6 +26,18 @@ THREE = ("kpn-l3", "kpn", "mkpn")
 @pytest.fixture
 def config(photo_folder: Path, tmp_path: Path) -> TrainConfig:
     return TrainConfig(images=(photo_folder,), run=tmp_path / "all", downsample=1, device="cpu", threads=1)
+
+
+def test_two_processes_train_by_a_recipe(config: TrainConfig) -> None:
+    """The first one registers and writes; the other waits for what it reads next, phase after phase."""
+    options = ["--images", str(config.images[0]), "--run", str(config.run), "--downsample", "1", "--device", "cpu"]
+    command = ["train", "kpn-l3", "--recipe", "tiny", *options, "--threads", "1", "--json", "--quiet"]
+    config.run.mkdir()
+    first, second = two_ranks(command, config.run)
+    end = config.run / "apart" / "kpn-l3" / "kpn-l3.safetensors"
+    assert json.loads(first) == {"exported": {"kpn-l3": str(end)}}
+    assert second == ""
+    assert read_metadata(end)["training"]["steps_done"] == 2
 
 
 @pytest.fixture
@@ -143,9 +157,9 @@ def test_a_finished_run_is_not_that_of_other_settings(
         train_recipe(["kpn-l1"], replace(config, sharp=1.0), "tiny")
     # What changes no step may differ, and where the folder lies, and how many processes go on.
     moved = config.run.rename(config.run.with_name("moved"))
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("mkpn.training.train.process_count", lambda: 2)
     assert train_recipe(["kpn-l1"], replace(config, run=moved), "tiny")["kpn-l1"].is_relative_to(moved)
-    monkeypatch.delenv("WORLD_SIZE")
+    monkeypatch.undo()
     moved.rename(config.run)
     assert train_recipe(["kpn-l1"], replace(config, log_every=7, threads=2), "tiny") == ends
     assert ends["kpn-l1"].stat().st_mtime_ns == before

@@ -77,6 +77,15 @@ def test_the_app_shows_the_stamped_figures_beside_the_papers(folder: Path, tmp_p
     assert '<td class="best">32.10<span class="tie"' in html
 
 
+def test_a_stamp_of_another_gain_is_left_out(folder: Path) -> None:
+    stamp = read_metadata(folder / "mkpn.safetensors")["metrics"]
+    stamp["rows"][0]["gain"] = 3
+    stamp_metrics(folder / "mkpn.safetensors", stamp)
+    (ours, *_) = tables(table1({name: read_metadata(folder / f"{name}.safetensors") for name in FIGURES}))
+    assert "MKPN" not in ours
+    assert "KPN L1" in ours
+
+
 def test_other_measurements_are_left_out_and_named(folder: Path) -> None:
     paths = {name: folder / f"{name}.safetensors" for name in FIGURES}
     stamp = read_metadata(paths["kpn-l1"])["metrics"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import platform
-import resource
 import statistics
 import time
 from collections.abc import Callable, Generator, Sequence
@@ -18,6 +17,8 @@ from typing import Any, Literal
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from mkpn.device import release_free_blocks
 
 Row = dict[str, Any]
 Shape = tuple[int, int, int]
@@ -128,8 +129,12 @@ def extra_memory(call: Callable[[], object], device: torch.device) -> int | None
     return max(0, _status("VmHWM") - before)
 
 
-def peak_memory() -> int:
-    """The largest resident set of this process so far, in bytes."""
+def peak_memory() -> int | None:
+    """The largest resident set of this process so far, in bytes; None on Windows, where Python does not know it."""
+    try:
+        import resource
+    except ImportError:
+        return None
     unit = 1 if platform.system() == "Darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
@@ -190,17 +195,10 @@ def _status(field: str) -> int:
 
 
 def _reset_peak() -> bool:
-    _trim()
+    # Kept blocks are given back, so that they count when they are used again.
+    release_free_blocks()
     try:
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
     except OSError:
         return False
     return True
-
-
-def _trim() -> None:
-    """Gives kept blocks back, so that they count when they are used again."""
-    import ctypes
-
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)

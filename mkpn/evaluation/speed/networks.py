@@ -141,8 +141,8 @@ def bench_large(device: torch.device, models: tuple[str, ...], quick: bool) -> I
         ratio = per_megapixel / (base.median / (small[0] * small[1]) * 1e6)
         print(
             f"{name:8} {seconds[0]:.2f} s, {per_megapixel:.2f} s per megapixel, {ratio:.2f}x that of the small one; "
-            f"burst {burst.frames.nbytes / 1e9:.2f} GB, peak of the process {peak_memory() / 1e9:.2f} GB, "
-            f"beyond the burst {'?' if memory[0] is None else f'{memory[0] / 1e9:.2f} GB'}"
+            f"burst {burst.frames.nbytes / 1e9:.2f} GB, peak of the process {_gigabytes(peak_memory())}, "
+            f"beyond the burst {_gigabytes(memory[0])}"
         )
         yield {
             "kind": "large",
@@ -159,6 +159,10 @@ def bench_large(device: torch.device, models: tuple[str, ...], quick: bool) -> I
             "extra_bytes": memory[0],
             "process_peak_bytes": peak_memory(),
         }
+
+
+def _gigabytes(count: int | None) -> str:
+    return "?" if count is None else f"{count / 1e9:.2f} GB"
 
 
 def random_burst(height: int, width: int) -> Burst:

@@ -90,8 +90,9 @@ def register(config: RegisterConfig) -> dict[str, float]:
     network = KernelPredictionNetwork(model_config(config.model, config.preset))
     wire_evidence(network)
     collected = [_collect(network, config, index) for index in range(len(config.patches))]
-    known = [part.pick(slice(int(len(part) * _HELD_OUT), None)) for part in collected]
-    unseen = [part.pick(slice(int(len(part) * _HELD_OUT))) for part in collected]
+    held = [max(1, int(len(part) * _HELD_OUT)) for part in collected]
+    known = [part.pick(slice(count, None)) for part, count in zip(collected, held, strict=True)]
+    unseen = [part.pick(slice(count)) for part, count in zip(collected, held, strict=True)]
     reader = _train(config, known, before)
     figures = measure(reader, unseen)
     wire_reader(network, reader)
@@ -118,7 +119,9 @@ def measure(reader: Reader, parts: Sequence[Evidence]) -> dict[str, float]:
             weight = vertical.sum(-1).mean((-1, -2))
             sums["kept"].append(weight[inside])
             sums["left_out"].append(weight[~inside])
-    return {key: round(float(torch.cat(values).mean()), 4) for key, values in sums.items()}
+    found = {key: torch.cat(values) for key, values in sums.items()}
+    # Of few bursts there may be none that moved so far.
+    return {key: round(float(values.mean()), 4) for key, values in found.items() if len(values)}
 
 
 @torch.inference_mode()
