@@ -217,6 +217,28 @@ def test_a_phone_swipes_between_models_and_holds_for_the_truth(visit: Callable[.
     page.wait_for_function(f"!{state}.holding")
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (f"?file=mine.jpg&sha256={'a' * 64}&gain=4&seed=4", "choose mine.jpg on the left"),
+        (f"?image=chelsea&{'&'.join(f'a{index}=1' for index in range(200))}", "This link cannot be opened."),
+    ],
+)
+def test_a_link_that_has_to_wait_shows_the_first_results_meanwhile(
+    visit: Callable[..., Any], query: str, said: str
+) -> None:
+    page = visit("laptop", query)
+    settled(page)
+    expect(page.locator("#notice [data-state]")).to_contain_text(said)
+    page.get_by_role("tab", name="Crops").click()
+    page.locator("#overview img").first.click()
+    expect(page.locator("#crops figure[data-pane='mkpn'] img")).to_be_visible()
+    expect(page.locator("#notice [data-state]")).to_contain_text(said)
+    if "file=" in query:
+        # A reload asks for the same picture again.
+        assert page.evaluate("location.search") == query
+
+
 def test_a_link_to_the_first_results_runs_nothing(visit: Callable[..., Any]) -> None:
     page = visit("laptop", "?image=chelsea&gain=4&seed=4&__theme=light")
     expect(page.locator("#notice [data-state]")).to_contain_text("Restored")

@@ -117,6 +117,14 @@ def test_less_motion_is_respected(shown: Handle) -> None:
         expect(shown.ui("blink-play")).to_have_text("Pause")
         expect(shown.solo()).to_have_attribute("data-pane", "truth")
         shown.press("Escape")
+        # The command plays from anywhere; pressed again it pauses.
+        for playing in ("Pause", "Play"):
+            shown.stage.focus()
+            shown.press("Control+k")
+            shown.page.keyboard.type("blink: play")
+            shown.press("Enter")
+            expect(shown.ui("blink-play")).to_have_text(playing)
+        shown.press("Escape")
         shown.page.emulate_media(reduced_motion="reduce")
         shown.press("b")
         expect(shown.ui("blink-play")).to_have_text("Play")

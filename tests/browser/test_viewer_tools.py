@@ -225,10 +225,15 @@ def test_a_png_of_ones_own_becomes_a_pane(shown: Handle) -> None:
     shown.call("v.restore(a)", {"active": name, "reference": name})
     record = shown.state()
     assert [record["active"], record["reference"]] == [None, "truth"]
+    # Removed while it is shown alone, it leaves another pane and no empty stage.
+    pane.locator(".pane-name").click()
+    expect(shown.solo()).to_have_attribute("data-pane", name)
     shown.stage.focus()
     shown.press("Control+k")
     shown.page.keyboard.type("remove added")
     shown.press("Enter")
+    expect(shown.solo()).to_have_attribute("data-pane", "mkpn")
+    shown.press("Escape")
     expect(shown.page.locator(".stage .pane")).to_have_count(len(PANES))
 
 
