@@ -112,8 +112,8 @@ class ModelConfig:
 
 
 _WIDTHS: dict[str, tuple[int, ...]] = {"paper": (64, 128, 256, 512, 512), "compact": (24, 48, 64, 128, 128)}
-_HEAD_PART, _HEAD_STEP, _LEAST_HEAD = 6, 16, 64
-"""A compact network's last block has a sixth of the paper's `2pN` channels, to a multiple of 16, and 64 at least."""
+_HEAD_PART, _HEAD_STEP, _LEAST_HEAD = 4, 16, 64
+"""A compact network's last block has a quarter of the paper's `2pN` channels, to a multiple of 16, and 64 at least."""
 
 
 def model_config(name: str, preset: str = "compact") -> ModelConfig:

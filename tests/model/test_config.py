@@ -25,9 +25,9 @@ def test_the_last_convolution_gives_2pn_channels() -> None:
     assert model_config("kpn").out_channels == 25 * 8
 
 
-def test_a_compact_head_has_a_sixth_of_the_papers_channels_and_64_at_least() -> None:
+def test_a_compact_head_has_a_quarter_of_the_papers_channels_and_64_at_least() -> None:
     widths = {name: model_config(name).head_width for name in MODELS}
-    assert widths == dict.fromkeys(MODELS, 64) | {"kpn": 64 + 7 * 25, "mkpn": 96}
+    assert widths == dict.fromkeys(MODELS, 64) | {"kpn": 64 + 7 * 25, "kpn-l25": 96, "mkpn": 144}
     assert all(model_config(name, "paper").head_width is None for name in MODELS)
 
 
