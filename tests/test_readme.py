@@ -77,7 +77,7 @@ def in_process(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_parameter_counts_are_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert in_process(monkeypatch, "models") == 0
     out = capsys.readouterr().out
-    assert re.search(r"mkpn +1,3,5,7,9,11 +separable +2,190,176 +35,265,984", out)
+    assert re.search(r"mkpn +1,3,5,7,9,11 +separable +2,835,456 +35,265,984", out)
     assert len(out.splitlines()) == 11
 
 

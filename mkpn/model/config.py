@@ -112,8 +112,8 @@ class ModelConfig:
 
 
 _WIDTHS: dict[str, tuple[int, ...]] = {"paper": (64, 128, 256, 512, 512), "compact": (24, 48, 64, 128, 128)}
-_COMPACT_HEAD = 64
-"""Channels of a compact network's last block, where its kernels are separable: eight a frame."""
+_HEAD_PART, _HEAD_STEP, _LEAST_HEAD = 4, 16, 64
+"""A compact network's last block has a quarter of the paper's `2pN` channels, to a multiple of 16, and 64 at least."""
 
 
 def model_config(name: str, preset: str = "compact") -> ModelConfig:
@@ -140,4 +140,5 @@ def model_config(name: str, preset: str = "compact") -> ModelConfig:
         return config
     # No product of factors shifts a full kernel: its head has a channel for each place of each displaced frame, too.
     places = 0 if config.separable else (config.frames - 1) * config.kernel_channels
-    return replace(config, head_width=_COMPACT_HEAD + places)
+    own = _HEAD_STEP * round(config.out_channels / _HEAD_PART / _HEAD_STEP) if config.separable else 0
+    return replace(config, head_width=max(own, _LEAST_HEAD) + places)

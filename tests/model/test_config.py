@@ -25,6 +25,12 @@ def test_the_last_convolution_gives_2pn_channels() -> None:
     assert model_config("kpn").out_channels == 25 * 8
 
 
+def test_a_compact_head_has_a_quarter_of_the_papers_channels_and_64_at_least() -> None:
+    widths = {name: model_config(name).head_width for name in MODELS}
+    assert widths == dict.fromkeys(MODELS, 64) | {"kpn": 64 + 7 * 25, "kpn-l25": 96, "mkpn": 144}
+    assert all(model_config(name, "paper").head_width is None for name in MODELS)
+
+
 @pytest.mark.parametrize("sizes", [(), (2,), (33,), (3, 3), (-1,)])
 def test_kernel_sides_are_checked(sizes: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="sizes: expected"):
