@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import pytest
 import torch
 
+from mkpn.inference.denoiser import Denoiser
 from mkpn.model.config import ModelConfig
 from mkpn.model.network import KernelPredictionNetwork
+from mkpn.ui.run.models import ModelStore
 
 
 def perturbed(config: ModelConfig, seed: int = 0, scale: float = 0.02) -> KernelPredictionNetwork:
@@ -45,6 +48,18 @@ def started(arguments: Sequence[str], out: Path, environment: Mapping[str, str] 
     process = _processes.Process(target=_main, args=(list(arguments), dict(environment or {}), out), daemon=True)
     process.start()
     return process
+
+
+def break_network(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Makes the app fail to load one network, as where memory is short."""
+    get = ModelStore.get
+
+    def broken(self: ModelStore, wanted: str) -> Denoiser:
+        if wanted == name:
+            raise RuntimeError("out of memory")
+        return get(self, wanted)
+
+    monkeypatch.setattr(ModelStore, "get", broken)
 
 
 def two_ranks(arguments: Sequence[str], folder: Path) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers import break_network
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
@@ -184,14 +185,7 @@ def test_cancel_starts_no_further_model(client, picture: Path, monkeypatch: pyte
 
 
 def test_a_model_that_fails_does_not_lose_the_others(client, picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    get = ModelStore.get
-
-    def broken(self: ModelStore, name: str) -> Denoiser:
-        if name == "kpn-l3":
-            raise RuntimeError("out of memory")
-        return get(self, name)
-
-    monkeypatch.setattr(ModelStore, "get", broken)
+    break_network(monkeypatch, "kpn-l3")
     rows = client.predict(upload(picture), 4, 0, 1, ["kpn-l1", "kpn-l3", "kpn-l5"], api_name="/denoise")
     assert [row["status"] for row in rows] == ["done", "done", "done", "failed", "done"]
     assert rows[3]["message"] == "RuntimeError: out of memory"

@@ -11,11 +11,11 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
+from helpers import break_network
 from numpy.typing import NDArray
 from PIL import Image
 
 import mkpn
-from mkpn.inference.denoiser import Denoiser
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
@@ -132,14 +132,7 @@ def test_stop_gives_up_the_network_that_runs(store: ModelStore, frames: list[Pat
 def test_a_network_that_fails_does_not_lose_the_others(
     client, store: ModelStore, frames: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    get = ModelStore.get
-
-    def broken(self: ModelStore, name: str) -> Denoiser:
-        if name == "kpn-l3":
-            raise RuntimeError("out of memory")
-        return get(self, name)
-
-    monkeypatch.setattr(ModelStore, "get", broken)
+    break_network(monkeypatch, "kpn-l3")
     run = start_captured(frames, ("kpn-l3", "mkpn"), store, tmp_path)
     assert [len(now.finished) for now in run_captured(run, store)] == [0, 1]
     assert [pane["status"] for pane in compared(run)["panes"]] == ["done", "failed", "done"]
