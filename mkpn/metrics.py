@@ -28,7 +28,8 @@ class MetricDefinition:
 
     Attributes:
         border: pixels removed on every side before measuring.
-        channels: `rgb`, the mean of the colour channels, or `luma`, Rec. 601 luma.
+        channels: `rgb`: PSNR of the squared error of all colour channels, SSIM the mean of the channels' SSIM; or
+            `luma`, Rec. 601 luma.
     """
 
     border: int = 8
@@ -44,7 +45,7 @@ class MetricDefinition:
 
     def describe(self) -> str:
         """Returns one sentence for captions and tables."""
-        mode = "mean of the colour channels" if self.channels == "rgb" else "Rec. 601 luma"
+        mode = "all colour channels" if self.channels == "rgb" else "Rec. 601 luma"
         return (
             f"PSNR and SSIM on intensities clipped to [0,1], {self.border}-pixel border removed, {mode}; "
             "SSIM: Gaussian 11x11, sigma 1.5."

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from mkpn.checks import thread_count
+from mkpn.synthesis.noise import GAINS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,7 @@ class EvaluateConfig:
             which no network knows.
         oracle_nlm: denoise these means by non-local means, too: how much of what a network lacks is due to its reach.
         border: pixels removed on every side before measuring.
-        channels: `rgb`, the mean of the colour channels, or `luma`.
+        channels: `rgb`, or `luma`: all figures are of Rec. 601 luma.
         baselines: classical denoisers of the aligned burst's mean: `aligned` (that mean alone), `nlm`, `opencv` and
             `bm3d`, the last two with the extra `baselines`. A 128x128 crop takes 0.02 s with `nlm` and `opencv` and
             3.5 s with `bm3d` on one core.
@@ -85,8 +86,13 @@ class EvaluateConfig:
                 raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
         if not 1 <= self.frames <= 8:
             raise ValueError(f"frames: expected 1 to 8, got {self.frames}")
-        if self.stamp and (self.still or self.far or self.frames < 8 or self.scene != "photographs"):
+        if self.scene != "photographs" and (self.images or self.downsample != 1 or self.strict):
             raise ValueError(
-                "stamp: expected figures of photographs and whole bursts in usual motion, "
-                "got --still, --far, --scene sharp or fewer --frames"
+                "scene: expected no --images, --downsample or --strict with sharp, which reads no photograph"
+            )
+        part = self.limit or set(self.gains) != {*GAINS}
+        if self.stamp and (part or self.still or self.far or self.frames < 8 or self.scene != "photographs"):
+            raise ValueError(
+                "stamp: expected figures of all photographs at all gains, of whole bursts in usual motion, "
+                "got --limit, fewer --gains, --still, --far, --scene sharp or fewer --frames"
             )

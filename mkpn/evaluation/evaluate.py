@@ -28,7 +28,7 @@ from mkpn.explain.oracle import aligned_mean
 from mkpn.explain.regions import REGIONS, RULE, classify
 from mkpn.figures.table1 import table1_chart
 from mkpn.inference.denoiser import Denoiser, load
-from mkpn.metrics import MetricDefinition, psnr, ssim
+from mkpn.metrics import LUMA, MetricDefinition, psnr, ssim
 from mkpn.model.checkpoint import shipped_models, stamp_metrics
 from mkpn.model.config import MODELS
 from mkpn.paper import DENOISED, ORACLE, SHARP, is_oracle, measured_on
@@ -178,7 +178,10 @@ def _write(config: EvaluateConfig, report: dict[str, Any]) -> None:
         (out / "table1.pdf").write_bytes(table1_chart(rows, against, where, "pdf"))
     if config.stamp:
         shared = {"metric": report["metric"], "settings": report["settings"]}
-        shared["references"] = [row for row in rows if row["model"] in ("noisy", "mean") or is_oracle(row["model"])]
+        ties = {(row["model"], row["gain"]) for row in against if row["tie"]}
+        shared["references"] = [
+            {**row, "tie": (row["model"], row["gain"]) in ties} for row in rows if row["model"] not in report["weights"]
+        ]
         for name, path in _checkpoints(config.models).items():
             own = {key: [row for row in report[key] if row["model"] == name] for key in ("rows", "against")}
             stamp_metrics(path, {**own, **shared})
@@ -283,6 +286,8 @@ def _earlier(path: Path, report: dict[str, Any], images: list[str]) -> list[Meas
     ]
     own: dict[str, str] = now["first_burst_sha256"]
     wrong += [f"other bursts at gain {gain}" for gain in own if hashes.get(gain, own[gain]) != own[gain]]
+    if not {*own} & {*hashes}:
+        wrong.append(f"gains were {', '.join(hashes)}, are {', '.join(own)}")
     if wrong:
         raise ValueError(f"against: {path} was measured differently, so its figures do not compare: {'; '.join(wrong)}")
     return measurements
@@ -385,7 +390,7 @@ def _measure(
                     name,
                     psnr(image, burst.clean, definition),
                     ssim(image, burst.clean, definition),
-                    **_details(image, burst.clean, regions, definition.border),
+                    **_details(image, burst.clean, regions, definition),
                 )
                 for model, image in images.items()
             ]
@@ -396,12 +401,15 @@ def _measure(
 
 
 def _details(
-    image: torch.Tensor, clean: torch.Tensor, regions: NDArray[np.uint8], border: int
+    image: torch.Tensor, clean: torch.Tensor, regions: NDArray[np.uint8], definition: MetricDefinition
 ) -> dict[str, float | None]:
-    """Bias of the brightness, and PSNR of each region, all channels."""
+    """Bias of the brightness, and PSNR of each region."""
     height, width = regions.shape
+    border = definition.border
     inner = slice(border, height - border), slice(border, width - border)
     error = (image.double() - clean.double())[:, *inner].cpu().numpy()
+    if definition.channels == "luma" and len(error) == len(LUMA):
+        error = np.tensordot(LUMA, error, 1)[None]
     squares, kinds = (error**2).mean(0), regions[inner]
     details: dict[str, float | None] = {"bias": float(error.mean())}
     for index, region in enumerate(REGIONS):

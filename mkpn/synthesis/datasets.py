@@ -234,6 +234,7 @@ class TestSet:
         if self.seen is not None and burst.surroundings is not None:
             frames = burst.surroundings.frames
             frames[self.seen :] = frames[0].clone()
+            burst.offsets[self.seen :] = 0
         return burst
 
     def __iter__(self) -> Iterator[Burst]:

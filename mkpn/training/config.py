@@ -17,8 +17,7 @@ from mkpn.model.config import DEPTH_MULTIPLE, Preset
 class TrainConfig:
     """One training run; every field is an option of `python -m mkpn train`.
 
-    The defaults are the best settings of "Evidence for the recipe" in mkpn/training/README.md, for a start that
-    registers.
+    The defaults are for a start that registers; mkpn/training/README.md has the evidence for most of them.
 
     Attributes:
         images: folders of training photographs, searched recursively.
@@ -41,7 +40,8 @@ class TrainConfig:
         clip: largest norm of the gradient.
         ema: decay of the moving average of the weights, which is what is evaluated and exported.
         start_share: share of the weights that the run started with in what is evaluated and exported, 0 to 1: one half
-            is the mean of before and after (WiSE-FT, arXiv:2109.01903). Where a high rate brings noise, it pays.
+            is the mean of before and after (WiSE-FT, arXiv:2109.01903). It helps after a high learning rate, whose last
+            weights are noisy.
         beta: weight of the annealing term (Eq. 6; the paper needs it to register, and 100 is ours for it).
         intensity_weight: lambda_1 of Eq. 5, 0 to 1; lambda_2 is the rest (reading 8 in mkpn/training/README.md).
         balance: how far the bursts of a step count alike, 0 to 1: 0 is the mean of their losses, 1 nearly their mean
@@ -53,13 +53,14 @@ class TrainConfig:
         seed: seed of the data and of the initial weights.
         init: a checkpoint that the run starts from: whole where it is the same network, else its trunk, and a last
             convolution that predicts the centres of its kernels.
-        lr_registration: fraction of the learning rate at which the weights that measure motion learn, where the run
-            starts from `mkpn register` or from a network that started so; else there are none. 0 keeps them as they
-            are; a tenth undoes them.
-        registration: a network of `mkpn register` whose measurement of motion replaces that of `init`.
+        lr_registration: fraction of the learning rate at which the weights that measure motion learn. Only a run whose
+            start registers has such weights. 0 holds them, 0.003 is what the last phases of `shipped` use, 0.1 undoes
+            them.
+        registration: a network that registers, whose measurement of motion replaces that of `init`, which registers,
+            too.
         fresh_last: start with centred deltas for kernels whatever `init` predicts.
-        teacher: a separable network of one size, whose kernels a network of full kernels of that size imitates besides
-            Eq. 5.
+        teacher: checkpoint of a separable network of one kernel size. A network of full kernels of that size learns to
+            have the same kernels, besides Eq. 5.
         teacher_weight: of the imitation at the start of the run, see `mkpn.training.losses.imitation_loss`.
         teacher_until: share of the run after which the weight has faded to nothing, over 0 and at most 1.
         device: `auto`, `cpu`, `cuda`, `mps` or e.g. `cuda:1`.
@@ -143,6 +144,9 @@ class TrainConfig:
                 raise ValueError(f"{field}: expected 0 to 1, got {getattr(self, field)}")
         if not self.images:
             raise ValueError("images: expected at least one folder, got none")
+        for field in ("registration", "start_share"):
+            if (given := getattr(self, field)) and not self.init:
+                raise ValueError(f"{field}: expected none without --init, to which it refers, got {given}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,8 +34,12 @@ def local_device(name: str) -> torch.device:
     device = select_device(name)
     if device.type != "cuda" or "LOCAL_RANK" not in os.environ:
         return device
-    if name not in ("auto", "cuda") and process_count() > 1:
-        raise ValueError(f"device: expected auto, cpu or cuda with torchrun, which shares the GPUs out, got {name!r}")
+    if name not in ("auto", "cuda"):
+        if process_count() > 1:
+            raise ValueError(
+                f"device: expected auto, cpu or cuda with torchrun, which shares the GPUs out, got {name!r}"
+            )
+        return device
     return select_device(f"cuda:{os.environ['LOCAL_RANK']}")
 
 

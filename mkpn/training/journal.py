@@ -45,7 +45,9 @@ class Statistics:
         if self.path.exists():
             # Lines behind the step that is resumed from would be written twice, the last one may be cut short.
             kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _line_step(line) <= step]
-            self.path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            temporary = self.path.with_name(f".{self.path.name}.tmp")
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            temporary.replace(self.path)
 
     def add(self, step: int, loss: float, learning_rate: float) -> None:
         """Takes one step's figures."""

@@ -10,8 +10,9 @@ INTENSITY_WEIGHT = 0.99
 """lambda_1 of Eq. 5. With one half the mean absolute gradient outweighs the squared error, and since
 a darker image has smaller gradients of noise, it rewards darkening (reading 8 in mkpn/training/README.md)."""
 
-NEGLIGIBLE = 1e-3
-"""Below this weight the annealing term is left out: it is then under 1/1000 of the basic loss."""
+NEGLIGIBLE = 1e-5
+"""Below this weight the annealing term is left out: it is then about 1/1000 of the basic loss of a trained network,
+since a single frame's estimates have a hundred times the loss of the fused image."""
 
 USUAL_LOSS = 2e-3
 """About the loss of a trained network between gain 4 and 8: balanced losses keep this size."""

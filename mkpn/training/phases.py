@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mkpn.model.checkpoint import read_metadata
-from mkpn.model.config import model_config
+from mkpn.model.config import Preset, model_config
 from mkpn.training.config import RegisterConfig, TrainConfig, differences, recorded
 from mkpn.training.distributed import local_device, process_group, wait_for_all
 from mkpn.training.recipes import Phase, Recipe, recipe_named
@@ -48,8 +48,33 @@ def train_recipe(models: Sequence[str], config: TrainConfig, name: str) -> dict[
         given = getattr(config, field.name)
         if field.name in recipe.sets and field.default is not MISSING and given != field.default:
             raise ValueError(f"{field.name}: expected none beside the recipe {name}, which sets it, got {given}")
+    if recipe.needs_init and config.init is None:
+        raise ValueError(f"init: expected a checkpoint, from which the recipe {name} goes on, got none")
+    if len(recipe.phases) > 1:
+        # Each phase would do it again, and undo what those before have learned.
+        for field in ("fresh_last", "registration"):
+            if given := getattr(config, field):
+                raise ValueError(f"{field}: expected none beside the recipe {name}, which has phases, got {given}")
+    _check_widths(recipe, models, config.preset)
     with process_group(local_device(config.device)) as (rank, _):
         return _train_phases(models, config, recipe, rank)
+
+
+def _check_widths(recipe: Recipe, models: Sequence[str], preset: Preset) -> None:
+    """Refuses, before any work, a phase whose start has a wider last block than the network that goes on from it."""
+    for phase in recipe.phases:
+        for model in recipe.needed(models):
+            start = TRUNK if phase.trunk else phase.start if model in phase.models else None
+            if start and _head_width(start, preset) > (own := _head_width(model, preset)):
+                raise ValueError(
+                    f"preset: expected compact with the recipe {recipe.name}, whose {phase.name} is wider than {model} "
+                    f"({_head_width(start, preset)} channels in the last block, not {own}), got {preset}"
+                )
+
+
+def _head_width(model: str, preset: Preset) -> int:
+    architecture = model_config(model, preset)
+    return architecture.head_width or architecture.out_channels
 
 
 def _train_phases(models: Sequence[str], config: TrainConfig, recipe: Recipe, rank: int) -> dict[str, Path]:
@@ -91,12 +116,18 @@ def _start(config: TrainConfig, settings: Any) -> None:
         raise ValueError(f"run: {start} was made with other settings ({changed}); expected the same command")
 
 
-def _run(phase: Phase, model: str, init: Path | None, config: TrainConfig) -> Path:
+def phase_settings(phase: Phase, model: str, preset: Preset) -> dict[str, Any]:
+    """Returns the fields of `TrainConfig` that a phase sets for a network."""
     settings: dict[str, Any] = dict(phase.settings)
     if phase.lr_last_by_taps:
-        architecture = model_config(model, config.preset)
+        architecture = model_config(model, preset)
         taps = architecture.kernel_channels // (2 if architecture.separable else 1)
         settings["lr_last"] = max(LEAST_LAST_RATE, LAST_RATE / taps)
+    return settings
+
+
+def _run(phase: Phase, model: str, init: Path | None, config: TrainConfig) -> Path:
+    settings = phase_settings(phase, model, config.preset)
     own = replace(config, run=config.run / phase.name / model, init=init, **settings)
     done = own.run / f"{model}.safetensors"
     if done.exists() and read_metadata(done)["training"].get("steps_done") == own.steps:

@@ -50,12 +50,14 @@ class Recipe:
         about: what it does, in one line.
         phases: one after the other, each from what the phase before it has made.
         register: fields of `RegisterConfig` for the start; None where a recipe makes none.
+        needs_init: whether it goes on from a network that the command must name.
     """
 
     name: str
     about: str
     phases: tuple[Phase, ...]
     register: Mapping[str, Any] | None = None
+    needs_init: bool = False
 
     def needed(self, models: Sequence[str]) -> list[str]:
         """Returns networks with those that they imitate or start from in some phase, which come before them."""
@@ -83,7 +85,8 @@ def recipes() -> dict[str, Recipe]:
     found: dict[str, Recipe] = {}
     for name, table in tomllib.loads(text).items():
         phases = tuple(_phase(phase, table.get("all", {})) for phase in table["phases"])
-        found[name] = Recipe(name=name, about=table["about"], phases=phases, register=table.get("register"))
+        about, start, needs_init = table["about"], table.get("register"), table.get("needs_init", False)
+        found[name] = Recipe(name=name, about=about, phases=phases, register=start, needs_init=needs_init)
     return found
 
 
@@ -98,9 +101,11 @@ def recipe_named(name: str) -> Recipe:
 
 def _phase(table: dict[str, Any], common: Mapping[str, Any]) -> Phase:
     own = {"name", "models", "teacher", "trunk", "start", "lr_last_by_taps"}
+    # A phase has the one or the other.
+    shared = {key: value for key, value in common.items() if key != "lr_last" or not table.get("lr_last_by_taps")}
     return Phase(
         name=table["name"],
-        settings={**common, **{key: value for key, value in table.items() if key not in own}},
+        settings={**shared, **{key: value for key, value in table.items() if key not in own}},
         models=tuple(table.get("models", MODELS)),
         teacher=table.get("teacher"),
         trunk=table.get("trunk", False),

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from mkpn.device import keep_large_blocks
-from mkpn.model.checkpoint import load_model, read_tensors, save_model, write_tensors
+from mkpn.model.checkpoint import load_model, read_metadata, read_tensors, save_model, write_tensors
 from mkpn.model.config import ModelConfig, model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
@@ -82,6 +82,10 @@ def train(model: str, config: TrainConfig) -> Path:
         torch.set_num_threads(config.threads)
     group = process_group(local_device(config.device))
     with group as (rank, world), locked(config.run) if rank == 0 else nullcontext():
+        if rank == 0:
+            # What a run left that was killed while it saved.
+            for unfinished in config.run.glob(".*.tmp"):
+                unfinished.unlink()
         exported = _train(model, config, rank, world)
         # The others must not go on to read what the first process has not written yet.
         wait_for_all()
@@ -105,9 +109,9 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
         stream = DeviceStream(photographs, device=device, **shared)
     else:
         stream = TrainingStream(photographs, **shared)
-    state = TrainingState(architecture, config, device, photographs)
+    saved = config.run / "state.safetensors"
     _write_or_check_config(model, config, rank)
-    state.resume(config.run / "state.safetensors")
+    state = TrainingState(architecture, config, device, photographs, saved if saved.exists() else None)
     teacher = _teacher(config.teacher, architecture, device) if config.teacher else None
 
     network: torch.nn.Module = state.network
@@ -218,13 +222,25 @@ class TrainingState:
         config: TrainConfig,
         device: torch.device,
         photographs: Sequence[NDArray[np.uint8]],
+        saved: Path | None = None,
     ) -> None:
+        """Starts anew, or goes on.
+
+        Args:
+            architecture: of the network.
+            config: the run.
+            device: where it computes.
+            photographs: some are looked at, where a start must be fitted to the network.
+            saved: what `save` wrote. Then the file of the start is not needed any more.
+        """
         self.architecture = architecture
         self.config = config
         torch.manual_seed(config.seed)
         self.network = KernelPredictionNetwork(architecture)
         self.ancestry: dict[str, Any] | None = None
-        if config.init:
+        if saved:
+            self.ancestry = read_metadata(saved)["ancestry"]
+        elif config.init:
             self._start_from(config.init, photographs)
         registered = is_registered(self.ancestry)
         if not registered:
@@ -243,6 +259,8 @@ class TrainingState:
         self.losses: list[float] = []
         self.seconds = 0.0
         self._clock = time.monotonic()
+        if saved:
+            self._resume(saved)
 
     def _start_from(self, path: Path, photographs: Sequence[NDArray[np.uint8]]) -> None:
         donor, metadata = load_model(path)
@@ -266,6 +284,11 @@ class TrainingState:
         self.network.load_state_dict(weights, strict=False)
         if self.config.registration:
             measuring, its_metadata = load_model(self.config.registration)
+            if not is_registered({"training": its_metadata["training"]}) or not is_registered(self.ancestry):
+                raise ValueError(
+                    "registration: expected a network that registers, for an --init that registers, too, got "
+                    f"{self.config.registration} for {path}; {_ADVICE}"
+                )
             copy_measurement(self.network, measuring)
             self.ancestry["registration"] = its_metadata["training"]
         if not same and not self.config.fresh_last:
@@ -303,10 +326,8 @@ class TrainingState:
         metadata = {"step": self.step, "losses": self.losses, "seconds": self._elapsed(), "ancestry": self.ancestry}
         write_tensors(path, tensors, metadata)
 
-    def resume(self, path: Path) -> None:
-        """Reads what `save` wrote, if there is something."""
-        if not path.exists():
-            return
+    def _resume(self, path: Path) -> None:
+        """Reads what `save` wrote."""
         tensors, metadata = read_tensors(path)
         groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "averaged": {}, "first": {}, "optimizer": {}}
         for name, tensor in tensors.items():
@@ -335,7 +356,6 @@ class TrainingState:
         groups_only = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": slots, "param_groups": groups_only})
         self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
-        self.ancestry = metadata["ancestry"]
         # A run of an earlier version kept none.
         self.losses = list(metadata.get("losses", []))
         log.info("resumed %s at step %d", path.parent, self.step)

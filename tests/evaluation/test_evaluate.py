@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from mkpn.evaluation.evaluate import Measurement, compare, evaluate, summarise
 from mkpn.evaluation.report import csv_table, interval_table, latex_table, markdown_table, spread, spread_table
 from mkpn.explain.regions import REGIONS, classify
 from mkpn.figures.table1 import table1_chart
+from mkpn.metrics import LUMA
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.synthesis.burst import make_burst, rng_for
@@ -70,13 +72,17 @@ def config(photo_folder: Path, networks: Path, tmp_path: Path) -> EvaluateConfig
 def test_evaluation_is_the_mean_of_the_images(photo_folder: Path, tmp_path: Path) -> None:
     network = perturbed(model_config("kpn-l3"))
     save_model(tmp_path / "mine.safetensors", network.config, network.state_dict(), {})
-    settings = {"images": (photo_folder,), "out": tmp_path / "out", "crop": 64, "limit": 2, "gains": (1, 8)}
+    photographs = tmp_path / "two"
+    photographs.mkdir()
+    for path in image_files([photo_folder])[:2]:
+        shutil.copy(path, photographs)
+    settings = {"images": (photographs,), "out": tmp_path / "out", "crop": 64}
     report = evaluate(
         EvaluateConfig(models=(str(tmp_path / "mine.safetensors"),), stamp=True, device="cpu", **settings)
     )
     assert report == json.loads((tmp_path / "out" / "results.json").read_text())
     assert [(row["model"], row["gain"]) for row in report["rows"]] == [
-        (model, gain) for gain in (1, 8) for model in ("noisy", "mean", "oracle-1", "mine")
+        (model, gain) for gain in GAINS for model in ("noisy", "mean", "oracle-1", "mine")
     ]
     denoiser, values = mkpn.load(tmp_path / "mine.safetensors", "cpu"), []
     for index, path in enumerate(image_files([photo_folder])[:2]):
@@ -93,7 +99,7 @@ def test_evaluation_is_the_mean_of_the_images(photo_folder: Path, tmp_path: Path
     assert report["metric"]["border"] == 8
     stamped = mkpn.load(tmp_path / "mine.safetensors", "cpu").metadata["metrics"]
     assert stamped["rows"] == [row for row in report["rows"] if row["model"] == "mine"]
-    assert [row["model"] for row in stamped["references"]] == ["noisy", "mean", "oracle-1"] * 2
+    assert [row["model"] for row in stamped["references"]] == ["noisy", "mean", "oracle-1"] * 4
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         *("results.json", "results.md", "results.csv", "results.tex", "images.csv")
     }
@@ -228,6 +234,9 @@ def test_runs_are_compared_only_where_they_were_measured_alike(
     ):
         with pytest.raises(ValueError, match=message):
             evaluate(replace(again, **changes))
+    evaluate(replace(again, gains=(1,), against=None, out=config.out / "low"))
+    with pytest.raises(ValueError, match="gains were 1, are 8"):
+        evaluate(replace(again, against=config.out / "low" / "results.json"))
     other = json.loads(kept.read_text())
     other["settings"]["first_burst_sha256"]["8"] = "0"
     kept.write_text(json.dumps(other))
@@ -270,6 +279,8 @@ def test_frames_can_be_hidden_and_motion_left_out(config: EvaluateConfig) -> Non
     # Eight copies of the reference average to the reference.
     assert alone["mean"] == pytest.approx(alone["noisy"], abs=1e-4)
     assert alone["noisy"] == whole["noisy"]
+    # Nor do copies move, so that their truly aligned mean is the reference, too.
+    assert alone["oracle-1"] == alone["oracle-5"] == pytest.approx(alone["noisy"], abs=1e-4)
     # Without motion, eight frames of independent noise average to an eighth of its variance.
     assert psnr_by_model(still)["mean"] == pytest.approx(whole["noisy"] + 10 * math.log10(8), abs=0.3)
     assert "without motion" in (config.out / "results.md").read_text()
@@ -280,8 +291,10 @@ def test_frames_can_be_hidden_and_motion_left_out(config: EvaluateConfig) -> Non
         evaluate(replace(config, frames=1, against=config.out / "results.json"))
     with pytest.raises(ValueError, match="frames: expected 1 to 8, got 0"):
         replace(config, frames=0)
-    with pytest.raises(ValueError, match="stamp: expected figures of photographs"):
-        replace(config, stamp=True, still=True)
+    whole_set = replace(config, stamp=True, limit=0, gains=tuple(GAINS))
+    for changes in ({"still": True}, {"limit": 1}, {"gains": (8,)}, {"frames": 4}):
+        with pytest.raises(ValueError, match="stamp: expected figures of all photographs"):
+            replace(whole_set, **changes)
 
 
 def test_far_frames_are_beyond_small_kernels(config: EvaluateConfig) -> None:
@@ -296,7 +309,7 @@ def test_far_frames_are_beyond_small_kernels(config: EvaluateConfig) -> None:
     assert set(psnr_by_model(without)) == {"noisy", "mean", "kpn-l3", "mkpn"}
     with pytest.raises(ValueError, match="far: expected no motion or far motion"):
         replace(config, far=True, still=True)
-    with pytest.raises(ValueError, match="stamp: expected figures of photographs"):
+    with pytest.raises(ValueError, match="stamp: expected figures of all photographs"):
         replace(config, far=True, stamp=True)
 
 
@@ -308,6 +321,9 @@ def test_sharp_scenes_need_no_images(config: EvaluateConfig) -> None:
     assert report["settings"]["crop"] == 128
     with pytest.raises(ValueError, match="images: expected at least one folder"):
         replace(config, images=())
+    for changes in ({}, {"images": (), "downsample": 2}, {"images": (), "strict": True}):
+        with pytest.raises(ValueError, match="scene: expected no --images, --downsample or --strict with sharp"):
+            replace(config, scene="sharp", **changes)
 
 
 def test_regions_and_bias_are_those_of_the_errors(config: EvaluateConfig, photo_folder: Path) -> None:
@@ -321,6 +337,10 @@ def test_regions_and_bias_are_those_of_the_errors(config: EvaluateConfig, photo_
     for index, name in enumerate(REGIONS):
         expected = -10 * math.log10(float((error[:, regions == index].astype(np.float64) ** 2).mean()))
         assert row[f"psnr_{name}"] == pytest.approx(expected, abs=1e-4)
+    luma = evaluate(replace(config, limit=1, gains=(4,), channels="luma", out=config.out / "luma"))
+    own = next(row for row in luma["rows"] if row["model"] == "mean")
+    squared = np.tensordot(LUMA, error.astype(np.float64), 1) ** 2
+    assert own["psnr_flat"] == pytest.approx(-10 * math.log10(squared[regions == 0].mean()), abs=1e-4)
     text = (config.out / "results.md").read_text()
     cells = " / ".join(f"{row[f'psnr_{name}']:.2f}" for name in REGIONS)
     assert f"| burst mean | {cells} |" in text

@@ -8,16 +8,17 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import two_ranks
 
-from mkpn.model.checkpoint import read_metadata
+from mkpn.model.checkpoint import read_metadata, shipped_models
 from mkpn.model.config import MODELS
 from mkpn.training import phases
 from mkpn.training.config import RegisterConfig, TrainConfig
-from mkpn.training.phases import train_recipe
-from mkpn.training.recipes import OF_ALL, recipes
+from mkpn.training.phases import TRUNK, phase_settings, train_recipe
+from mkpn.training.recipes import OF_ALL, Recipe, recipes
 from mkpn.training.start.register import register
 
 THREE = ("kpn-l3", "kpn", "mkpn")
@@ -88,8 +89,7 @@ def test_the_last_convolution_learns_slower_the_more_taps_it_has(
 ) -> None:
     """The rates of the model card: 2.5 / taps, at least 0.1, by which 25 taps and more learn alike."""
     assert list(train_recipe(MODELS, config, OF_ALL)) == list(MODELS)
-    expected = {"kpn-l1": 2.5, "kpn-l3": 0.83, "kpn-l5": 0.5, "kpn": 0.1, "kpn-l7": 0.36, "kpn-l9": 0.28}
-    expected |= {"kpn-l11": 0.23, "kpn-l13": 0.19, "kpn-l25": 0.1, "mkpn": 0.1}
+    expected = {"kpn-l1": 2.5, "kpn-l3": 0.83, "kpn-l5": 0.5, "kpn": 0.1, "kpn-l11": 0.23, "mkpn": 0.1}
     rates = {model: run.lr_last for model, run in noted if run.run.parent.name == "more"}
     assert rates == pytest.approx(expected, abs=0.005)
 
@@ -126,9 +126,9 @@ def test_a_network_comes_with_the_one_that_it_starts_from(
     assert list(train_recipe(("kpn-l25", "kpn-l7"), config, "shipped")) == ["kpn-l25", "kpn-l7"]
     runs = {(run.run.parent.name, model): run for model, run in noted}
     assert {model for _, model in runs} == {"kpn-l5", "kpn-l7", "kpn-l11", "kpn-l25"}
-    assert runs["from-l5", "kpn-l7"].init == runs["six-bursts-more", "kpn-l5"].run / "kpn-l5.safetensors"
-    assert runs["from-l11", "kpn-l25"].init == runs["six-bursts-more", "kpn-l11"].run / "kpn-l11.safetensors"
-    assert runs["wider", "kpn-l25"].init == runs["longer", "kpn-l25"].run / "kpn-l25.safetensors"
+    assert runs["released-l7", "kpn-l7"].init == runs["released", "kpn-l5"].run / "kpn-l5.safetensors"
+    assert runs["released-l25", "kpn-l25"].init == runs["released-l11", "kpn-l11"].run / "kpn-l11.safetensors"
+    assert runs["wider", "kpn-l11"].init == runs["longer", "kpn-l11"].run / "kpn-l11.safetensors"
 
 
 def test_a_start_of_ones_own_replaces_the_recipe_s(
@@ -181,6 +181,71 @@ def test_a_start_is_not_that_of_other_settings(
     train_recipe(["mkpn"], replace(config, threads=2), "tiny")
     assert start.stat().st_mtime_ns == before
     assert {run.init for _, run in noted if run.run.parent.name == "trunk"} == {start}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "changes", "message"),
+    [
+        ("on", {"init": None}, "init: expected a checkpoint, from which the recipe on goes on, got none"),
+        ("shipped", {"fresh_last": True}, "fresh_last: expected none beside the recipe shipped, which has phases"),
+        ("shipped", {"registration": Path("a.safetensors")}, "registration: expected none beside the recipe shipped"),
+        ("shipped", {"preset": "paper"}, "preset: expected compact with the recipe shipped, whose trunk is wider than"),
+    ],
+)
+def test_what_no_phase_can_do_is_refused_before_any_work(
+    config: TrainConfig, noted: list[tuple[str, TrainConfig]], recipe: str, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        train_recipe(["kpn-l5"], replace(replace(config, init=Path("b.safetensors")), **changes), recipe)  # pyright: ignore[reportArgumentType]
+    assert noted == []
+
+
+def test_no_phase_is_run_for_nothing() -> None:
+    """What a network has learned in a phase is in its own weights in the end, or in those of one that starts there."""
+    recipe = recipes()[OF_ALL]
+    assert {run for lineage in _lineages(recipe).values() for run in lineage} == {
+        (phase.name, model) for phase in recipe.phases for model in ((TRUNK,) if phase.trunk else phase.models)
+    }
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_recipe_is_that_of_the_shipped_weights(model: str) -> None:
+    """Phase by phase as each checkpoint tells it; two processes drew three bursts each where the recipe says six."""
+    recipe = recipes()[OF_ALL]
+    phases = {phase.name: phase for phase in recipe.phases}
+    told: list[tuple[str, dict[str, Any]]] = []
+    network: dict[str, Any] | None = {"model": model, "training": read_metadata(shipped_models()[model])["training"]}
+    while network:
+        told.insert(0, (network["model"], network["training"]))
+        network = network["training"].get("started_from")
+    lineage = _lineages(recipe)[model]
+    (_, start), *runs = told
+    assert start["registration"]["model"] == TRUNK
+    assert [name for name, _ in runs] == [name for _, name in lineage]
+    for (name, training), (phase, _) in zip(runs, lineage, strict=True):
+        wanted = {**phases[phase].settings}
+        if phases[phase].lr_last_by_taps:
+            wanted["lr_last"] = phase_settings(phases[phase], name, "compact")["lr_last"]
+        own = training["recipe"]
+        assert training["steps_done"] == wanted["steps"], (phase, name)
+        for key in wanted.keys() & own.keys():
+            if key == "batch":
+                assert own[key] in (wanted[key], wanted[key] / 2), (phase, name)
+            elif key == "lr_last":
+                # Two digits of it were written in the first runs.
+                assert own[key] == pytest.approx(wanted[key], abs=0.005), (phase, name)
+            else:
+                assert own[key] == wanted[key], (phase, name, key)
+
+
+def _lineages(recipe: Recipe) -> dict[str, list[tuple[str, str]]]:
+    """The runs, (phase, network), that are in each network's weights."""
+    ends: dict[str, list[tuple[str, str]]] = {model: [] for model in MODELS}
+    for phase in recipe.phases:
+        before = dict(ends)
+        for model in MODELS if phase.trunk else phase.models:
+            ends[model] = [*before[phase.start or model], (phase.name, TRUNK if phase.trunk else model)]
+    return ends
 
 
 @pytest.mark.parametrize(("field", "value"), [("lr", 1e-3), ("lr_last", 0.5), ("beta", 1.0), ("steps", 7)])

@@ -77,6 +77,7 @@ def same_state(a: Path, b: Path) -> bool:
 
 
 def test_a_killed_run_resumes_bit_for_bit(config: TrainConfig, tmp_path: Path) -> None:
+    config = replace(config, steps=60)
     straight = replace(config, run=config.run / "straight")
     killed = replace(config, run=config.run / "killed")
     train("kpn-l3", straight)
@@ -89,12 +90,15 @@ def test_a_killed_run_resumes_bit_for_bit(config: TrainConfig, tmp_path: Path) -
         time.sleep(0.005)
     process.kill()
     process.join()
-    assert 0 < read_tensors(state)[1]["step"] <= 20
+    assert 0 < read_tensors(state)[1]["step"] < 60
+    # What a save leaves that is killed.
+    (killed.run / ".state.safetensors.1.tmp").write_bytes(b"half")
     train("kpn-l3", killed)
+    assert not list(killed.run.glob(".*.tmp"))
 
     assert same_state(straight.run, killed.run)
     steps = [json.loads(line)["step"] for line in (killed.run / "stats.jsonl").read_text().splitlines()]
-    assert steps == [5, 10, 15, 20]
+    assert steps == [*range(5, 61, 5)]
 
 
 @pytest.mark.parametrize(
@@ -246,6 +250,32 @@ def test_a_run_that_failed_at_once_does_not_block_its_folder(config: TrainConfig
     assert json.loads((config.run / "config.json").read_text(encoding="utf-8"))["lr"] == 1e-3
 
 
+def test_a_run_goes_on_without_the_file_that_it_started_from(config: TrainConfig) -> None:
+    """And whatever has that file's name since; the checkpoint still tells where the run comes from."""
+    donor = train("kpn-l3", replace(config, run=config.run / "donor", steps=1, sample_every=0))
+    run = replace(config, run=config.run / "on", init=donor, steps=5, sample_every=0)
+    exported = train("kpn-l3", run)
+    before = load_model(exported)[1]["training"]["started_from"]
+    for content in (b"something else", None):
+        donor.write_bytes(content) if content else donor.unlink()
+        assert train("kpn-l3", replace(run, log_every=1)) == exported
+        assert load_model(exported)[1]["training"]["started_from"] == before
+    with pytest.raises(ValueError, match="expected a checkpoint, got no file"):
+        train("kpn-l3", replace(run, run=config.run / "anew"))
+
+
+@pytest.mark.parametrize(("field", "value"), [("registration", Path("start.safetensors")), ("start_share", 0.5)])
+def test_what_refers_to_a_start_needs_one(config: TrainConfig, field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{field}: expected none without --init, to which it refers, got {value}"):
+        replace(config, **{field: value})
+
+
+def test_a_measurement_comes_from_and_goes_to_what_registers(config: TrainConfig) -> None:
+    donor = train("kpn-l3", replace(config, run=config.run / "donor", steps=1, sample_every=0))
+    with pytest.raises(ValueError, match="registration: expected a network that registers, for an --init that"):
+        train("kpn-l3", replace(config, run=config.run / "on", init=donor, registration=donor))
+
+
 @pytest.mark.parametrize("text", ["", "[1]", None], ids=["empty", "list", "missing"])
 def test_damaged_settings_of_a_run_are_named(config: TrainConfig, text: str | None) -> None:
     short = replace(config, steps=5, sample_every=0)
@@ -284,7 +314,9 @@ def first_losses(config: TrainConfig, **changed: Any) -> list[float]:
 @pytest.mark.parametrize("device", DEVICES)
 def test_bfloat16_trains_weights_of_full_precision(config: TrainConfig, device: str) -> None:
     mixed = first_losses(config, device=device, precision="bfloat16")
-    assert mixed == pytest.approx(first_losses(config, device=device, precision="float32"), rel=0.02)
+    plain = first_losses(config, device=device, precision="float32")
+    assert mixed == pytest.approx(plain, rel=0.02)
+    assert mixed != plain
     tensors, _ = read_tensors(config.run / f"{device}-bfloat16" / "state.safetensors")
     assert {tensor.dtype for name, tensor in tensors.items() if name.startswith("weights/")} == {torch.float32}
 
@@ -364,8 +396,9 @@ def test_the_start_has_its_share_in_what_is_exported(config: TrainConfig) -> Non
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert {name for name in two if name not in one} == {f"first/{name}" for name in start}
     (mixed.run / "kpn-l3.safetensors").unlink()
-    state = TrainingState(model_config("kpn-l3"), replace(mixed, init=None), torch.device("cpu"), [])
-    state.resume(mixed.run / "state.safetensors")
+    donor.unlink()
+    saved = mixed.run / "state.safetensors"
+    state = TrainingState(model_config("kpn-l3"), mixed, torch.device("cpu"), [], saved)
     state.export(exported, 1)
     assert all(torch.equal(tensor, between[name]) for name, tensor in load_model(exported)[0].state_dict().items())
 

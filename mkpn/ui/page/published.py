@@ -40,7 +40,7 @@ def table1(metadata: Mapping[str, Mapping[str, Any]]) -> str:
     rows += [row for name in MODELS if name in same for row in same[name]["rows"]]
     ties = {
         (row["model"], row["gain"]) for figures in same.values() for row in figures.get("against", []) if row["tie"]
-    }
+    } | {(row["model"], row["gain"]) for row in rows if row.get("tie")}
     definition = MetricDefinition(border=base["metric"]["border"], channels=base["metric"]["channels"])
     where = f"{measured_on(base['settings'], rows[0]['images'])} {definition.describe()}"
     missing = [label(name) for name in metadata if name not in same]
