@@ -257,6 +257,7 @@ def test_what_a_recipe_sets_is_not_overruled(config: TrainConfig, field: str, va
 
 
 def test_every_recipe_has_settings_that_exist(config: TrainConfig) -> None:
+    config = replace(config, init=Path("start.safetensors"))
     for recipe in recipes().values():
         assert len({phase.name for phase in recipe.phases}) == len(recipe.phases)
         assert recipe.register is None or set(recipe.register) <= set(RegisterConfig.__dataclass_fields__)
