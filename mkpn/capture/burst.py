@@ -301,14 +301,16 @@ def _brightness(name: str, reference: NDArray[np.float32], frame: NDArray[np.flo
 
 def _told(name: str, motion: Motion) -> list[str]:
     notes: list[str] = []
-    if motion.degrees or round(motion.x) or round(motion.y):
+    moved = bool(motion.degrees or round(motion.x) or round(motion.y))
+    if moved:
         turned = f" and turned by {motion.degrees:.2f}°" if motion.degrees else ""
         notes.append(
             f"{name} has moved by {round(motion.x)}, {round(motion.y)} pixels{turned}: undone by copying pixels."
         )
     if motion.agreeing < _FEW_AGREE:
+        left = "" if moved or motion.agreeing else ", so it is used where it lies"
         notes.append(
-            f"{name}: only {motion.agreeing:.0%} of its tiles agree with one motion of the whole picture; "
+            f"{name}: only {motion.agreeing:.0%} of its tiles agree with one motion of the whole picture{left}; "
             "where they do not, the networks mostly leave the frame out."
         )
     return notes

@@ -20,12 +20,14 @@ from scipy.optimize import least_squares
 
 from mkpn.synthesis.noise import Noise
 
+NORMAL_MAD = 0.6744897501960817
+"""Median absolute deviation of the normal distribution of standard deviation 1."""
+
 _SETS = 24
 _FEWEST = 200  # pixels of a level set
 _MOST = 250_000  # pixels of a pair of frames that are looked at
 _LEVEL = 5  # side of the window whose mean is a pixel's level
 _SMOOTH = 1.5  # sigma of the Gaussian before the gradient that tells even places from others
-_MAD = 0.6744897501960817  # median absolute deviation of the normal distribution
 _CLIPPED = 0.25  # share of blocks (of 8 values) that touch the end of the range, above which a level set is left out
 
 
@@ -67,7 +69,7 @@ def estimate_noise(
             continue
         flat = members[np.argsort(steep[members], kind="stable")[: (len(members) + 1) // 2]]
         if len(flat) >= _FEWEST:
-            variance = (np.median(np.abs(details[flat])) / _MAD) ** 2
+            variance = (np.median(np.abs(details[flat])) / NORMAL_MAD) ** 2
             points.append((float(levels[flat].mean()), float(variance), len(flat)))
     if not points:
         raise ValueError(
