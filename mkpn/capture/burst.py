@@ -55,6 +55,7 @@ class CapturedBurst(NoisyBurst):
         motions: of each photograph against the first, before it was undone.
         photographs: how many different ones there are; the frames repeat them in turn.
         matrix: `[3,3]` from the camera's colours to linear sRGB; None for photographs.
+        clips: frame values of red, green and blue between which frame 0 is not clipped: `(low, high)` each.
         notes: what was done and what is doubtful, one sentence each.
     """
 
@@ -64,6 +65,7 @@ class CapturedBurst(NoisyBurst):
     motions: tuple[Motion, ...]
     photographs: int
     matrix: NDArray[np.float32] | None
+    clips: tuple[tuple[float, float], ...]
     notes: tuple[str, ...]
 
     def expected_std(self, image: torch.Tensor) -> torch.Tensor:
@@ -72,7 +74,7 @@ class CapturedBurst(NoisyBurst):
 
     @property
     def residual_std(self) -> float:
-        """`sqrt(1 - 1/N)` of N photographs: the residual's standard deviation that their plain mean would leave."""
+        """`sqrt(1 - 1/N)`: the residual's standard deviation that the plain mean of the N photographs leaves."""
         return math.sqrt(1 - 1 / self.photographs)
 
     def displayed(self, image: torch.Tensor) -> torch.Tensor:
@@ -189,7 +191,8 @@ def read_burst(
     # Each photograph goes as soon as it is in its place: twelve megapixels take 144 MB.
     for frame in frames:
         frame[...] = channels_first(kept.pop(0)[inner])
-    found, source = _noise(first, frames, brightness, noise)
+    clips = _clips(first)
+    found, source = _noise(first, frames, clips, brightness, noise)
     # Scaling a frame scales its noise, and the value at which it clips: not before both have been looked at.
     frames /= np.array(brightness, np.float32)[:, None, None, None]
     chosen: Light = "stored"
@@ -199,6 +202,7 @@ def read_burst(
         if chosen == "display":
             for frame in frames:
                 frame[...] = encode(frame)
+            clips = [(low, float(encode(np.array(high)))) for low, high in clips]
     if _middle_std(found) < _FAINT:
         notes.append("The noise is so weak that the photograph itself may be closer to the scene than any result.")
     if len(files) < FRAMES:
@@ -216,6 +220,7 @@ def read_burst(
         motions=tuple(motions),
         photographs=len(files),
         matrix=first.raw.matrix if first.raw is not None else None,
+        clips=tuple(clips),
         notes=tuple(notes),
     )
 
@@ -260,9 +265,15 @@ def _read(
     return _Photograph(pixels, size, raw, noise)
 
 
+def _clips(first: _Photograph) -> list[tuple[float, float]]:
+    # A raw file's black lies above zero counts, so that it clips at white only.
+    return [(0.0, 1.0)] * 3 if first.raw is None else [(-np.inf, _WHITE * white) for white in first.raw.white]
+
+
 def _noise(
     first: _Photograph,
     frames: NDArray[np.float32],
+    clips: list[tuple[float, float]],
     brightness: list[float],
     noise: Noise | Literal["auto", "estimate"],
 ) -> tuple[tuple[Noise, ...], Literal["profile", "given", "estimated"]]:
@@ -270,9 +281,7 @@ def _noise(
         return (noise,) * 3, "given"
     if noise == "auto" and first.noise is not None:
         return first.noise, "profile"
-    # A raw file's black lies above zero counts, so that it clips at white only.
-    ends = [(0.0, 1.0)] * 3 if first.raw is None else [(-np.inf, _WHITE * white) for white in first.raw.white]
-    estimated = tuple(estimate_noise(frames[:, channel], *ends[channel], brightness) for channel in range(3))
+    estimated = tuple(estimate_noise(frames[:, channel], *clips[channel], brightness) for channel in range(3))
     return estimated, "estimated"
 
 

@@ -145,7 +145,7 @@ def _shift(reference: NDArray[Any], frame: NDArray[Any], upsampling: int) -> tup
 
 
 def _stands_out(reference: Picture, frame: Picture) -> bool:
-    """Tells whether the correlation has a peak that noise alone, as in a photograph of fog or a wall, would not have."""
+    """Tells whether the correlation has a peak that noise alone, as of fog or a wall, would not have."""
     bands = [np.fft.rfft2(difference_of_gaussians(picture, *_BAND)) for picture in (reference, frame)]
     surface = np.abs(np.fft.irfft2(bands[0] * bands[1].conj(), reference.shape))
     # The median, because the ridge of a single edge would add to the standard deviation itself.
