@@ -22,6 +22,7 @@ from mkpn.synthesis.datasets import SUFFIXES
 from mkpn.synthesis.files import OWN_MEGAPIXELS, RAW_SUFFIXES
 from mkpn.synthesis.images import MIN_SIDE, box_downsample, channels_first, load_image
 from mkpn.synthesis.noise import Noise
+from mkpn.synthesis.writing import BURST_FACTS
 
 FRAMES = 8
 """What the shipped networks take."""
@@ -89,7 +90,7 @@ class CapturedBurst(NoisyBurst):
 
 
 def burst_files(folder: Path) -> list[Path]:
-    """Lists the photographs in a folder, sorted by name.
+    """Lists the photographs in a folder, sorted by name; of a synthetic burst that was saved its frames.
 
     Raises:
         ValueError: if there is no such folder, or nothing in it.
@@ -97,6 +98,9 @@ def burst_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ValueError(f"burst: expected a folder, got {folder}, which is none")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (*SUFFIXES, *RAW_SUFFIXES))
+    if (folder / BURST_FACTS).is_file():
+        # Beside the frames lies the truth.
+        files = [path for path in files if path.stem != "clean"]
     if not files:
         raise ValueError(f"burst: expected photographs or raw files in {folder}, got none")
     return files
