@@ -94,7 +94,7 @@ class DenoiseOptions:
         format: of the written pictures: `png` (8 bits), `png16` (16 bits) or `tiff` (floating point, not clipped).
         burst: folder of 2 to 8 photographs of one scene, instead of naming them.
         sigma_r: read noise of a real burst, 0 to 1: its standard deviation in black; goes with `--sigma-s`. Without
-            both, the file's NoiseProfile or an estimate is used.
+            both, the file's NoiseProfile or an estimate is used. Both hold for the frames after downsampling.
         sigma_s: shot noise of a real burst, 0 to 1: what its variance grows by from black to white.
         light: what the networks see of raw files: `linear` light, `display` values, or what suits their noise.
     """

@@ -20,7 +20,7 @@ from mkpn.checks import choice, number, whole
 from mkpn.synthesis.burst import RIM, NoisyBurst, Surroundings
 from mkpn.synthesis.datasets import SUFFIXES
 from mkpn.synthesis.files import OWN_MEGAPIXELS, RAW_SUFFIXES
-from mkpn.synthesis.images import MIN_SIDE, box_downsample, channels_first, load_image
+from mkpn.synthesis.images import MIN_SIDE, box_downsample, channels_first, conversion_notes, load_image
 from mkpn.synthesis.noise import Noise
 from mkpn.synthesis.writing import BURST_FACTS
 
@@ -35,6 +35,7 @@ _FAINT = 0.004  # standard deviation at middle grey below which no network helps
 _QUIET = 0.02  # standard deviation at middle grey (0.18) below which display values denoise better; see the README
 _MIDDLE_GREY = 0.18
 _FEW_AGREE = 0.5
+_CHANNELS = ("red", "green", "blue")
 _BLOCK = 16  # pixels of the blocks whose brightness is compared
 _LIT = 0.25  # of the mean brightness: darker blocks are not compared
 _WHITE = 0.999  # of a channel's white; from there on it counts as clipped
@@ -138,6 +139,7 @@ def read_burst(
         paths: photographs, whose values are used as stored, or raw files (extra `raw`); not both.
         noise: Eq. 7's parameters; `auto` takes the raw file's NoiseProfile if there is one and estimates otherwise.
             For raw files they are those of linear light between black and white after the first one's white balance.
+            Given ones hold for the frames after downsampling.
         light: what the networks see of raw files. `auto` takes linear light, and display values where the noise at
             middle grey is below 0.02.
         downsample: box-downsampling factor; of raw files after their 2x2 blocks have become pixels.
@@ -159,8 +161,13 @@ def read_burst(
     files = [Path(path) for path in paths]
     names = _check(files)
     first = _read(files[0], downsample, crop, max_megapixels)
+    if min(first.pixels.shape[:2]) < _SMALLEST:
+        raise ValueError(
+            f"{names[0]}: expected at least {_SMALLEST} pixels per side after downsampling, got {first.size}"
+        )
     window = _window(first.pixels.shape[:2], crop)
-    kept, motions, brightness, notes = [first.pixels[window]], [_STILL], [1.0], list[str]()
+    kept, motions, brightness = [first.pixels[window]], [_STILL], [1.0]
+    notes = [] if first.raw else [f"{names[0]}: {note}." for note in conversion_notes(files[0], max_megapixels)]
     rows, columns = ([side] for side in window)
     luma = first.pixels.mean(axis=2)
     for path, name in zip(files[1:], names[1:], strict=True):
@@ -196,7 +203,7 @@ def read_burst(
     for frame in frames:
         frame[...] = channels_first(kept.pop(0)[inner])
     clips = _clips(first)
-    found, source = _noise(first, frames, clips, brightness, noise)
+    found, source = _noise(first, frames, clips, brightness, noise, notes)
     # Scaling a frame scales its noise, and the value at which it clips: not before both have been looked at.
     frames /= np.array(brightness, np.float32)[:, None, None, None]
     chosen: Light = "stored"
@@ -280,13 +287,29 @@ def _noise(
     clips: list[tuple[float, float]],
     brightness: list[float],
     noise: Noise | Literal["auto", "estimate"],
+    notes: list[str],
 ) -> tuple[tuple[Noise, ...], Literal["profile", "given", "estimated"]]:
     if isinstance(noise, Noise):
         return (noise,) * 3, "given"
     if noise == "auto" and first.noise is not None:
         return first.noise, "profile"
-    estimated = tuple(estimate_noise(frames[:, channel], *clips[channel], brightness) for channel in range(3))
-    return estimated, "estimated"
+    found: dict[str, Noise] = {}
+    refused: list[ValueError] = []
+    for channel, name in enumerate(_CHANNELS):
+        try:
+            found[name] = estimate_noise(frames[:, channel], *clips[channel], brightness)
+        except ValueError as error:
+            refused.append(error)
+    if not found:
+        raise refused[0]
+    # A channel that is clipped everywhere shows no noise of its own, as red does under a red lamp.
+    other = next(iter(found))
+    notes += [
+        f"The noise of {name} cannot be estimated, because too little of it is not clipped: that of {other} is used."
+        for name in _CHANNELS
+        if name not in found
+    ]
+    return tuple(found.get(name, found[other]) for name in _CHANNELS), "estimated"
 
 
 def _middle_std(noise: tuple[Noise, ...]) -> float:

@@ -64,7 +64,9 @@ def estimate_noise(
         parts.append(tuple(array.ravel()[::step] for array in (level, steepness, detail, clipped)))
     levels, steep, details, clips = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     points: list[tuple[float, float, int]] = []
-    for members in np.array_split(np.argsort(levels, kind="stable"), _SETS):
+    # Small photographs have fewer sets, not too small ones: half of a set's pixels count.
+    sets = min(_SETS, max(1, len(levels) // (2 * _FEWEST)))
+    for members in np.array_split(np.argsort(levels, kind="stable"), sets):
         if clips[members].mean() > _CLIPPED:
             continue
         flat = members[np.argsort(steep[members], kind="stable")[: (len(members) + 1) // 2]]
@@ -81,7 +83,7 @@ def estimate_noise(
 
 def _fit(level: NDArray[Any], variance: NDArray[Any], count: NDArray[Any]) -> Noise:
     """Fits `sigma_r^2 + sigma_s * level` to the variances' logarithms, so that outliers and dark levels count alike."""
-    smallest = 1e-10  # an eighth of a 16-bit level
+    smallest = 1e-10  # a standard deviation of two thirds of a 16-bit level
     variance = np.maximum(variance, smallest)
     weight = np.sqrt(count / count.max())
 

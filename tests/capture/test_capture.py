@@ -23,6 +23,7 @@ from mkpn.capture.residual import residual
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.burst import RIM
 from mkpn.synthesis.noise import GAINS, Noise
+from mkpn.synthesis.writing import write_picture
 
 MOVES = [(0, 0), (2, -1), (-3, 2), (5, 4)]
 INNER = slice(4 + RIM, -1 - RIM), slice(5 + RIM, -3 - RIM)
@@ -83,6 +84,39 @@ def test_noise_is_estimated_where_nothing_is_known(tmp_path: Path, scene: NDArra
     levels = np.array([0.2, 0.5], np.float32)
     for noise in burst.noise:
         assert np.abs(noise.std(levels) / GAINS[2].std(levels) - 1).max() < 0.15
+
+
+def test_a_channel_that_is_clipped_has_the_noise_of_another(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    bright = scene.copy()
+    bright[..., 0] = 2
+    burst = read_burst(photographs(tmp_path, bright))
+    assert burst.noise[0] == burst.noise[1] != burst.noise[2]
+    (note,) = (note for note in burst.notes if "estimated" in note)
+    assert note.startswith("The noise of red cannot be estimated")
+    assert note.endswith("that of green is used.")
+    with pytest.raises(ValueError, match=r"^noise: expected at least 400 pixels"):
+        read_burst(write(tmp_path, [np.ones((100, 100, 3))] * 2))
+
+
+@pytest.mark.parametrize("side", [64, 66])
+def test_small_stills_tell_their_noise(tmp_path: Path, scene: NDArray[np.float32], side: int) -> None:
+    still = scene[40 : 40 + side, 40 : 40 + side]
+    burst = read_burst(write(tmp_path, [noisy(still, GAINS[4], seed) for seed in range(3)]))
+    level = np.array([0.5], np.float32)
+    assert [noise.std(level)[0] / GAINS[4].std(level)[0] for noise in burst.noise] == pytest.approx([1] * 3, abs=0.25)
+
+
+def test_small_photographs_are_refused_by_their_size(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    paths = write(tmp_path, [scene[:63, :80]] * 2)
+    with pytest.raises(ValueError, match=r"^0\.png: expected at least 64 pixels per side .* got 80x63$"):
+        read_burst(paths, noise=GAINS[1])
+
+
+def test_what_reading_changes_is_told(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    """16 bits of a colour PNG are not kept: Pillow reads eight of them."""
+    pictures = [torch.from_numpy(scene.transpose(2, 0, 1).copy())] * 2
+    paths = [write_picture(tmp_path, str(index), picture, "png16") for index, picture in enumerate(pictures)]
+    assert "0.png: 16-bit colour, read at 8 bits per channel." in read_burst(paths, noise=GAINS[1]).notes
 
 
 def test_weak_noise_is_told(tmp_path: Path, scene: NDArray[np.float32]) -> None:
@@ -304,7 +338,7 @@ def test_a_raw_file_clips_at_its_white() -> None:
         pixels=values[0].transpose(1, 2, 0), noise=None, white=(1.0, 1.0, 1.0), matrix=np.eye(3, dtype=np.float32)
     )
     first = _Photograph(raw.pixels, "256x192", raw, None)
-    found, source = _noise(first, values, _clips(first), [1.0] * 4, "auto")
+    found, source = _noise(first, values, _clips(first), [1.0] * 4, "auto", [])
     assert source == "estimated"
     for noise in found:
         assert noise.std(np.full(1, 0.5, np.float32))[0] == pytest.approx(0.02, rel=0.1)
