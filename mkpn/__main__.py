@@ -94,7 +94,7 @@ class DenoiseOptions:
         format: of the written pictures: `png` (8 bits), `png16` (16 bits) or `tiff` (floating point, not clipped).
         burst: folder of 2 to 8 photographs of one scene, instead of naming them.
         sigma_r: read noise of a real burst, 0 to 1: its standard deviation in black; goes with `--sigma-s`. Without
-            both, the file's NoiseProfile or an estimate is used.
+            both, the file's NoiseProfile or an estimate is used. Both hold for the frames after downsampling.
         sigma_s: shot noise of a real burst, 0 to 1: what its variance grows by from black to white.
         light: what the networks see of raw files: `linear` light, `display` values, or what suits their noise.
     """
@@ -137,7 +137,7 @@ def denoise(
             results.value = _denoise_real(images, options)
 
 
-_OF_SYNTHETIC = ("gain", "seed", "each", "save_burst", "format")
+_OF_SYNTHETIC = ("gain", "seed", "each", "strict", "save_burst", "format")
 _OF_REAL = ("sigma_r", "sigma_s", "light")
 
 
@@ -153,14 +153,18 @@ def _networks(options: DenoiseOptions) -> dict[str, Denoiser]:
     import mkpn
     from mkpn.evaluation.names import named_networks
 
+    if not options.models:
+        raise ValueError("models: expected at least one network, got none")
     networks = named_networks(options.models)
     return {name: mkpn.load(model, device=options.device) for name, model in networks.items()}
 
 
 def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> list[dict[str, Any]]:
     from mkpn.capture.burst import burst_files, given_noise, read_burst
+    from mkpn.capture.raw import is_raw
     from mkpn.checks import writable_folder
-    from mkpn.evaluation.captured import denoise_captured, describe
+    from mkpn.evaluation.captured import denoise_captured, describe, files_of
+    from mkpn.evaluation.names import keep_photographs
     from mkpn.synthesis.files import OWN_MEGAPIXELS
     from mkpn.synthesis.writing import icc_profile
 
@@ -168,8 +172,14 @@ def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> list[dic
     if options.burst is not None and images:
         raise ValueError("images: expected photographs or --burst DIR, got both")
     files = images if options.burst is None else burst_files(options.burst)
+    if not any(map(is_raw, files)):
+        _refuse(options, ("light",), "expected raw files, got photographs, whose values are used as stored")
     noise = given_noise(options.sigma_r, options.sigma_s)
     denoisers = _networks(options)
+    written = files_of(options.out, denoisers)
+    # Pictures in folders below that of a burst are not read.
+    beside = options.burst is not None and options.out.resolve() == options.burst.resolve()
+    keep_photographs(written, files, [options.burst] if options.burst is not None and beside else [])
     writable_folder(options.out, "out")
     burst = read_burst(files, noise=noise, light=options.light, downsample=options.downsample)
     print("\n".join(describe(burst)))
@@ -194,7 +204,8 @@ def _denoise_synthetic(given: tuple[Path, ...], options: DenoiseOptions) -> list
     from statistics import fmean
 
     from mkpn.checks import writable_folder
-    from mkpn.evaluation.synthetic import Synthesis, denoise_picture, output_folders, usable_images
+    from mkpn.evaluation.names import keep_photographs
+    from mkpn.evaluation.synthetic import Synthesis, denoise_picture, files_of, output_folders, usable_images
 
     _refuse(options, _OF_REAL, "expected photographs of a real burst, got an image with a synthetic burst")
     denoisers = _networks(options)
@@ -206,10 +217,13 @@ def _denoise_synthetic(given: tuple[Path, ...], options: DenoiseOptions) -> list
         save_burst=options.save_burst,
     )
     images = usable_images(given, synthesis, options.strict)
-    writable_folder(options.out, "out")
     alone = len(given) == 1 and not given[0].is_dir()
+    folders = [options.out] if alone else output_folders(images, options.out)
+    written = [file for folder in folders for file in files_of(folder, synthesis, denoisers)]
+    keep_photographs(written, [*given, *images], [path for path in given if path.is_dir()])
+    writable_folder(options.out, "out")
     rows: list[dict[str, Any]] = []
-    for image, folder in zip(images, [options.out] if alone else output_folders(images, options.out), strict=True):
+    for image, folder in zip(images, folders, strict=True):
         for place, done in enumerate(denoise_picture(image, folder, synthesis, denoisers)):
             if not place:
                 print(done.metric if alone else f"{image}: {done.metric}")

@@ -136,7 +136,7 @@ def _checked(
 ) -> tuple[NDArray[Any], NDArray[Any]]:
     """Checks two images and returns what the border leaves of them, `[C,h,w]` of the types that they have."""
     x, y = _array(a), _array(b)
-    if x.shape != y.shape or x.ndim not in (2, 3):
+    if x.shape != y.shape or x.ndim not in (2, 3) or 0 in x.shape:
         raise ValueError(f"images: expected two [C,H,W] or [H,W] of one shape, got {list(x.shape)} and {list(y.shape)}")
     border = definition.border
     if min(x.shape[-2:]) - 2 * border < smallest:
@@ -166,7 +166,11 @@ def _channels(
 
 
 def _array(image: ArrayLike | torch.Tensor) -> NDArray[Any]:
-    return image.detach().cpu().numpy() if isinstance(image, torch.Tensor) else np.asanyarray(image)
+    if not isinstance(image, torch.Tensor):
+        return np.asanyarray(image)
+    image = image.detach().cpu()
+    # NumPy has no bfloat16.
+    return (image.float() if image.dtype == torch.bfloat16 else image).numpy()
 
 
 def _reduce(image: NDArray[Any], definition: MetricDefinition) -> NDArray[np.float64]:

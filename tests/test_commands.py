@@ -24,7 +24,7 @@ from mkpn.evaluation import synthetic
 from mkpn.evaluation import verify as verification
 from mkpn.model.checkpoint import digest, load_model, read_tensors, save_model, shipped_models, write_tensors
 from mkpn.model.config import MODELS, model_config
-from mkpn.synthesis.writing import icc_profile, write_picture
+from mkpn.synthesis.writing import FileFormat, icc_profile, write_picture
 from mkpn.training.distributed import shows_progress
 
 Mkpn = Callable[..., tuple[int, str, str]]
@@ -294,6 +294,38 @@ def test_verify_finds_a_wrong_back_end(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found == {"cpu": False, "triton": None}
 
 
+@pytest.mark.parametrize("wrong", ["image of full kernels", "gradient of separable kernels"])
+def test_verify_finds_a_back_end_that_returns_nan(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    real = verification.local_conv
+
+    def broken(frames: torch.Tensor, coeffs: torch.Tensor, sizes: tuple[int, ...], backend: str) -> torch.Tensor:
+        separable = coeffs.dim() == 6
+        image = real(frames, coeffs, sizes, backend="reference")
+        if backend == "cpu" and wrong.startswith("image") and not separable:
+            return image * torch.nan
+        if backend == "cpu" and wrong.startswith("gradient") and separable:
+            # The square root of 0 is 0, and its slope is infinite.
+            return image + 0 * (0 * coeffs).sqrt().sum()
+        return image
+
+    monkeypatch.setattr(verification, "local_conv", broken)
+    monkeypatch.setattr(verification, "backends", lambda: {"reference": None, "cpu": None})
+    (check,) = verification.check_backends(torch.device("cpu"))
+    assert check.right is False
+    assert "differs from the reference by nan" in check.found
+
+
+def test_verify_needs_networks_and_figures(mkpn_command: Mkpn, tmp_path: Path) -> None:
+    code, _, err = mkpn_command("verify", "--checkpoints", tmp_path, "--store")
+    assert code == 2
+    assert err.startswith("mkpn: checkpoints: expected NAME.safetensors of kpn-l1, ")
+    assert err.endswith(f" in {tmp_path}, got none\n")
+    assert not list(tmp_path.iterdir())
+    code, _, err = mkpn_command("verify", "--checkpoints", tmp_path / "none")
+    path = tmp_path / "none" / "verify.json"
+    assert (code, err) == (2, f"mkpn: checkpoints: expected stored figures in {path}, got no file of this name\n")
+
+
 # denoise: several pictures, whole bursts, file formats, colour profiles
 
 
@@ -336,6 +368,65 @@ def test_a_folder_gives_a_folder_per_picture(
     assert (code, out) == (2, "")
     assert "bad.jpg" in err
     assert not (tmp_path / "strict").exists()
+
+
+@pytest.mark.parametrize("name", ["clean", "noisy", "kpn-l1"])
+def test_a_picture_is_not_replaced_by_its_own_result(
+    mkpn_command: Mkpn, photo: NDArray[np.uint8], tmp_path: Path, name: str
+) -> None:
+    picture = tmp_path / f"{name}.png"
+    Image.fromarray(photo[:96, :96]).save(picture)
+    before = picture.read_bytes()
+    given = ("--models", "kpn-l1", "--device", "cpu")
+    code, out, err = mkpn_command("denoise", picture, "--out", tmp_path, *given)
+    reason = f"out: expected a folder without the photographs themselves, got {tmp_path}, where"
+    assert (code, out, err) == (2, "", f"mkpn: {reason} {name}.png would be replaced\n")
+    assert picture.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [picture]
+    code, _, err = mkpn_command("denoise", picture, "--out", tmp_path, *given, "--format", "tiff")
+    assert code == 0, err
+
+
+def test_a_frame_is_not_replaced_by_a_saved_burst(mkpn_command: Mkpn, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    frame = tmp_path / "burst" / "frame-3.png"
+    frame.parent.mkdir()
+    Image.fromarray(photo[:96, :96]).save(frame)
+    given = ("--out", tmp_path, "--models", "kpn-l1", "--device", "cpu", "--save-burst")
+    code, _, err = mkpn_command("denoise", frame, *given)
+    assert (code, list(tmp_path.iterdir())) == (2, [frame.parent])
+    assert "frame-3.png would be replaced" in err
+
+
+@pytest.mark.parametrize("out", ["photos", "photos/out", "."])
+def test_results_do_not_lie_among_the_photographs(
+    mkpn_command: Mkpn, photo: NDArray[np.uint8], tmp_path: Path, out: str
+) -> None:
+    """A second run would take them for photographs; at `.` the picture of the folder's name has it as its own."""
+    picture = tmp_path / "photos" / "photos.png"
+    picture.parent.mkdir()
+    Image.fromarray(photo[:96, :96]).save(picture)
+    given = ("--models", "kpn-l1", "--device", "cpu")
+    code, _, err = mkpn_command("denoise", picture.parent, "--out", tmp_path / out, *given)
+    assert code == 2
+    assert err.startswith("mkpn: out: expected a folder without the photographs themselves, got ")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [picture]
+
+
+@pytest.mark.parametrize("file_format", ["png", "png16", "tiff"])
+def test_a_picture_that_cannot_be_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_format: FileFormat
+) -> None:
+    path = write_picture(tmp_path, "a", torch.zeros(3, 8, 8), file_format)
+    before = path.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_picture(tmp_path, "a", torch.ones(3, 8, 8), file_format)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_networks_of_one_file_name_are_two(mkpn_command: Mkpn, photo: NDArray[np.uint8], tmp_path: Path) -> None:

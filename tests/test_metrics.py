@@ -129,3 +129,15 @@ def test_strips_change_no_figure(monkeypatch: pytest.MonkeyPatch, definition: Me
     monkeypatch.setattr(images, "_STRIP", pixels)
     assert mkpn.psnr(a, b, definition) == pytest.approx(whole[0], abs=1e-12)
     assert mkpn.ssim(a, b, definition) == pytest.approx(whole[1], abs=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64])
+def test_tensors_of_every_floating_type_are_measured(dtype: torch.dtype) -> None:
+    clean = torch.full((3, 40, 40), 0.5, dtype=dtype)
+    assert mkpn.psnr(clean + 0.25, clean) == pytest.approx(-20 * np.log10(0.25), abs=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(0, 40, 40), (0, 40), (3, 0, 40)])
+def test_no_pixels_have_no_figure(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^images: expected "):
+        mkpn.psnr(np.zeros(shape), np.zeros(shape), MetricDefinition(border=0))

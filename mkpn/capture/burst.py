@@ -20,8 +20,9 @@ from mkpn.checks import choice, number, whole
 from mkpn.synthesis.burst import RIM, NoisyBurst, Surroundings
 from mkpn.synthesis.datasets import SUFFIXES
 from mkpn.synthesis.files import OWN_MEGAPIXELS, RAW_SUFFIXES
-from mkpn.synthesis.images import MIN_SIDE, box_downsample, channels_first, load_image
+from mkpn.synthesis.images import MIN_SIDE, box_downsample, channels_first, conversion_notes, load_image
 from mkpn.synthesis.noise import Noise
+from mkpn.synthesis.writing import BURST_FACTS
 
 FRAMES = 8
 """What the shipped networks take."""
@@ -34,6 +35,7 @@ _FAINT = 0.004  # standard deviation at middle grey below which no network helps
 _QUIET = 0.02  # standard deviation at middle grey (0.18) below which display values denoise better; see the README
 _MIDDLE_GREY = 0.18
 _FEW_AGREE = 0.5
+_CHANNELS = ("red", "green", "blue")
 _BLOCK = 16  # pixels of the blocks whose brightness is compared
 _LIT = 0.25  # of the mean brightness: darker blocks are not compared
 _WHITE = 0.999  # of a channel's white; from there on it counts as clipped
@@ -55,6 +57,7 @@ class CapturedBurst(NoisyBurst):
         motions: of each photograph against the first, before it was undone.
         photographs: how many different ones there are; the frames repeat them in turn.
         matrix: `[3,3]` from the camera's colours to linear sRGB; None for photographs.
+        clips: frame values of red, green and blue between which frame 0 is not clipped: `(low, high)` each.
         notes: what was done and what is doubtful, one sentence each.
     """
 
@@ -64,6 +67,7 @@ class CapturedBurst(NoisyBurst):
     motions: tuple[Motion, ...]
     photographs: int
     matrix: NDArray[np.float32] | None
+    clips: tuple[tuple[float, float], ...]
     notes: tuple[str, ...]
 
     def expected_std(self, image: torch.Tensor) -> torch.Tensor:
@@ -72,7 +76,7 @@ class CapturedBurst(NoisyBurst):
 
     @property
     def residual_std(self) -> float:
-        """`sqrt(1 - 1/N)` of N photographs: the residual's standard deviation that their plain mean would leave."""
+        """`sqrt(1 - 1/N)`: the residual's standard deviation that the plain mean of the N photographs leaves."""
         return math.sqrt(1 - 1 / self.photographs)
 
     def displayed(self, image: torch.Tensor) -> torch.Tensor:
@@ -87,7 +91,7 @@ class CapturedBurst(NoisyBurst):
 
 
 def burst_files(folder: Path) -> list[Path]:
-    """Lists the photographs in a folder, sorted by name.
+    """Lists the photographs in a folder, sorted by name; of a synthetic burst that was saved its frames.
 
     Raises:
         ValueError: if there is no such folder, or nothing in it.
@@ -95,6 +99,9 @@ def burst_files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise ValueError(f"burst: expected a folder, got {folder}, which is none")
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (*SUFFIXES, *RAW_SUFFIXES))
+    if (folder / BURST_FACTS).is_file():
+        # Beside the frames lies the truth.
+        files = [path for path in files if path.stem != "clean"]
     if not files:
         raise ValueError(f"burst: expected photographs or raw files in {folder}, got none")
     return files
@@ -132,6 +139,7 @@ def read_burst(
         paths: photographs, whose values are used as stored, or raw files (extra `raw`); not both.
         noise: Eq. 7's parameters; `auto` takes the raw file's NoiseProfile if there is one and estimates otherwise.
             For raw files they are those of linear light between black and white after the first one's white balance.
+            Given ones hold for the frames after downsampling.
         light: what the networks see of raw files. `auto` takes linear light, and display values where the noise at
             middle grey is below 0.02.
         downsample: box-downsampling factor; of raw files after their 2x2 blocks have become pixels.
@@ -153,8 +161,13 @@ def read_burst(
     files = [Path(path) for path in paths]
     names = _check(files)
     first = _read(files[0], downsample, crop, max_megapixels)
+    if min(first.pixels.shape[:2]) < _SMALLEST:
+        raise ValueError(
+            f"{names[0]}: expected at least {_SMALLEST} pixels per side after downsampling, got {first.size}"
+        )
     window = _window(first.pixels.shape[:2], crop)
-    kept, motions, brightness, notes = [first.pixels[window]], [_STILL], [1.0], list[str]()
+    kept, motions, brightness = [first.pixels[window]], [_STILL], [1.0]
+    notes = [] if first.raw else [f"{names[0]}: {note}." for note in conversion_notes(files[0], max_megapixels)]
     rows, columns = ([side] for side in window)
     luma = first.pixels.mean(axis=2)
     for path, name in zip(files[1:], names[1:], strict=True):
@@ -189,7 +202,8 @@ def read_burst(
     # Each photograph goes as soon as it is in its place: twelve megapixels take 144 MB.
     for frame in frames:
         frame[...] = channels_first(kept.pop(0)[inner])
-    found, source = _noise(first, frames, brightness, noise)
+    clips = _clips(first)
+    found, source = _noise(first, frames, clips, brightness, noise, notes)
     # Scaling a frame scales its noise, and the value at which it clips: not before both have been looked at.
     frames /= np.array(brightness, np.float32)[:, None, None, None]
     chosen: Light = "stored"
@@ -199,6 +213,7 @@ def read_burst(
         if chosen == "display":
             for frame in frames:
                 frame[...] = encode(frame)
+            clips = [(low, float(encode(np.array(high)))) for low, high in clips]
     if _middle_std(found) < _FAINT:
         notes.append("The noise is so weak that the photograph itself may be closer to the scene than any result.")
     if len(files) < FRAMES:
@@ -216,6 +231,7 @@ def read_burst(
         motions=tuple(motions),
         photographs=len(files),
         matrix=first.raw.matrix if first.raw is not None else None,
+        clips=tuple(clips),
         notes=tuple(notes),
     )
 
@@ -260,20 +276,40 @@ def _read(
     return _Photograph(pixels, size, raw, noise)
 
 
+def _clips(first: _Photograph) -> list[tuple[float, float]]:
+    # A raw file's black lies above zero counts, so that it clips at white only.
+    return [(0.0, 1.0)] * 3 if first.raw is None else [(-np.inf, _WHITE * white) for white in first.raw.white]
+
+
 def _noise(
     first: _Photograph,
     frames: NDArray[np.float32],
+    clips: list[tuple[float, float]],
     brightness: list[float],
     noise: Noise | Literal["auto", "estimate"],
+    notes: list[str],
 ) -> tuple[tuple[Noise, ...], Literal["profile", "given", "estimated"]]:
     if isinstance(noise, Noise):
         return (noise,) * 3, "given"
     if noise == "auto" and first.noise is not None:
         return first.noise, "profile"
-    # A raw file's black lies above zero counts, so that it clips at white only.
-    ends = [(0.0, 1.0)] * 3 if first.raw is None else [(-np.inf, _WHITE * white) for white in first.raw.white]
-    estimated = tuple(estimate_noise(frames[:, channel], *ends[channel], brightness) for channel in range(3))
-    return estimated, "estimated"
+    found: dict[str, Noise] = {}
+    refused: list[ValueError] = []
+    for channel, name in enumerate(_CHANNELS):
+        try:
+            found[name] = estimate_noise(frames[:, channel], *clips[channel], brightness)
+        except ValueError as error:
+            refused.append(error)
+    if not found:
+        raise refused[0]
+    # A channel that is clipped everywhere shows no noise of its own, as red does under a red lamp.
+    other = next(iter(found))
+    notes += [
+        f"The noise of {name} cannot be estimated, because too little of it is not clipped: that of {other} is used."
+        for name in _CHANNELS
+        if name not in found
+    ]
+    return tuple(found.get(name, found[other]) for name in _CHANNELS), "estimated"
 
 
 def _middle_std(noise: tuple[Noise, ...]) -> float:
@@ -301,14 +337,16 @@ def _brightness(name: str, reference: NDArray[np.float32], frame: NDArray[np.flo
 
 def _told(name: str, motion: Motion) -> list[str]:
     notes: list[str] = []
-    if motion.degrees or round(motion.x) or round(motion.y):
+    moved = bool(motion.degrees or round(motion.x) or round(motion.y))
+    if moved:
         turned = f" and turned by {motion.degrees:.2f}°" if motion.degrees else ""
         notes.append(
             f"{name} has moved by {round(motion.x)}, {round(motion.y)} pixels{turned}: undone by copying pixels."
         )
     if motion.agreeing < _FEW_AGREE:
+        left = "" if moved or motion.agreeing else ", so it is used where it lies"
         notes.append(
-            f"{name}: only {motion.agreeing:.0%} of its tiles agree with one motion of the whole picture; "
+            f"{name}: only {motion.agreeing:.0%} of its tiles agree with one motion of the whole picture{left}; "
             "where they do not, the networks mostly leave the frame out."
         )
     return notes

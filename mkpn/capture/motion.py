@@ -20,6 +20,7 @@ from skimage.measure import ransac
 from skimage.registration import phase_cross_correlation
 from skimage.transform import EuclideanTransform, warp
 
+from mkpn.capture.noise import NORMAL_MAD
 from mkpn.synthesis.images import box_downsample, channels_first
 
 Picture = NDArray[np.float32]
@@ -31,6 +32,9 @@ _MOST_TILES = 7  # along one axis
 _FEWEST = 5  # tiles that must agree
 _TOLERANCE = 1.0  # pixels that a tile may differ from the fit
 _TURNED = 0.5  # pixels at the corners from which on a rotation is worth undoing
+_PEAK = 5.0  # standard deviations of a correlation of noise; the highest of 10,000 pixels has 4
+_CONTENT = 1e-4  # range of band-passed values below which a tile shows nothing
+_LEAST_SEEN = 3  # tiles with content below which no rotation can be told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +45,8 @@ class Motion:
         x: displacement of the picture's centre in pixels, with the sign of `Burst.offsets`.
         y: the same along the columns.
         degrees: rotation about the centre.
-        agreeing: share of the tiles that agree with this motion, 0 to 1; the others are flat, or moved by themselves.
+        agreeing: share of the tiles that agree with this motion, 0 to 1, of those that show anything: a clipped sky has
+            no say. The others hold nothing but noise, or moved by themselves. 0 where too few tiles show anything.
     """
 
     x: float
@@ -72,16 +77,17 @@ def whole_pixel_shift(reference: Picture, frame: Picture) -> tuple[int, int]:
 
 
 def estimate_motion(reference: Picture, frame: Picture) -> Motion:
-    """Measures how a frame has moved against the reference.
+    """Measures how a frame has moved against the reference; one that shows too little to tell has not moved.
 
     Args:
         reference: `[H,W]` luma.
         frame: `[H,W]`, of the same size.
     """
     height, width = reference.shape
-    factor = max(1, math.ceil(max(height, width) / _COARSE_SIDE))
+    # Of a long narrow picture a tile's height is left.
+    factor = min(math.ceil(max(height, width) / _COARSE_SIDE), max(1, min(height, width) // _TILE))
     small = [box_downsample(picture[..., None], factor)[..., 0] for picture in (reference, frame)]
-    x, y = whole_pixel_shift(small[0], small[1])
+    x, y = whole_pixel_shift(small[0], small[1]) if _stands_out(small[0], small[1]) else (0, 0)
     fit, agreeing = _rigid(0.0, (-x, -y), *small[0].shape), 0.0
     for _ in range(3):
         fit, agreeing = _refined(small[0], small[1], fit)
@@ -138,6 +144,14 @@ def _shift(reference: NDArray[Any], frame: NDArray[Any], upsampling: int) -> tup
     return float(y), float(x)
 
 
+def _stands_out(reference: Picture, frame: Picture) -> bool:
+    """Tells whether the correlation has a peak that noise alone, as of fog or a wall, would not have."""
+    bands = [np.fft.rfft2(difference_of_gaussians(picture, *_BAND)) for picture in (reference, frame)]
+    surface = np.abs(np.fft.irfft2(bands[0] * bands[1].conj(), reference.shape))
+    # The median, because the ridge of a single edge would add to the standard deviation itself.
+    return bool(surface.max() > _PEAK * np.median(surface) / NORMAL_MAD)
+
+
 def _rigid(angle: float, shift: tuple[float, float] | Any, height: int, width: int) -> EuclideanTransform:
     """Rotation about the centre of the picture, then displacement (x, y)."""
     centre = np.array([(width - 1) / 2, (height - 1) / 2])
@@ -155,7 +169,7 @@ def _refined(reference: Picture, frame: Picture, fit: EuclideanTransform) -> tup
     """Measures the tiles of a frame that an earlier fit has brought near the reference, and fits again.
 
     Returns:
-        The new fit, and the share of tiles that agree with it.
+        The new fit, and the share of tiles with content that agree with it.
     """
     moved = warp(frame, fit, order=1, mode="edge", preserve_range=True)
     reference_band, moved_band = (difference_of_gaussians(picture, *_BAND) for picture in (reference, moved))
@@ -167,10 +181,15 @@ def _refined(reference: Picture, frame: Picture, fit: EuclideanTransform) -> tup
     for top in _starts(height, tile):
         for left in _starts(width, tile):
             part = slice(top, top + tile), slice(left, left + tile)
+            # Where either is constant, as clipped sky is, the correlation of zeros has its peak anywhere.
+            if min(np.ptp(reference_band[part]), np.ptp(moved_band[part])) < _CONTENT:
+                continue
             y, x = _shift(reference_band[part] * window, moved_band[part] * window, 10)
             centre = left + (tile - 1) / 2, top + (tile - 1) / 2
             here.append(centre)
             there.append((centre[0] - x, centre[1] - y))
+    if len(here) < _LEAST_SEEN:
+        return fit, 0.0
     source, target = np.array(here), fit(np.array(there))
     # It warns where nothing agrees, which is an answer here.
     with warnings.catch_warnings():

@@ -20,12 +20,14 @@ from scipy.optimize import least_squares
 
 from mkpn.synthesis.noise import Noise
 
+NORMAL_MAD = 0.6744897501960817
+"""Median absolute deviation of the normal distribution of standard deviation 1."""
+
 _SETS = 24
 _FEWEST = 200  # pixels of a level set
 _MOST = 250_000  # pixels of a pair of frames that are looked at
 _LEVEL = 5  # side of the window whose mean is a pixel's level
 _SMOOTH = 1.5  # sigma of the Gaussian before the gradient that tells even places from others
-_MAD = 0.6744897501960817  # median absolute deviation of the normal distribution
 _CLIPPED = 0.25  # share of blocks (of 8 values) that touch the end of the range, above which a level set is left out
 
 
@@ -62,12 +64,14 @@ def estimate_noise(
         parts.append(tuple(array.ravel()[::step] for array in (level, steepness, detail, clipped)))
     levels, steep, details, clips = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     points: list[tuple[float, float, int]] = []
-    for members in np.array_split(np.argsort(levels, kind="stable"), _SETS):
+    # Small photographs have fewer sets, not too small ones: half of a set's pixels count.
+    sets = min(_SETS, max(1, len(levels) // (2 * _FEWEST)))
+    for members in np.array_split(np.argsort(levels, kind="stable"), sets):
         if clips[members].mean() > _CLIPPED:
             continue
         flat = members[np.argsort(steep[members], kind="stable")[: (len(members) + 1) // 2]]
         if len(flat) >= _FEWEST:
-            variance = (np.median(np.abs(details[flat])) / _MAD) ** 2
+            variance = (np.median(np.abs(details[flat])) / NORMAL_MAD) ** 2
             points.append((float(levels[flat].mean()), float(variance), len(flat)))
     if not points:
         raise ValueError(
@@ -79,7 +83,7 @@ def estimate_noise(
 
 def _fit(level: NDArray[Any], variance: NDArray[Any], count: NDArray[Any]) -> Noise:
     """Fits `sigma_r^2 + sigma_s * level` to the variances' logarithms, so that outliers and dark levels count alike."""
-    smallest = 1e-10  # an eighth of a 16-bit level
+    smallest = 1e-10  # a standard deviation of two thirds of a 16-bit level
     variance = np.maximum(variance, smallest)
     weight = np.sqrt(count / count.max())
 

@@ -29,9 +29,6 @@ XYZ_FROM_SRGB = np.array(
 
 _SINGULAR = 1e-6
 
-_QUARTERS = {3: 2, 5: 1, 6: 3}
-"""LibRaw's `flip` as quarters of a turn against the clock."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class RawFrame:
@@ -82,7 +79,7 @@ def read_raw(path: str | Path, max_megapixels: float, white: tuple[float, ...] |
             # Files without a white balance hold zeros.
             balance = balance / balance.min() if balance.min() > 0 else np.ones(3, np.float32)
             matrix = _to_srgb(raw)
-            turns = _QUARTERS.get(raw.sizes.flip, 0)
+            flip = raw.sizes.flip
         profile = _noise_profile(tifffile, file)
     noise = None
     if profile is not None:
@@ -94,11 +91,18 @@ def read_raw(path: str | Path, max_megapixels: float, white: tuple[float, ...] |
                 Noise(float(np.sqrt(offset)), float(slope)) for slope, offset in zip(slopes, offsets, strict=True)
             )
     return RawFrame(
-        pixels=np.ascontiguousarray(np.rot90(pixels * balance, turns)),
+        pixels=np.ascontiguousarray(_upright(pixels * balance, flip)),
         noise=noise,
         white=tuple(map(float, balance)),
         matrix=matrix,
     )
+
+
+def _upright(pixels: NDArray[np.float32], flip: int) -> NDArray[np.float32]:
+    """Turns `[H,W,C]` as the bits of LibRaw's `flip` say: 2 and 1 mirror rows and columns, 4 swaps them afterwards."""
+    pixels = pixels[::-1] if flip & 2 else pixels
+    pixels = pixels[:, ::-1] if flip & 1 else pixels
+    return pixels.swapaxes(0, 1) if flip & 4 else pixels
 
 
 def _to_srgb(raw: Any) -> NDArray[np.float32]:
@@ -149,8 +153,9 @@ def _noise_profile(tifffile: Any, path: Path) -> NDArray[np.float64] | None:
         with tifffile.TiffFile(path) as file:
             pages = [page for top in file.pages for page in (*(top.pages or ()), top)]
             tags = [page.tags[NOISE_PROFILE].value for page in pages if NOISE_PROFILE in page.tags]
-    except tifffile.TiffFileError:
-        # Other makers' raw files: LibRaw reads them, and none of them has the tag.
+    # Other makers' raw files: LibRaw reads them, and none of them has the tag. Whatever else tifffile stumbles over,
+    # TiffFileError, KeyError, struct.error, ...: the profile is optional.
+    except Exception:
         return None
     if not tags:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from mkpn.capture.burst import CapturedBurst
 from mkpn.capture.residual import Residual, residual
 from mkpn.figures.residual import residual_figure
 from mkpn.inference.denoiser import Denoiser
-from mkpn.synthesis.writing import write_picture
+from mkpn.synthesis.writing import write_picture, written_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +48,11 @@ def describe(burst: CapturedBurst) -> list[str]:
     return [noise, *burst.notes]
 
 
+def files_of(out: Path, networks: Iterable[str]) -> list[Path]:
+    """Returns what `denoise_captured` will write."""
+    return [out / "noisy.png", *(out / f"{kind}{name}.png" for name in networks for kind in ("", "residual-"))]
+
+
 def denoise_captured(
     burst: CapturedBurst, denoisers: Mapping[str, Denoiser], out: Path, profile: bytes | None = None
 ) -> Iterator[Denoised]:
@@ -65,5 +70,6 @@ def denoise_captured(
         result = denoiser(burst)
         report = residual(burst, result.image)
         write_picture(out, name, burst.displayed(result.image), profile=profile)
-        (out / f"residual-{name}.png").write_bytes(residual_figure(report, name))
+        with written_whole(out / f"residual-{name}.png") as temporary:
+            temporary.write_bytes(residual_figure(report, name))
         yield Denoised(model=name, image=result.image, seconds=result.seconds, report=report)

@@ -1,8 +1,8 @@
-"""What a command calls its networks and pictures: no two alike, so that nothing replaces what was written before."""
+"""What a command calls its networks and pictures: no two alike, so that nothing replaces what is there already."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from itertools import chain, count
 from pathlib import Path
 
@@ -32,3 +32,35 @@ def named_networks(models: Sequence[str]) -> dict[str, str]:
         taken.add(name)
         networks[name] = model
     return networks
+
+
+def keep_photographs(written: Sequence[Path], photographs: Sequence[Path], folders: Collection[Path] = ()) -> None:
+    """Makes sure that a command spares what it reads, and that its results are not read the next time.
+
+    Args:
+        written: files that it will write.
+        photographs: files that it reads.
+        folders: whose pictures it reads, those in folders below included.
+
+    Raises:
+        ValueError: if a file to be written is one of the photographs, or lies in one of the folders.
+    """
+    # A file may have several paths: links, and letters of another case on some disks.
+    own = {_identity(path) for path in photographs if path.exists()}
+    searched = {folder.resolve() for folder in folders}
+    for path in written:
+        if path.exists() and _identity(path) in own:
+            raise ValueError(
+                "out: expected a folder without the photographs themselves, got "
+                f"{path.parent}, where {path.name} would be replaced"
+            )
+        if not searched.isdisjoint(path.resolve().parents):
+            raise ValueError(
+                "out: expected a folder without the photographs themselves, got "
+                f"{path.parent}, whose pictures would be read as photographs the next time"
+            )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    facts = path.stat()
+    return facts.st_dev, facts.st_ino

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from mkpn.synthesis.images import Photograph, box_downsample, load_photograph
 from mkpn.synthesis.kept import Kept
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
-from mkpn.synthesis.writing import FileFormat, write_burst, write_picture
+from mkpn.synthesis.writing import FileFormat, burst_names, file_name, write_burst, write_picture
 
 log = logging.getLogger(__name__)
 
@@ -132,6 +132,14 @@ def output_folders(images: Sequence[Path], out: Path) -> list[Path]:
     for image in images:
         names.append(unique_name(image.stem, names))
     return [out / name for name in names]
+
+
+def files_of(folder: Path, synthesis: Synthesis, networks: Iterable[str]) -> list[Path]:
+    """Returns what `denoise_picture` will write."""
+    files = [folder / file_name(name, synthesis.file_format) for name in ("clean", "noisy", *networks)]
+    if synthesis.save_burst:
+        files += [folder / "burst" / name for name in burst_names(BurstConfig().frames, synthesis.file_format)]
+    return files
 
 
 def denoise_picture(

@@ -18,6 +18,7 @@ from mkpn.model.config import MODELS
 from mkpn.ops import backends, local_conv
 from mkpn.synthesis.burst import Burst, synthesize
 from mkpn.synthesis.images import example_image
+from mkpn.synthesis.writing import written_whole
 
 EXPECTED = "verify.json"
 """File beside the weights with the figures of the networks that are shipped."""
@@ -73,17 +74,24 @@ def verify(folder: Path | None = None, device: str = "auto") -> Iterator[Check]:
 
 
 def store(folder: Path | None = None, device: str = "auto") -> Path:
-    """Measures the networks of a folder and writes what `verify` compares with; returns the file."""
+    """Measures the networks of a folder and writes what `verify` compares with; returns the file.
+
+    Raises:
+        ValueError: if there are no networks, or one of them cannot be loaded.
+    """
     folder = folder or checkpoint_folder()
+    networks = shipped_models(folder)
+    if not networks:
+        raise ValueError(f"checkpoints: expected NAME.safetensors of {', '.join(MODELS)} in {folder}, got none")
     burst = verification_burst()
-    figures = {
-        name: {"weights": weights, "psnr": round(decibel, 4)}
-        for name, path in shipped_models(folder).items()
-        for weights, decibel in [_measured(path, burst, device)]
-    }
-    path = folder / EXPECTED
-    path.write_text(json.dumps({"gain": GAIN, "seed": SEED, "networks": figures}, indent=1) + "\n", encoding="utf-8")
-    return path
+    figures: dict[str, dict[str, Any]] = {}
+    for name, path in networks.items():
+        weights, decibel = _measured(path, burst, device)
+        figures[name] = {"weights": weights, "psnr": round(decibel, 4)}
+    text = json.dumps({"gain": GAIN, "seed": SEED, "networks": figures}, indent=1) + "\n"
+    with written_whole(folder / EXPECTED) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return folder / EXPECTED
 
 
 def verification_burst() -> Burst:
@@ -100,14 +108,16 @@ def check_backends(device: torch.device) -> Iterator[Check]:
         if missing is not None or not suited:
             yield Check(name=name, right=None, found=f"not used: {missing or f'it does not run on {device}'}")
             continue
-        worst = max(_difference(name, separable, device) for separable in (True, False))
+        # Python's own max would pass over NaN.
+        worst = float(torch.stack([_difference(name, separable, device) for separable in (True, False)]).max())
         found = (
             f"differs from the reference by {worst:.1e} of its values and gradients, at most {RELATIVE:.0e} expected"
         )
         yield Check(name=name, right=worst <= RELATIVE, found=found)
 
 
-def _difference(backend: str, separable: bool, device: torch.device) -> float:
+def _difference(backend: str, separable: bool, device: torch.device) -> torch.Tensor:
+    """The largest difference of values and gradients, relative to the reference's largest; NaN where one is NaN."""
     generator = torch.Generator().manual_seed(SEED)
     frames = torch.rand(1, 8, 3, 37, 52, generator=generator)
     sizes = (1, 3, 5, 7)
@@ -119,7 +129,7 @@ def _difference(backend: str, separable: bool, device: torch.device) -> float:
         image = local_conv(inputs[0], inputs[1], sizes, backend=name)
         found[name] = [image.detach(), *torch.autograd.grad(image.square().sum(), inputs)]
     pairs = zip(found["reference"], found[backend], strict=True)
-    return max(float((one - other).abs().max() / one.abs().max()) for one, other in pairs)
+    return torch.stack([(one - other).abs().max() / one.abs().max() for one, other in pairs]).max()
 
 
 def _check_network(name: str, path: Path, expected: dict[str, Any], burst: Burst, device: str) -> Check:
@@ -144,5 +154,9 @@ def _stored(path: Path) -> dict[str, dict[str, Any]]:
     try:
         stored: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))["networks"]
         return {name: {"weights": str(row["weights"]), "psnr": float(row["psnr"])} for name, row in stored.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except FileNotFoundError as error:
+        raise ValueError(f"checkpoints: expected stored figures in {path}, got no file of this name") from error
+    except OSError as error:
+        raise ValueError(f"checkpoints: expected stored figures in {path}, got {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"checkpoints: expected stored figures in {path}, got none ({error})") from error

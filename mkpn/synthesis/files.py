@@ -222,6 +222,11 @@ def _check_tiff(image: Image.Image) -> None:
     if kind == 2 or kind not in (1, 3, 4) or (bits > 16 and kind != 3 and several):
         got = f"{'signed ' if kind == 2 else ''}{bits}-bit ones"
         raise Refused(f"expected unsigned or floating-point levels, got {got}")
+    # Pillow turns such levels around where they have 8 bits or fewer, and leaves others as they are: a negative.
+    if tags.get(_PHOTOMETRIC) == 0 and bits > 8:
+        raise Refused(
+            f"expected a TIFF of over 8 bits whose zero is black, got one whose zero is white, of {bits} bits"
+        )
     if several and bits > 8 and tags.get(_PLANAR, 1) == 2:
         raise Refused(f"expected a TIFF whose channels lie side by side, got {bits}-bit channels in separate planes")
 

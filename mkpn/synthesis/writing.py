@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +30,21 @@ STORED: dict[FileFormat, str] = {
 """What the files of each format hold."""
 
 
+BURST_FACTS = "burst.json"
+"""File beside the frames of a burst that was written, with what it was made from."""
+
+
+@contextmanager
+def written_whole(path: Path) -> Generator[Path]:
+    """Yields a temporary name beside a file, which takes the file's place at the end: a reader sees old or new."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def icc_profile(path: Path, max_megapixels: float) -> bytes | None:
     """Returns the colour profile of a picture's file if it is one for RGB; None if there is no such profile.
 
@@ -36,6 +53,11 @@ def icc_profile(path: Path, max_megapixels: float) -> bytes | None:
     """
     with opened(path, max_megapixels) as image:
         return rgb_profile(image)
+
+
+def file_name(name: str, file_format: FileFormat) -> str:
+    """Returns the name of a picture's file."""
+    return f"{name}.{'tiff' if file_format == 'tiff' else 'png'}"
 
 
 def write_picture(
@@ -54,16 +76,23 @@ def write_picture(
         The file.
     """
     values = picture.detach().cpu().numpy()
-    path = folder / f"{name}.{'tiff' if file_format == 'tiff' else 'png'}"
-    if file_format == "png":
-        Image.fromarray(to_uint8(values)).save(path, icc_profile=profile)
-    elif file_format == "png16":
-        path.write_bytes(_png16(to_pixels(values, np.uint16), profile))
-    else:
-        import tifffile  # here, because most pictures are PNG
+    path = folder / file_name(name, file_format)
+    with written_whole(path) as temporary:
+        if file_format == "png":
+            Image.fromarray(to_uint8(values)).save(temporary, "PNG", icc_profile=profile)
+        elif file_format == "png16":
+            temporary.write_bytes(_png16(to_pixels(values, np.uint16), profile))
+        else:
+            import tifffile  # here, because most pictures are PNG
 
-        tifffile.imwrite(path, to_channels_last(values), photometric="rgb", iccprofile=profile)
+            tifffile.imwrite(temporary, to_channels_last(values), photometric="rgb", iccprofile=profile)
     return path
+
+
+def burst_names(frames: int, file_format: FileFormat) -> list[str]:
+    """Returns the names of the files that `write_burst` writes."""
+    pictures = [*(f"frame-{index}" for index in range(frames)), "clean"]
+    return [*(file_name(picture, file_format) for picture in pictures), BURST_FACTS]
 
 
 def write_burst(
@@ -94,7 +123,8 @@ def write_burst(
         "shape": list(burst.frames.shape),
         "stored": STORED[file_format],
     }
-    (folder / "burst.json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    with written_whole(folder / BURST_FACTS) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
 
 
 def _png16(levels: NDArray[np.uint16], profile: bytes | None) -> bytes:

@@ -254,7 +254,10 @@ def residual_table(pictures: list[np.ndarray]) -> None:
             }
             for name, (result, assumed) in results.items():
                 captured = SimpleNamespace(
-                    frames=burst.frames, residual_std=(7 / 8) ** 0.5, expected_std=lambda v, n=assumed: n.std(v)
+                    frames=burst.frames,
+                    residual_std=(7 / 8) ** 0.5,
+                    expected_std=lambda v, n=assumed: n.std(v),
+                    clips=((-np.inf, np.inf),) * 3,
                 )
                 report = residual(captured, result)
                 found.setdefault(name, []).append([report.mean, report.std, report.neighbours])

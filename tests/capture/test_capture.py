@@ -16,13 +16,14 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 import mkpn
-from mkpn.capture.burst import _brightness, _noise, _Photograph, burst_files, read_burst
+from mkpn.capture.burst import _brightness, _clips, _noise, _Photograph, burst_files, read_burst
 from mkpn.capture.light import decode, encode, slope
 from mkpn.capture.raw import RawFrame
 from mkpn.capture.residual import residual
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.burst import RIM
 from mkpn.synthesis.noise import GAINS, Noise
+from mkpn.synthesis.writing import write_picture
 
 MOVES = [(0, 0), (2, -1), (-3, 2), (5, 4)]
 INNER = slice(4 + RIM, -1 - RIM), slice(5 + RIM, -3 - RIM)
@@ -83,6 +84,39 @@ def test_noise_is_estimated_where_nothing_is_known(tmp_path: Path, scene: NDArra
     levels = np.array([0.2, 0.5], np.float32)
     for noise in burst.noise:
         assert np.abs(noise.std(levels) / GAINS[2].std(levels) - 1).max() < 0.15
+
+
+def test_a_channel_that_is_clipped_has_the_noise_of_another(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    bright = scene.copy()
+    bright[..., 0] = 2
+    burst = read_burst(photographs(tmp_path, bright))
+    assert burst.noise[0] == burst.noise[1] != burst.noise[2]
+    (note,) = (note for note in burst.notes if "estimated" in note)
+    assert note.startswith("The noise of red cannot be estimated")
+    assert note.endswith("that of green is used.")
+    with pytest.raises(ValueError, match=r"^noise: expected at least 400 pixels"):
+        read_burst(write(tmp_path, [np.ones((100, 100, 3))] * 2))
+
+
+@pytest.mark.parametrize("side", [64, 66])
+def test_small_stills_tell_their_noise(tmp_path: Path, scene: NDArray[np.float32], side: int) -> None:
+    still = scene[40 : 40 + side, 40 : 40 + side]
+    burst = read_burst(write(tmp_path, [noisy(still, GAINS[4], seed) for seed in range(3)]))
+    level = np.array([0.5], np.float32)
+    assert [noise.std(level)[0] / GAINS[4].std(level)[0] for noise in burst.noise] == pytest.approx([1] * 3, abs=0.25)
+
+
+def test_small_photographs_are_refused_by_their_size(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    paths = write(tmp_path, [scene[:63, :80]] * 2)
+    with pytest.raises(ValueError, match=r"^0\.png: expected at least 64 pixels per side .* got 80x63$"):
+        read_burst(paths, noise=GAINS[1])
+
+
+def test_what_reading_changes_is_told(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    """16 bits of a colour PNG are not kept: Pillow reads eight of them."""
+    pictures = [torch.from_numpy(scene.transpose(2, 0, 1).copy())] * 2
+    paths = [write_picture(tmp_path, str(index), picture, "png16") for index, picture in enumerate(pictures)]
+    assert "0.png: 16-bit colour, read at 8 bits per channel." in read_burst(paths, noise=GAINS[1]).notes
 
 
 def test_weak_noise_is_told(tmp_path: Path, scene: NDArray[np.float32]) -> None:
@@ -202,8 +236,12 @@ def test_curve_and_its_slope() -> None:
     assert encode(np.array([0.5])) == pytest.approx(0.735357, abs=1e-6)  # IEC 61966-2-1
 
 
-def fake(frames: torch.Tensor, noise: Noise, count: int = 8) -> Any:
-    return SimpleNamespace(frames=frames, residual_std=np.sqrt(1 - 1 / count), expected_std=noise.std)
+UNCLIPPED = (-np.inf, np.inf)
+
+
+def fake(frames: torch.Tensor, noise: Noise, count: int = 8, clips: tuple[float, float] = UNCLIPPED) -> Any:
+    std = np.sqrt(1 - 1 / count)
+    return SimpleNamespace(frames=frames, residual_std=std, expected_std=noise.std, clips=(clips,) * 3)
 
 
 def test_the_residual_of_the_truth_is_white_noise(scene: NDArray[np.float32]) -> None:
@@ -219,6 +257,46 @@ def test_the_residual_of_the_truth_is_white_noise(scene: NDArray[np.float32]) ->
     normal = np.exp(-(middles**2) / 2) / np.sqrt(2 * np.pi)
     assert np.abs(report.density - normal).max() < 0.02
     assert np.abs(report.level_std - 1).max() < 0.03
+
+
+@pytest.mark.parametrize("count", range(2, 9))
+def test_the_truth_passes_for_every_number_of_photographs(scene: NDArray[np.float32], count: int) -> None:
+    for gain in (1, 8):
+        burst = mkpn.synthesize(scene, gain=gain, seed=0)
+        report = residual(fake(burst.frames, burst.noise, count), burst.clean)
+        assert report.verdict() == "What was removed looks like the noise that is expected."
+        still = np.stack([noisy(burst.clean.numpy(), burst.noise, seed) for seed in range(count)])
+        frames = torch.from_numpy(still)
+        assert residual(fake(frames, burst.noise, count), frames.mean(0)).verdict() == report.verdict()
+
+
+@pytest.mark.parametrize("clips", [(0.0, 1.0), (-np.inf, 1.0)], ids=["photograph", "raw"])
+@pytest.mark.parametrize("share", [0.3, 0.7])
+def test_clipped_places_say_nothing_of_noise(
+    scene: NDArray[np.float32], share: float, clips: tuple[float, float]
+) -> None:
+    """They have less noise than Eq. 7 gives; counted, they made "noise is left" of the truth."""
+    clean = 0.7 * scene.transpose(2, 0, 1) + 0.1
+    rows = round(share * clean.shape[1])
+    clean[:, :rows] = 1.4
+    clean[:, rows : rows + 10] = 0
+    frame = torch.from_numpy(noisy(clean, GAINS[4], 0).clip(*clips))[None]
+    truth = torch.from_numpy(clean).clamp(max=1)
+    report = residual(fake(frame, GAINS[4], clips=clips), truth)
+    assert report.verdict() == "What was removed looks like the noise that is expected."
+    assert report.std == pytest.approx(1, abs=0.03)
+    assert np.abs(np.delete(report.autocorrelation.ravel(), 40)).max() < 0.03
+    assert np.abs(report.level_std - 1).max() < 0.1
+    dark = 10 * clean.shape[2] / clean[0].size
+    assert report.judged == pytest.approx(1 - share - (dark if clips[0] == 0 else 0), abs=0.1)
+
+
+def test_where_all_is_clipped_nothing_can_be_said() -> None:
+    white = torch.ones(1, 3, 64, 64)
+    report = residual(fake(white, GAINS[4], clips=(0, 1)), white[0])
+    assert report.judged == 0
+    assert report.verdict() == "Nearly everything is clipped: nothing tells whether what was removed is noise."
+    assert np.isfinite([report.mean, report.std, report.neighbours]).all()
 
 
 def test_the_residual_tells_what_went_wrong(scene: NDArray[np.float32]) -> None:
@@ -259,7 +337,8 @@ def test_a_raw_file_clips_at_its_white() -> None:
     raw = RawFrame(
         pixels=values[0].transpose(1, 2, 0), noise=None, white=(1.0, 1.0, 1.0), matrix=np.eye(3, dtype=np.float32)
     )
-    found, source = _noise(_Photograph(raw.pixels, "256x192", raw, None), values, [1.0] * 4, "auto")
+    first = _Photograph(raw.pixels, "256x192", raw, None)
+    found, source = _noise(first, values, _clips(first), [1.0] * 4, "auto", [])
     assert source == "estimated"
     for noise in found:
         assert noise.std(np.full(1, 0.5, np.float32))[0] == pytest.approx(0.02, rel=0.1)
@@ -309,6 +388,10 @@ def test_raw_bursts(tmp_path: Path, scene: NDArray[np.float32], mkpn_network: Ke
         for found, true in zip(estimated.noise, burst.noise, strict=True):
             assert np.abs(found.std(levels) / true.std(levels) - 1).max() < 0.15
         assert burst.displayed(clean).shape == clean.shape
+        white = np.array([2, 1, 1.25])
+        high = encode(white) if light == "display" else white
+        assert [low for low, _ in burst.clips] == [-np.inf] * 3
+        assert [end for _, end in burst.clips] == pytest.approx(high, rel=2e-3)
         assert mkpn.Denoiser(mkpn_network, "cpu")(burst).image.shape == clean.shape
         halved = read_burst(paths, downsample=2)
         assert halved.noise[0].sigma_s == pytest.approx(burst.noise[0].sigma_s / 4)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from capture_scenes import moved_scene, noisy
 from numpy.typing import NDArray
+from skimage import data
 
 from mkpn.capture.motion import Motion, bring, estimate_motion, shown
 from mkpn.synthesis.noise import GAINS
@@ -86,3 +87,44 @@ def test_large_pictures_are_measured_at_full_resolution(scene: NDArray[np.float3
     reference, frame = frames(large, 7, -4, 0)
     motion = estimate_motion(reference.mean(axis=2), frame.mean(axis=2))
     assert (round(motion.x), round(motion.y), motion.degrees) == (7, -4, 0)
+
+
+@pytest.mark.parametrize("white", [0.6, 0.8])
+def test_clipped_sky_has_no_say(white: float) -> None:
+    """Where it had one, its tiles agreed upon a motion of 2 pixels that the scene does not have."""
+    bright = data.coffee().astype(np.float32) / 255 * 0.7 + 0.1
+    bright[: 32 + round(white * (len(bright) - 64))] = 1.6
+    reference, frame = (picture.clip(0, 1) for picture in frames(bright, 5, -3, 0, gain=1))
+    motion = estimate_motion(reference.mean(axis=2), frame.mean(axis=2))
+    assert (round(motion.x), round(motion.y), motion.degrees) == (5, -3, 0)
+    assert motion.agreeing > 0.8
+
+
+@pytest.mark.parametrize("level", [0.0, 0.4, 1.0])
+def test_flat_pictures_stay_where_they_are(level: float) -> None:
+    flat = np.full((200, 300), level, np.float32)
+    assert estimate_motion(flat, flat) == Motion(x=0, y=0, degrees=0, agreeing=0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_noise_alone_moves_nothing(seed: int) -> None:
+    """It was "moved" by up to half of the picture."""
+    flat = np.full((200, 300, 3), 0.5, np.float32)
+    reference, frame = (noisy(flat, GAINS[4], 2 * seed + i).mean(axis=2) for i in (0, 1))
+    assert estimate_motion(reference, frame) == Motion(x=0, y=0, degrees=0, agreeing=0)
+
+
+def test_strong_noise_hides_no_texture(scene: NDArray[np.float32]) -> None:
+    rng = np.random.default_rng(0)
+    pair = (moved_scene(scene).mean(axis=2), moved_scene(scene, -9, 4).mean(axis=2))
+    reference, frame = (p + 0.4 * rng.standard_normal(p.shape, dtype=np.float32) for p in pair)
+    motion = estimate_motion(reference, frame)
+    assert abs(motion.x + 9) < 1.5
+    assert abs(motion.y - 4) < 1.5
+
+
+def test_long_narrow_pictures_are_measured() -> None:
+    """They were made smaller until nothing was left of their height."""
+    picture = np.random.default_rng(0).random((80, 14000), np.float32)
+    motion = estimate_motion(picture[5:75, 5:-5], picture[2:72, 9:-1])
+    assert (round(motion.x), round(motion.y), motion.degrees) == (4, -3, 0)

@@ -60,6 +60,41 @@ def test_linear_dng_and_orientation(tmp_path: Path, scene: NDArray[np.float64]) 
     assert np.abs(read_raw(path, 50).pixels - np.rot90(scene * BALANCE, 3)).max() < 2e-4
 
 
+TURNS = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, 3),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: np.rot90(stored, 1),
+}
+"""By EXIF's orientation the upright picture of the stored one."""
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+def test_every_orientation(tmp_path: Path, scene: NDArray[np.float64], orientation: int) -> None:
+    path = write_dng(tmp_path / "a.dng", to_counts(mosaic(scene)), orientation=orientation)
+    expected = TURNS[orientation](scene * BALANCE)
+    found = read_raw(path, 50).pixels
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() < 2e-3
+
+
+@pytest.mark.parametrize("error", [KeyError, IndexError, OSError])
+def test_a_profile_that_tifffile_stumbles_over_is_no_profile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    path = write_dng(tmp_path / "a.dng", np.full((64, 64), 2000, np.uint16), profile=(1e-4, 1e-6))
+
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("tifffile.TiffFile", broken)
+    assert read_raw(path, 50).noise is None
+
+
 def test_noise_below_black_is_kept(tmp_path: Path) -> None:
     dark = noisy(np.zeros((64, 64, 3)), Noise(0.01, 0), 0)
     pixels = read_raw(write_dng(tmp_path / "a.dng", to_counts(mosaic(dark))), 50).pixels

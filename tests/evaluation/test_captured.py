@@ -15,6 +15,7 @@ from PIL import Image
 
 import mkpn
 from mkpn import __main__ as command_line
+from mkpn.capture.burst import burst_files
 from mkpn.figures.residual import residual_figure
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
@@ -102,6 +103,13 @@ def test_what_cannot_be_used_is_refused_before_the_burst_is_read(
     assert (code, text) == (2, "mkpn: gain and seed: expected an image with a synthetic burst, got a real burst\n")
     code, text = run(monkeypatch, capsys, "--burst", folder / "burst", "--each", "--format", "tiff", "--out", out)
     assert (code, text) == (2, "mkpn: each and format: expected an image with a synthetic burst, got a real burst\n")
+    code, text = run(monkeypatch, capsys, *frames, "--strict", "--out", out)
+    assert (code, text) == (2, "mkpn: strict: expected an image with a synthetic burst, got a real burst\n")
+    code, text = run(monkeypatch, capsys, *frames, "--light", "linear", "--out", out)
+    reason = "expected raw files, got photographs, whose values are used as stored"
+    assert (code, text) == (2, f"mkpn: light: {reason}\n")
+    code, text = run(monkeypatch, capsys, "--out", out, "--models", "--", *frames)
+    assert (code, text) == (2, "mkpn: models: expected at least one network, got none\n")
     assert not out.exists()
 
 
@@ -113,6 +121,35 @@ def test_what_is_for_a_real_burst_is_refused_for_an_image(
         reason = "expected photographs of a real burst, got an image with a synthetic burst"
         assert (code, text) == (2, f"mkpn: {option.replace('-', '_')}: {reason}\n")
     assert not (folder / "a").exists()
+
+
+def test_the_photographs_themselves_are_spared(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Results among them would be photographs of the next burst."""
+    burst, given = folder / "burst", ("--models", "kpn-l1", "--device", "cpu")
+    (burst / "0.png").rename(burst / "noisy.png")
+    before = {path.name: path.read_bytes() for path in burst.iterdir()}
+    for photographs in (("--burst", burst), sorted(burst.iterdir())):
+        code, text = run(monkeypatch, capsys, *photographs, "--out", burst, *given)
+        assert code == 2
+        assert text.startswith(f"mkpn: out: expected a folder without the photographs themselves, got {burst}, ")
+    assert {path.name: path.read_bytes() for path in burst.iterdir()} == before
+    code, _ = run(monkeypatch, capsys, "--burst", burst, "--out", burst / "out", *given)
+    assert code == 0
+
+
+def test_a_saved_burst_is_read_back(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--models", "kpn-l1", "--device", "cpu")
+    code, text = run(monkeypatch, capsys, folder / "burst/0.png", "--out", folder / "a", "--save-burst", *given)
+    assert code == 0, text
+    assert (folder / "a/burst/clean.png").exists()
+    code, text = run(monkeypatch, capsys, "--burst", folder / "a/burst", "--out", folder / "b", *given)
+    assert code == 0, text
+    frames = [f"frame-{index}.png" for index in range(8)]
+    assert [path.name for path in burst_files(folder / "a/burst")] == frames
 
 
 def test_a_burst_is_named_once(

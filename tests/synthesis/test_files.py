@@ -234,3 +234,17 @@ def test_a_name_of_several_lines_is_told_in_one(tmp_path: Path) -> None:
     (tmp_path / "upload.png").write_bytes(b"no picture")
     with pytest.raises(ValueError, match=r"^a\ufffd\ufffdSet-Cookie: x=1\.png: expected an image"):
         upload_source(tmp_path / "upload.png", "a\r\nSet-Cookie: x=1.png", tmp_path)
+
+
+def test_a_deep_negative_is_refused() -> None:
+    """Pillow leaves 16-bit levels whose zero is white as they are, and turns those of 8 bits around."""
+    tifffile = pytest.importorskip("tifffile")
+
+    def encoded(level: int, dtype: type[np.uint8] | type[np.uint16]) -> bytes:
+        stream = io.BytesIO()
+        tifffile.imwrite(stream, np.full((60, 60), level, dtype), photometric="miniswhite")
+        return stream.getvalue()
+
+    with pytest.raises(ValueError, match=r"whose zero is black, got one whose zero is white, of 16 bits$"):
+        mkpn.load_image(encoded(1000, np.uint16))
+    assert mkpn.load_image(encoded(51, np.uint8)) == pytest.approx(0.8)
