@@ -128,7 +128,7 @@ def test_a_run_of_the_visitor_s_own_ends_what_follows_the_first(store: ModelStor
     arrived = next(pages).run
     own = handlers.first.copy(64) if handlers.first is not None else None
     assert own is not None
-    stream = handlers.stream(own, "noisy", arrived)
+    stream = handlers.stream(own, arrived)
     # Nothing on the page is of other settings any more; what is changed later is for `fits` to say.
     assert next(stream).stale == ""
     assert list(pages) == [Shown()]

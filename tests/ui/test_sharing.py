@@ -365,7 +365,7 @@ def test_a_link_to_an_example_deletes_an_upload_s_preview(
 def test_another_gain_keeps_square_and_region(sharing: Sharing) -> None:
     source = example_source(EXAMPLE, sharing.root)
     run = press_run(sharing, source)
-    moved = sharing.handlers.move_square(run, "noisy", event(x=60, y=20))
+    moved = sharing.handlers.move_square(run, event(x=60, y=20))
     assert moved[0] is run
     region = sharing.handlers.measure_region(run, event(x=3, y=4, w=20, h=16))
     assert region["region"] == {"x": 3, "y": 4, "w": 20, "h": 16}

@@ -169,13 +169,13 @@ def _wire_run(
 def _wire_views(handlers: Handlers, right: Results, recorder: Recorder, page: gr.Blocks) -> None:
     compared = [right.run, right.overview, right.crops, right.table, right.frames]
     right.shown.input(handlers.show, [right.run, right.shown], right.overview, **_LATEST)
-    resized = right.side.input(handlers.resize_square, [right.run, right.shown, right.side], compared, **_LATEST)
+    resized = right.side.input(handlers.resize_square, [right.run, right.side], compared, **_LATEST)
     recorder.follow(resized)
     page.load(None, None, None, js=OPEN_TAB, **_PRIVATE)
     # The table changes with every model and with the square. At a border the square stops, and only the pixel moves on.
     gr.on([right.table.change, right.overview.change], handlers.service.value, right.run, right.explorer, **_LATEST)
     for pick in (right.overview.pick, right.viewer.pick, right.explorer.pick):
-        moved = pick(handlers.move_square, [right.run, right.shown], compared, **_EACH)
+        moved = pick(handlers.move_square, right.run, compared, **_EACH)
         recorder.follow(moved)
     selected = right.viewer.region(handlers.measure_region, right.run, right.viewer, **_EACH)
     recorder.follow(selected)

@@ -137,40 +137,43 @@ class Handlers:
             warn(str(error))
             yield Shown()
             return
-        run.image, run.owner = source.ref, owner_of(request)
+        run.image, run.owner, run.shown = source.ref, owner_of(request), shown
+        # A run may have waited for its turn: what the page shows is then known from the run before, not from the click.
         stay_in_place(run, previous)
-        yield from self.stream(run, shown, previous)
+        yield from self.stream(run, previous)
 
     def arrive(self, shown: str, side: int, request: gr.Request | None = None) -> Iterator[Shown]:
         """Shows the first results to a page that has just been opened, and follows them while they are being made."""
         if self.first is None:
             yield Shown()
             return
-        yield from self.present(self.first.copy(side, owner_of(request)), shown)
+        run = self.first.copy(side, owner_of(request))
+        run.shown = shown
+        yield from self.present(run)
 
-    def present(self, run: Run, shown: str, previous: Run | None = None) -> Iterator[Shown]:
+    def present(self, run: Run, previous: Run | None = None) -> Iterator[Shown]:
         """Yields the page of a copy of the first results, after each model that is still to come."""
         assert self.first is not None
         _supersede(previous)
-        yield self._page(run, shown)._replace(run=run, frames=views.burst_frames(run))
+        yield self._page(run)._replace(run=run, frames=views.burst_frames(run))
         close_run(previous)
         for _ in self.first.follow(run):
-            yield self._page(run, shown)
+            yield self._page(run)
         # Gradio sends the last answer again at the end, when the page may already show another run.
         yield Shown()
 
-    def stream(self, run: Run, shown: str, previous: Run | None) -> Iterator[Shown]:
+    def stream(self, run: Run, previous: Run | None) -> Iterator[Shown]:
         """Yields the page of a run that has been started, after each of its models; the run before it is closed."""
         mark_next(run)
         _supersede(previous)
         self.store.going.keep(run)
-        yield self._page(run, shown)._replace(run=run, frames=views.burst_frames(run), stale="")
+        yield self._page(run)._replace(run=run, frames=views.burst_frames(run), stale="")
         close_run(previous)
         for _ in run_models(run, self.store):
-            yield self._page(run, shown)
+            yield self._page(run)
         # Gradio sends the last answer again when a run ends: without this one the page would go back to "running".
         if run.stop.is_set():
-            yield self._page(run, shown)
+            yield self._page(run)
 
     def fits(
         self,
@@ -207,16 +210,21 @@ class Handlers:
         return Stopped(views.status_line(run), views.crops(run), views.table(run), compare(run))
 
     def show(self, run: Run | None, shown: str) -> str | Update:
-        """Shows another whole picture."""
-        return KEEP if (run := kept(run)) is None else views.overview(run, shown)
+        """Shows another whole picture; so does every later page of the run, and the next run from its beginning."""
+        if run is not None:
+            run.shown = shown
+        return KEEP if (run := kept(run)) is None else views.overview(run)
 
-    def move_square(self, run: Run | None, shown: str, event: gr.EventData) -> Moved:
+    def move_square(self, run: Run | None, event: gr.EventData) -> Moved:
         """Moves the compared square to a pixel that was clicked."""
-        return self._look_at(run, shown, _pixel(event), None)
+        return self._look_at(run, _pixel(event))
 
-    def resize_square(self, run: Run | None, shown: str, side: int) -> Moved:
+    def resize_square(self, run: Run | None, side: int) -> Moved:
         """Changes the side of the compared square."""
-        return self._look_at(run, shown, None, side) if run is not None else Moved()
+        if run is None:
+            return Moved()
+        run.side = side
+        return self._look_at(run)
 
     def measure_region(self, run: Run | None, event: EventData) -> ViewerValue | Update:
         """Measures the SSIM of a rectangle that was selected in the viewer."""
@@ -229,22 +237,22 @@ class Handlers:
         run.region = region if region.w > 0 and region.h > 0 else None
         return compare(run)
 
-    def _page(self, run: Run, shown: str) -> Shown:
+    def _page(self, run: Run) -> Shown:
         return Shown(
             status=views.status_line(run),
-            overview=views.overview(run, shown),
+            overview=views.overview(run),
             crops=views.crops(run),
             table=views.table(run),
             viewer=compare(run),
         )
 
-    def _look_at(self, run: Run | None, shown: str, pixel: tuple[int, int] | None, side: int | None) -> Moved:
+    def _look_at(self, run: Run | None, pixel: tuple[int, int] | None = None) -> Moved:
         if (run := kept(run)) is None:
             warn(FORGOTTEN)
             return Moved()
-        run.look_at(pixel or run.pixel, side or run.square.w)
+        run.look_at(pixel or run.pixel, run.side)
         # Handing the run back keeps it for another half hour.
-        return Moved(run, views.overview(run, shown), views.crops(run), views.table(run), views.burst_frames(run))
+        return Moved(run, views.overview(run), views.crops(run), views.table(run), views.burst_frames(run))
 
 
 def close_run(run: AnyRun | None) -> None:

@@ -115,12 +115,13 @@ class Sharing:
             warn(str(error))
             return
         run.image, run.owner = source.ref, owner_of(request)
+        run.shown = state.shown
         run.caveats = list(pending.caveats)
         recording.restore_place(run, state)
         pages = self.handlers.present if known else self.handlers.stream
         # Only once: what the viewer tells from then on is newer.
         look: Any = state.look
-        for page in pages(run, state.shown, previous):
+        for page in pages(run, previous):
             yield *page, KEEP, look
             look = KEEP
 

@@ -43,14 +43,12 @@ def status_line(run: Run) -> str:
     )
 
 
-def overview(run: Run, shown: str) -> str:
+def overview(run: Run) -> str:
     """Returns one whole picture with the compared square and the clicked pixel drawn above it (Fig. 3).
 
-    Args:
-        run: the run.
-        shown: id of the pane; falls back to the noisy frame while its picture is not there.
+    The noisy frame stands in for a picture that is not there yet.
     """
-    pane = run.panes[shown if run.done(shown) else "noisy"]
+    pane = run.panes[run.shown if run.done(run.shown) else "noisy"]
     width, height = run.size
     square, (x, y) = run.square, run.pixel
     assert pane.path is not None

@@ -89,7 +89,7 @@ def fingerprint(definition: MetricDefinition) -> str:
 def restore_place(run: Run, state: State) -> None:
     """Puts square, region and look of a state into a run that was started for it, and notes what does not fit."""
     width, height = run.size
-    x, y, side = state.square or (width // 2, height // 2, run.square.w)
+    x, y, side = state.square or (width // 2, height // 2, run.side)
     run.look_at((x, y), side)
     run.region = state.region
     if run.region is not None and not run.region.lies_in(Rectangle.whole(height, width)):
