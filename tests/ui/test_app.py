@@ -400,7 +400,7 @@ def test_a_stop_is_asked_for_before_a_model_is_loaded_and_after_it_has_run(run: 
 
         return denoised
 
-    watched: Any = SimpleNamespace(going=store.going, paths=store.paths, get=get)
+    watched: Any = SimpleNamespace(going=store.going, folder=store.folder, get=get)
     first, second = run.model_panes
     late = second.id
     models = run_models(run, watched)

@@ -157,6 +157,8 @@ def test_a_new_burst_of_the_page_closes_the_one_before(store: ModelStore, frames
     refused, *_ = denoise(frames[:1], "auto", None, None, "auto", ["kpn-l3"], first.run)
     assert refused.run == KEEP
     assert not first.run.closed
+    nothing, *_ = denoise(frames, "auto", None, None, "auto", [], first.run)
+    assert "Models: expected at least one, got none" in nothing.outcome
     second, *rest = denoise(frames, "entered", 0.04, 0.01, "auto", ["kpn-l3"], first.run)
     assert "Done." in rest[-1].outcome
     assert (first.run.closed, second.run.closed) == (True, False)

@@ -6,17 +6,23 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
+from mkpn.geometry import Rectangle
+from mkpn.metrics import psnr
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
+from mkpn.synthesis.noise import GAINS
+from mkpn.ui.page import views
 from mkpn.ui.page.answers import Shown
 from mkpn.ui.page.handlers import Handlers, close_run
 from mkpn.ui.run.models import ModelStore
+from mkpn.ui.run.session import CROP_DEFINITION, Run, run_models, square_metrics, start_run
+from mkpn.ui.run.settings import Settings
 from mkpn.ui.run.sources import example_source
 
 NAMES = ["kpn-l1", "kpn-l3"]
@@ -95,3 +101,58 @@ def test_a_square_is_as_large_again_after_a_small_picture(handlers: Handlers) ->
     assert page.run.square.h == min(192, page.run.size[1])
     close_run(page.run)
     close_run(small)
+
+
+def started(store: ModelStore, folder: Path, models: tuple[str, ...] = tuple(NAMES)) -> Run:
+    source = example_source(EXAMPLE, folder)
+    return start_run(source.pixels(), "letters", Settings(noise=GAINS[4], models=models, downsample=2), store, folder)
+
+
+def test_a_network_that_is_not_there_does_not_lose_the_others(store: ModelStore, tmp_path: Path) -> None:
+    run = started(store, tmp_path, ("kpn-l1", "kpn-l13"))
+    assert [pane.status for pane in run_models(run, store)] == ["done", "failed"]
+    assert run.panes["kpn-l13"].message == "model: expected one of kpn-l1, kpn-l3, got 'kpn-l13'"
+    # Two that ran are not called done where one of them failed.
+    assert "Done: 1 of 2 models in" in views.status_line(run)
+    close_run(run)
+
+
+def test_figures_of_the_square_are_of_one_square(store: ModelStore, tmp_path: Path) -> None:
+    """Another event may move it while it is measured."""
+    run = started(store, tmp_path)
+
+    class Moving:
+        burst, reads = run.burst, 0
+
+        @property
+        def square(self) -> Rectangle:
+            self.reads += 1
+            return Rectangle(10 * self.reads, 0, 24, 24)
+
+    pane, moving = run.panes["noisy"], Moving()
+    measured = square_metrics(cast("Run", moving), pane)
+    assert pane.measured is not None
+    assert pane.image is not None
+    rows, columns = pane.measured[0].slices
+    clean = run.burst.clean[:, rows, columns]
+    expected = psnr(pane.image[:, rows, columns].clamp(0, 1), clean, CROP_DEFINITION)
+    assert measured is not None
+    assert measured[0] == pytest.approx(expected)
+    close_run(run)
+
+
+def test_all_parts_of_an_answer_show_one_square(handlers: Handlers, monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = press_run(handlers)
+    run, crops = next(pages).run, views.crops
+
+    def late(seen: Run) -> str:
+        run.look_at((0, 0), 32)
+        return crops(seen)
+
+    run.look_at((70, 30), 32)
+    monkeypatch.setattr(views, "crops", late)
+    page = next(pages)
+    assert page.viewer["square"]["x"] == 54
+    for part in (page.overview, page.crops):
+        assert re.search(r"at x 54,|--x:54;", part)
+    close_run(run)

@@ -310,6 +310,16 @@ def test_a_bad_address_is_told_and_its_rest_is_run(sharing: Sharing) -> None:
     assert plain[3]["arrive"]
 
 
+def test_a_network_that_is_not_here_is_told_and_the_others_are_run(sharing: Sharing) -> None:
+    query = "image=text&gain=8&seed=7&downsample=2&models=kpn-l25,mkpn"
+    controls, pending, _, _ = opened(sharing.open_link(None, event(query=query)))
+    assert controls[11] == ["mkpn"]
+    run = rebuilt(sharing, pending, controls[0])
+    assert [(pane.id, pane.status) for pane in run.model_panes] == [("mkpn", "done")]
+    assert "<li>KPN L25 is not on this server.</li>" in sharing.report(run)
+    close_run(run)
+
+
 def test_a_picture_of_one_s_own_is_asked_for(sharing: Sharing, photo: NDArray[np.uint8], tmp_path: Path) -> None:
     path, wrong = tmp_path / "a.png", tmp_path / "b.png"
     Image.fromarray(photo[:120, :140]).save(path)

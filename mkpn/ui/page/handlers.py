@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -238,12 +239,13 @@ class Handlers:
         return compare(run)
 
     def _page(self, run: Run) -> Shown:
+        seen = copy(run)  # its square does not move between two parts of the answer
         return Shown(
-            status=views.status_line(run),
-            overview=views.overview(run),
-            crops=views.crops(run),
-            table=views.table(run),
-            viewer=compare(run),
+            status=views.status_line(seen),
+            overview=views.overview(seen),
+            crops=views.crops(seen),
+            table=views.table(seen),
+            viewer=compare(seen),
         )
 
     def _look_at(self, run: Run | None, pixel: tuple[int, int] | None = None) -> Moved:
@@ -251,8 +253,9 @@ class Handlers:
             warn(FORGOTTEN)
             return Moved()
         run.look_at(pixel or run.pixel, run.side)
+        seen = copy(run)
         # Handing the run back keeps it for another half hour.
-        return Moved(run, views.overview(run), views.crops(run), views.table(run), views.burst_frames(run))
+        return Moved(run, views.overview(seen), views.crops(seen), views.table(seen), views.burst_frames(seen))
 
 
 def close_run(run: AnyRun | None) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio import EventData
 
+from mkpn.model.config import model_config
 from mkpn.ui.page.answers import KEEP, Drawn, GivenUp, Opened, Remembered, Shown, Told, warn
 from mkpn.ui.page.fields import strengths
 from mkpn.ui.page.handlers import CUSTOM, LONGEST, Handlers, Update, kept, owner_of, sent_text
@@ -102,21 +103,24 @@ class Sharing:
         # What waits was put there by this very session, and its picture with it.
         self.store.going.welcome(owner_of(request))
         state = pending.state
+        settings = state.settings
+        missing = [name for name in settings.models if name not in self.store.names]
+        settings = replace(settings, models=tuple(name for name in settings.models if name not in missing))
         side = state.square[2] if state.square else FIRST_SIDE
         first = self.handlers.first
-        known = first is not None and first.shows(source.ref, state.settings)
+        known = first is not None and first.shows(source.ref, settings)
         try:
             run = (
                 first.copy(side)
                 if first is not None and known
-                else start_run(source.pixels(), source.title, state.settings, self.store, self.root, side)
+                else start_run(source.pixels(), source.title, settings, self.store, self.root, side)
             )
         except ValueError as error:
             warn(str(error))
             return
         run.image, run.owner = source.ref, owner_of(request)
         run.shown = state.shown
-        run.caveats = list(pending.caveats)
+        run.caveats = [*pending.caveats, *(f"{model_config(name).label} is not on this server." for name in missing)]
         recording.restore_place(run, state)
         pages = self.handlers.present if known else self.handlers.stream
         # Only once: what the viewer tells from then on is newer.

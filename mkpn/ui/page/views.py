@@ -26,7 +26,9 @@ def status_line(run: Run) -> str:
     elif len(finished) < len(panes):
         text = f"{len(finished)} of {len(panes)} models · {running or 'no model'} …"
     else:
-        text = f"Done: {len(panes)} models in {seconds:.1f} s." if panes else "Done: no model was chosen."
+        done = sum(pane.status == "done" for pane in panes)
+        count = f"{len(panes)} models" if done == len(panes) else f"{done} of {len(panes)} models"
+        text = f"Done: {count} in {seconds:.1f} s." if panes else "Done: no model was chosen."
     failed = "".join(
         f'<p class="failure"><b>{pane.label}</b> failed: {escape(pane.message)}</p>'
         for pane in panes

@@ -228,7 +228,7 @@ def run_models(run: Run, store: ModelStore) -> Iterator[Pane]:
                 return
             # One model that fails in any way must not lose the others' results.
             except Exception as error:
-                pane.status, pane.message = "failed", reason(error, store.paths[pane.id].parent)
+                pane.status, pane.message = "failed", reason(error, store.folder)
             fields = {"model": pane.id, "status": pane.status, "seconds": pane.seconds, "message": pane.message}
             LOGGER.info("model", extra={"fields": {name: value for name, value in fields.items() if value}})
             mark_next(run)
@@ -255,11 +255,13 @@ def square_metrics(run: Run, pane: Pane) -> tuple[float, float] | None:
     """Returns PSNR and SSIM of the compared square, no border removed; None where there is nothing to measure."""
     if pane.image is None or pane.group == "truth":
         return None
-    if pane.measured is None or pane.measured[0] != run.square:
-        rows, columns = run.square.slices
+    # Once, because another event may move it meanwhile.
+    square = run.square
+    if (measured := pane.measured) is None or measured[0] != square:
+        rows, columns = square.slices
         a, b = pane.image[:, rows, columns].clamp(0, 1), run.burst.clean[:, rows, columns]
-        pane.measured = (run.square, psnr(a, b, CROP_DEFINITION), ssim(a, b, CROP_DEFINITION))
-    return pane.measured[1:]
+        pane.measured = measured = (square, psnr(a, b, CROP_DEFINITION), ssim(a, b, CROP_DEFINITION))
+    return measured[1:]
 
 
 def stay_in_place(run: Run, previous: Run | None) -> None:
