@@ -341,6 +341,7 @@ def test_a_picture_of_one_s_own_is_asked_for(sharing: Sharing, photo: NDArray[np
         assert bool(link.get("arrive")) == addressed
         assert skipped(sharing.link(run, Look(), ["noisy"], "noisy", pending)) == addressed
         assert "choose my &lt;cat&gt;.png" in notice
+        assert f"<b>{'The link' if addressed else 'f.json'} shows a picture of your own" in notice
         refused = opened(sharing.resume(pending, upload_source(wrong, "my <cat>.png", tmp_path)))
         assert refused[0] == []
         assert "another file" in refused[2]

@@ -27,6 +27,13 @@ _QUICK: dict[str, Any] = {**_PRIVATE, "concurrency_id": "quick", "concurrency_li
 _LATEST: dict[str, Any] = {**_QUICK, "trigger_mode": "always_last"}
 # For events that carry data: of two that follow each other "always_last" may send the first one's data twice.
 _EACH: dict[str, Any] = {**_QUICK, "trigger_mode": "multiple"}
+# Not in the queue of the runs: nothing is computed here, and a page that waits takes no processor.
+_FOLLOWING: dict[str, Any] = {
+    **_PRIVATE,
+    "trigger_mode": "multiple",
+    "concurrency_id": "arrivals",
+    "concurrency_limit": 16,
+}
 # One picture after the other, so that the last one that was chosen is the one that stays.
 _CHOICE: dict[str, Any] = {**_PRIVATE, "trigger_mode": "multiple", "concurrency_id": "choice", "concurrency_limit": 1}
 
@@ -54,7 +61,7 @@ def build(store: ModelStore, root: Path, first: FirstRun | None = None) -> gr.Bl
                 right = layout.results(store, handlers.service, bar, first)
         uploaded = _wire_controls(handlers, left, dark, page)
         arriving = _wire_arrival(handlers, right)
-        rebuilding, recorder = _wire_share(handlers, left, right, dark, uploaded, arriving)
+        rebuilding, recorder = _wire_share(handlers, left, right, dark, uploaded)
         _wire_run(handlers, left, right, arriving, rebuilding, recorder)
         _wire_views(handlers, right, recorder, page)
         wire_burst(right.burst, right.run, right.start, _QUICK)
@@ -80,20 +87,12 @@ def _wire_controls(handlers: Handlers, left: Controls, dark: gr.Checkbox, page: 
 
 
 def _wire_arrival(handlers: Handlers, right: Results) -> Any:
-    """Returns the event that shows the first results."""
-    # Not in the queue of the runs: nothing is computed here, and a page that waits takes no processor.
-    return right.share.link.arrive(
-        handlers.arrive,
-        [right.shown, right.side],
-        _page(right),
-        concurrency_id="arrivals",
-        concurrency_limit=16,
-        **_PRIVATE,
-    )
+    """Returns the event that shows what there is of the first results."""
+    return right.share.link.arrive(handlers.arrive, [right.shown, right.side], _page(right), **_QUICK)
 
 
 def _wire_share(
-    handlers: Handlers, left: Controls, right: Results, dark: gr.Checkbox, uploaded: Any, arriving: Any
+    handlers: Handlers, left: Controls, right: Results, dark: gr.Checkbox, uploaded: Any
 ) -> tuple[Any, Recorder]:
     """Returns the event that runs a restored state, and what keeps the address up to date."""
     sharing = Sharing(handlers)
@@ -108,7 +107,6 @@ def _wire_share(
         uploaded,
         right.run,
         _page(right),
-        [arriving],
     )
     for restored in opened:
         restored.then(handlers.noise_curve, [*noise, dark], left.curve, **_LATEST)
@@ -150,19 +148,21 @@ def _wire_run(
         _page(right),
         concurrency_id=RUNS,
         concurrency_limit=1,
-        cancels=[arriving],
         **_PRIVATE,
+    )
+    arrived, rebuilt = (
+        event.then(handlers.follow, right.run, _page(right), **_FOLLOWING) for event in (arriving, rebuilding)
     )
     stopping = right.stop.click(
         handlers.stop,
         right.run,
         [right.status, right.crops, right.table, right.viewer],
-        cancels=[running, rebuilding, arriving],
+        cancels=[running, rebuilding],
         **_QUICK,
     )
     # The first results have no recorded numbers; what a link could not do stays told.
-    recorder.follow(arriving)
-    for finished in (running, rebuilding, stopping):
+    recorder.follow(arrived)
+    for finished in (running, rebuilt, stopping):
         recorder.finish(finished)
 
 

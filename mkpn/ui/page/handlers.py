@@ -143,33 +143,38 @@ class Handlers:
         stay_in_place(run, previous)
         yield from self.stream(run, previous)
 
-    def arrive(self, shown: str, side: int, request: gr.Request | None = None) -> Iterator[Shown]:
-        """Shows the first results to a page that has just been opened, and follows them while they are being made."""
+    def arrive(self, shown: str, side: int, request: gr.Request | None = None) -> Shown:
+        """Shows what there is of the first results to a page that has just been opened; `follow` shows the rest."""
         if self.first is None:
-            yield Shown()
-            return
+            return Shown()
         run = self.first.copy(side, owner_of(request))
         run.shown = shown
-        yield from self.present(run)
+        return self._page(run)._replace(run=run, frames=views.burst_frames(run))
 
-    def present(self, run: Run, previous: Run | None = None) -> Iterator[Shown]:
-        """Yields the page of a copy of the first results, after each model that is still to come."""
-        assert self.first is not None
-        _supersede(previous)
-        yield self._page(run)._replace(run=run, frames=views.burst_frames(run))
-        close_run(previous)
-        for _ in self.first.follow(run):
-            yield self._page(run)
+    def follow(self, run: Run | None) -> Iterator[Shown]:
+        """Yields the page of a copy of the first results after each network that finishes, until the run is stopped.
+
+        It ends by itself when another run takes the copy's place: one that is refused must not end it.
+        """
+        if self.first is not None and run is not None and run.shared:
+            for _ in self.first.follow(run):
+                yield self._page(run)
         # Gradio sends the last answer again at the end, when the page may already show another run.
         yield Shown()
+
+    def begin(self, run: Run, previous: Run | None) -> Iterator[Shown]:
+        """Yields the first page of a run, and then closes the run that the page has shown until now."""
+        # What still follows that one must not write over the page of this one.
+        if previous is not None:
+            previous.stop.set()
+        yield self._page(run)._replace(run=run, frames=views.burst_frames(run), stale="")
+        close_run(previous)
 
     def stream(self, run: Run, previous: Run | None) -> Iterator[Shown]:
         """Yields the page of a run that has been started, after each of its models; the run before it is closed."""
         mark_next(run)
-        _supersede(previous)
         self.store.going.keep(run)
-        yield self._page(run)._replace(run=run, frames=views.burst_frames(run), stale="")
-        close_run(previous)
+        yield from self.begin(run, previous)
         for _ in run_models(run, self.store):
             yield self._page(run)
         # Gradio sends the last answer again when a run ends: without this one the page would go back to "running".
@@ -262,12 +267,6 @@ def close_run(run: AnyRun | None) -> None:
     """Ends a run and deletes its pictures; also what `gr.State` calls for a session that is gone."""
     if run is not None:
         run.close()
-
-
-def _supersede(run: Run | None) -> None:
-    """Keeps what still follows a run from writing over the page of the next one."""
-    if run is not None:
-        run.stop.set()
 
 
 def kept(run: Run | None) -> Run | None:

@@ -125,7 +125,6 @@ def wire_open(
     uploaded: Any,
     run: gr.State,
     page: list[Any],
-    cancels: list[Any],
 ) -> tuple[Any, list[Any]]:
     """Connects what opens a state.
 
@@ -137,7 +136,6 @@ def wire_open(
         uploaded: the event after which an upload has been taken.
         run: the `gr.State` of the run.
         page: what a run fills.
-        cancels: events that fill the page, too, and end when a state is run.
 
     Returns:
         The event that runs a state, and the events after which the controls may be set.
@@ -153,7 +151,6 @@ def wire_open(
         sharing.rebuild,
         [parts.pending, source, run],
         [*page, parts.pending, parts.look],
-        cancels=cancels,
         # A view that is opened while another one is rebuilt comes after it.
         trigger_mode="multiple",
         **_MODELS,

@@ -25,6 +25,7 @@ from mkpn.ui.saved.permalink import from_query, to_query
 from mkpn.ui.saved.recording import Sheet
 from mkpn.ui.saved.state import FIGURE_PANES, MOST_CHARACTERS, State, from_json
 
+_LINK = "the link"
 _tokens = itertools.count(1)
 
 
@@ -44,6 +45,11 @@ class Pending:
     caveats: tuple[str, ...] = ()
     addressed: bool = False
 
+    @property
+    def subject(self) -> str:
+        """Where it came from, at the beginning of a sentence; the name of a file stays as it is."""
+        return "The link" if self.origin == _LINK else self.origin
+
 
 class Sharing:
     """The handlers; a session's data are the `Run`, the viewer's `Look`, what is `Pending`, and the last `Sheet`."""
@@ -59,7 +65,7 @@ class Sharing:
         if state is None:
             notice = _failure("This link cannot be opened.", problems) if problems else KEEP
             return Opened(notice=notice, link=_arrival())
-        return self._open(Pending(state, "the link", tuple(problems), addressed=True), source)
+        return self._open(Pending(state, _LINK, tuple(problems), addressed=True), source)
 
     def open_file(self, source: Source | None, event: EventData) -> Opened:
         """Takes the text of a figure's file; one that cannot be read changes nothing but the message."""
@@ -81,7 +87,7 @@ class Sharing:
         if source.sha256 == pending.state.image.sha256:
             return self._open(pending, source)
         problem = f"{source.title} is another file: its SHA-256 is {source.sha256[:16]}…. {_asks_for(pending)}"
-        return Opened(notice=_failure(f"{pending.origin} is still waiting for its picture.", [problem]))
+        return Opened(notice=_failure(f"{pending.subject} is still waiting for its picture.", [problem]))
 
     def rebuild(
         self,
@@ -90,7 +96,7 @@ class Sharing:
         previous: Run | None,
         request: gr.Request | None = None,
     ) -> Iterator[tuple[Any, ...]]:
-        """Runs what a state says, and puts the page as it says.
+        """Runs what a state says, and puts the page as it says. What the first run still computes comes by `follow`.
 
         Yields:
             At once that nothing waits any more, since what is opened from then on is another view; then the page
@@ -122,7 +128,7 @@ class Sharing:
         run.shown = state.shown
         run.caveats = [*pending.caveats, *(f"{model_config(name).label} is not on this server." for name in missing)]
         recording.restore_place(run, state)
-        pages = self.handlers.present if known else self.handlers.stream
+        pages = self.handlers.begin if known else self.handlers.stream
         # Only once: what the viewer tells from then on is newer.
         look: Any = state.look
         for page in pages(run, previous):
@@ -283,7 +289,7 @@ def _ordered(panes: list[str]) -> tuple[str, ...]:
 def _asks_for(pending: Pending) -> str:
     image = pending.state.image
     return (
-        f"{pending.origin} shows a picture of your own: choose {image.title} on the left, the same file as then "
+        f"{pending.subject} shows a picture of your own: choose {image.title} on the left, the same file as then "
         f"(SHA-256 {image.sha256[:16]}…)."
     )
 
