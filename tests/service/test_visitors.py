@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ from serving import Server
 from visiting import completed, visiting
 
 from mkpn.ui.run.going import Going
+from mkpn.ui.service.logs import LOGGER
 from mkpn.ui.service.uploads import trim
 from mkpn.ui.service.visitors import Visitors
 from mkpn.ui.service.watch import every
@@ -131,7 +131,9 @@ def test_an_upload_that_cannot_be_deleted_keeps_no_other(tmp_path: Path, monkeyp
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_watch_goes_on_after_a_step_that_fails(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_watch_goes_on_after_a_step_that_fails(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken: list[int] = []
 
     async def step() -> None:
@@ -146,7 +148,7 @@ def test_a_watch_goes_on_after_a_step_that_fails(caplog: pytest.LogCaptureFixtur
                     return
                 await asyncio.sleep(0.001)
 
-    logging.getLogger("mkpn.service").propagate = True
+    monkeypatch.setattr(LOGGER, "propagate", True)
     asyncio.run(live())
     assert len(taken) >= 3
     assert [record.exc_info is not None for record in caplog.records] == [True]
