@@ -183,6 +183,16 @@ def test_a_phone_has_picture_run_and_panes_on_its_first_screen(visit: Callable[.
     expect(page.locator("#gain")).to_be_visible()
 
 
+@pytest.mark.parametrize("width", [320, 359, 360])
+def test_nothing_in_the_bar_covers_anything(visit: Callable[..., Any], width: int) -> None:
+    page = visit("phone")
+    settled(page)
+    page.set_viewport_size({"width": width, "height": 640})
+    expect(page.get_by_role("button", name="Settings", exact=True)).to_be_visible()
+    assert box(page, "#settings-toggle button")[2] <= box(page, "#link button")[0]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_a_phone_swipes_between_models_and_holds_for_the_truth(visit: Callable[..., Any]) -> None:
     page = visit("phone")
     settled(page)

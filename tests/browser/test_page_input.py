@@ -43,12 +43,12 @@ def app(chromium: Any, address: str) -> Iterator[Any]:
     assert errors == []
 
 
-def give(app: Any, image: NDArray[np.uint8], name: str, event: str) -> None:
+def give(app: Any, image: NDArray[np.uint8], name: str, event: str, place: str = "#intake .drop") -> None:
     """Pastes or drops a PNG, as the browser does it when the user does."""
     stream = io.BytesIO()
     Image.fromarray(image).save(stream, format="png")
     app.evaluate(
-        """([text, name, event]) => {
+        """([text, name, event, place]) => {
             const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
             const data = new DataTransfer();
             data.items.add(new File([bytes], name, { type: 'image/png' }));
@@ -57,11 +57,11 @@ def give(app: Any, image: NDArray[np.uint8], name: str, event: str) -> None:
                 document.body.dispatchEvent(new ClipboardEvent('paste', { ...options, clipboardData: data }));
                 return;
             }
-            const target = document.querySelector('#intake .drop');
+            const target = document.querySelector(place);
             for (const type of ['dragenter', 'dragover', 'drop'])
-                target.dispatchEvent(new DragEvent(type, { ...options, dataTransfer: data }));
+                window.taken = !target.dispatchEvent(new DragEvent(type, { ...options, dataTransfer: data }));
         }""",
-        [base64.b64encode(stream.getvalue()).decode(), name, event],
+        [base64.b64encode(stream.getvalue()).decode(), name, event, place],
     )
 
 
@@ -70,6 +70,26 @@ def test_an_image_can_be_pasted_and_dropped(app: Any, photo: NDArray[np.uint8], 
     give(app, photo[:100, :width], f"{event}ed.png", event)
     expect(app.locator("#source figcaption")).to_contain_text(f"{event}ed.png")
     expect(app.locator("#source figcaption")).to_contain_text(f"{width}×100 px")
+
+
+def test_an_image_that_is_dropped_beside_its_field_is_taken(app: Any, photo: NDArray[np.uint8]) -> None:
+    """The browser would open it in place of the page."""
+    chosen = app.locator("#source figcaption")
+    give(app, photo[:100, :120], "beside.png", "drop", "#source")
+    expect(chosen).to_contain_text("beside.png")
+    assert app.evaluate("window.taken")
+    # These have a field of their own, or take no file.
+    app.get_by_role("tab", name="My burst", exact=True).click()
+    expect(app.locator("#burst-run")).to_be_visible()
+    give(app, photo[:100, :120], "other.png", "drop", "#captured-tab")
+    assert app.evaluate("window.taken")
+    app.get_by_role("tab", name="Compare", exact=True).click()
+    give(app, photo[:100, :120], "other.png", "drop", "#rebuild .drop")
+    assert app.evaluate("window.taken")
+    give(app, photo[:100, :120], "text.png", "drop", "#seed input")
+    assert not app.evaluate("window.taken")
+    give(app, photo[:100, :125], "last.png", "drop", "#viewer")
+    expect(chosen).to_contain_text("last.png")
 
 
 def test_a_slow_upload_does_not_replace_what_was_chosen_after_it(app: Any, photo: NDArray[np.uint8]) -> None:

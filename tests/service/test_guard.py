@@ -92,6 +92,7 @@ def test_whether_the_page_is_there_is_told_without_making_it() -> None:
         ("https://app.example", {}, 200),
         ("http://evil.example", {}, 403),
         ("null", {}, 403),
+        ("http://[", {}, 403),
         ("http://app.example.evil.example", {}, 403),
         ("http://evil.example", {"origins": ("http://lab.example",)}, 403),
         ("http://lab.example", {"origins": ("http://lab.example",)}, 200),

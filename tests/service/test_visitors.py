@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
 
 import httpx
+import pytest
 from serving import Server
 from visiting import completed, visiting
 
 from mkpn.ui.run.going import Going
+from mkpn.ui.service.logs import LOGGER
 from mkpn.ui.service.uploads import trim
 from mkpn.ui.service.visitors import Visitors
+from mkpn.ui.service.watch import every
 
 
 def kept(server: Server) -> dict[str, int]:
@@ -106,4 +110,45 @@ def test_the_oldest_uploads_go_first(tmp_path: Path) -> None:
     assert trim(tmp_path, 299) == 1
     assert trim(tmp_path, 150) == 1
     assert [path.parent.name for path in tmp_path.rglob("*.png")] == ["c"]
+    # A folder that is empty then goes, too.
+    assert [path.name for path in tmp_path.iterdir()] == ["c"]
     assert trim(tmp_path / "none", 0) == 0
+
+
+def test_an_upload_that_cannot_be_deleted_keeps_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, name in enumerate("ab"):
+        (tmp_path / name).write_bytes(bytes(100))
+        os.utime(tmp_path / name, (number, number))
+    unlink = Path.unlink
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        if self.name == "a":
+            raise PermissionError(1, "Operation not permitted", str(self))
+        unlink(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    assert trim(tmp_path, 100) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_watch_goes_on_after_a_step_that_fails(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+
+    async def step() -> None:
+        taken.append(len(taken))
+        if len(taken) == 1:
+            raise OSError("no such folder")
+
+    async def live() -> None:
+        async with every(0.001, step):
+            for _ in range(10_000):
+                if len(taken) >= 3:
+                    return
+                await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(LOGGER, "propagate", True)
+    asyncio.run(live())
+    assert len(taken) >= 3
+    assert [record.exc_info is not None for record in caplog.records] == [True]

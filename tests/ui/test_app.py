@@ -400,7 +400,7 @@ def test_a_stop_is_asked_for_before_a_model_is_loaded_and_after_it_has_run(run: 
 
         return denoised
 
-    watched: Any = SimpleNamespace(going=store.going, paths=store.paths, get=get)
+    watched: Any = SimpleNamespace(going=store.going, folder=store.folder, get=get)
     first, second = run.model_panes
     late = second.id
     models = run_models(run, watched)
@@ -449,7 +449,7 @@ def test_the_status_names_the_model_that_runs(run: Run) -> None:
 
 def test_infinity_has_one_sign(run: Run) -> None:
     run.panes["noisy"].psnr = math.inf
-    for markup in (views.table(run), views.crops(run), views.overview(run, "noisy")):
+    for markup in (views.table(run), views.crops(run), views.overview(run)):
         assert "∞" in markup
         assert not re.search(r"\binf(inity)?\b", markup)
 

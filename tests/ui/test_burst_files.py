@@ -87,6 +87,15 @@ def test_the_link_names_a_file_and_what_is_missing_is_said(run: Run, monkeypatch
     assert "press Run first" in said[-1]
     assert burst_link(run, "gif") == ""
     assert "format: expected one of png, png16, tiff, got 'gif'" in unescape(said[-1])
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(run.folder.path / "burst.zip"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mkpn.ui.page.burst_panel.burst_archive", full)
+        assert burst_link(run, "png") == ""
+    # Not where the server keeps it.
+    assert said[-1] == "The burst was not written: No space left on device"
     run.close()
     assert burst_link(run, "png") == ""
     assert "no longer kept" in said[-1]

@@ -149,7 +149,7 @@ def test_a_network_that_fails_does_not_lose_the_others(
 
 def test_a_new_burst_of_the_page_closes_the_one_before(store: ModelStore, frames: list[Path], tmp_path: Path) -> None:
     with gr.Blocks() as page:
-        wire_captured(captured_panel(store, 60), store, tmp_path, "models", {"api_visibility": "private"})
+        wire_captured(captured_panel(store, 60), store, tmp_path)
     (denoise,) = (function.fn for function in page.fns.values() if function.name == "denoise")
     assert denoise is not None
     first, *_ = denoise(frames, "auto", None, None, "auto", ["kpn-l3"], None)
@@ -157,6 +157,8 @@ def test_a_new_burst_of_the_page_closes_the_one_before(store: ModelStore, frames
     refused, *_ = denoise(frames[:1], "auto", None, None, "auto", ["kpn-l3"], first.run)
     assert refused.run == KEEP
     assert not first.run.closed
+    nothing, *_ = denoise(frames, "auto", None, None, "auto", [], first.run)
+    assert "Models: expected at least one, got none" in nothing.outcome
     second, *rest = denoise(frames, "entered", 0.04, 0.01, "auto", ["kpn-l3"], first.run)
     assert "Done." in rest[-1].outcome
     assert (first.run.closed, second.run.closed) == (True, False)

@@ -18,12 +18,14 @@ from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.images import EXAMPLES, example_image, load_image
 from mkpn.ui.page.answers import Shown
 from mkpn.ui.page.handlers import Handlers
+from mkpn.ui.page.sharing import Pending, Sharing
 from mkpn.ui.run.first import FirstRun
 from mkpn.ui.run.going import MOST_KEPT
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, start_run
 from mkpn.ui.run.settings import FIRST_GAIN, FIRST_SEED
 from mkpn.ui.run.sources import example_source
+from mkpn.ui.saved.permalink import from_query
 
 NAMES = ("kpn-l1", "kpn-l3")
 
@@ -109,13 +111,12 @@ def test_a_page_follows_while_networks_run(store: ModelStore, tmp_path: Path, mo
     handlers = Handlers(store, tmp_path, FirstRun(store, tmp_path))
     assert handlers.first is not None
     thread = threading.Thread(target=handlers.first.compute)
-    pages = handlers.arrive("noisy", 64)
-    opening = next(pages)
+    opening = handlers.arrive("noisy", 64)
     assert isinstance(opening.run, Run)
     assert "0 of 2 models" in opening.status
     thread.start()
     gate.set()
-    *_, last, end = pages
+    *_, last, end = handlers.follow(opening.run)
     thread.join()
     assert "Done: 2 models" in last.status
     # Gradio sends the last answer again: it must not write over a run that was started meanwhile.
@@ -124,17 +125,65 @@ def test_a_page_follows_while_networks_run(store: ModelStore, tmp_path: Path, mo
 
 def test_a_run_of_the_visitor_s_own_ends_what_follows_the_first(store: ModelStore, tmp_path: Path) -> None:
     handlers = Handlers(store, tmp_path, FirstRun(store, tmp_path))
-    pages = handlers.arrive("noisy", 64)
-    arrived = next(pages).run
+    arrived = handlers.arrive("noisy", 64).run
+    pages = handlers.follow(arrived)
     own = handlers.first.copy(64) if handlers.first is not None else None
     assert own is not None
-    stream = handlers.stream(own, "noisy", arrived)
+    stream = handlers.stream(own, arrived)
     # Nothing on the page is of other settings any more; what is changed later is for `fits` to say.
     assert next(stream).stale == ""
     assert list(pages) == [Shown()]
     # The page shows the new run: nobody looks at the old one any more.
     assert [page.stale for page in stream if page.stale != Shown().stale] == []
     assert (arrived.closed, own.closed) == (True, False)
+    # A run of the visitor's own shows itself.
+    assert list(handlers.follow(own)) == list(handlers.follow(None)) == [Shown()]
+
+
+def test_a_refused_run_leaves_the_first_results_coming(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gradio.Warning", str)
+    handlers = Handlers(store, tmp_path, FirstRun(store, tmp_path))
+    assert handlers.first is not None
+    arrived = handlers.arrive("noisy", 64).run
+    source = example_source(EXAMPLES[0].name, tmp_path)
+    settings = (source, 1, "shrink", "4", None, None, 1.5, 2, 16, 1e17, list(NAMES))
+    assert list(handlers.run(*settings, "noisy", 64, arrived)) == [Shown()]
+    handlers.first.compute()
+    *_, last, _ = handlers.follow(arrived)
+    assert "Done: 2 models" in last.status
+
+
+def test_only_stop_ends_what_fills_the_page(store: ModelStore, tmp_path: Path) -> None:
+    """A click on Run may be refused, by its values or by a full queue: the first results must go on coming."""
+    from mkpn.ui.page.events import build
+
+    page = build(store, tmp_path, FirstRun(store, tmp_path))
+    names = {number: fn.name for number, fn in page.fns.items()}
+    ended = {name for fn in page.fns.values() for name in map(names.get, fn.cancels)}
+    assert ended == {"run", "rebuild", "denoise"}
+    follows = [fn for fn in page.fns.values() if fn.name == "follow"]
+    assert {names[fn.trigger_after] for fn in follows} == {"arrive", "rebuild"}
+    # What waits for the first results keeps nobody's run waiting.
+    assert {fn.concurrency_id for fn in follows} == {"arrivals"}
+
+
+def test_a_link_to_the_first_results_does_not_hold_the_queue_of_the_runs(store: ModelStore, tmp_path: Path) -> None:
+    """After a restart every open page comes back with such a link, while nothing has been computed yet."""
+    sharing = Sharing(Handlers(store, tmp_path, FirstRun(store, tmp_path)))
+    state, _ = from_query(f"image=chelsea&gain={FIRST_GAIN}&seed={FIRST_SEED}&models={','.join(NAMES)}")
+    assert state is not None
+    source = example_source(EXAMPLES[0].name, tmp_path)
+    pages: list[Any] = []
+    rebuilding = threading.Thread(
+        target=lambda: pages.extend(sharing.rebuild(Pending(state, "the link"), source, None)), daemon=True
+    )
+    rebuilding.start()
+    rebuilding.join(60)
+    assert not rebuilding.is_alive()
+    assert "0 of 2 models" in pages[-1][1]
+    assert pages[-1][0].shared
 
 
 def test_results_of_other_settings_or_another_picture_are_marked(

@@ -55,3 +55,12 @@ def test_a_number_beyond_its_range_is_named_as_on_the_page(value: Any, said: str
     with pytest.raises(gr.Error) as refused:
         asyncio.run(page.preprocess_data(event, [value], None))
     assert str(refused.value.message).startswith(said)
+
+
+def test_the_empty_number_of_a_slider_is_its_smallest() -> None:
+    """So it is for a moment while it is typed anew, and Gradio's slider takes nothing but numbers."""
+    with Page() as page:
+        slider = gr.Slider(3, 9, label="Far motion")
+        slider.change(lambda number: number, [slider], None)
+    event = next(iter(page.fns.values()))
+    assert asyncio.run(page.preprocess_data(event, [None], None)) == [3]

@@ -310,6 +310,16 @@ def test_a_bad_address_is_told_and_its_rest_is_run(sharing: Sharing) -> None:
     assert plain[3]["arrive"]
 
 
+def test_a_network_that_is_not_here_is_told_and_the_others_are_run(sharing: Sharing) -> None:
+    query = "image=text&gain=8&seed=7&downsample=2&models=kpn-l25,mkpn"
+    controls, pending, _, _ = opened(sharing.open_link(None, event(query=query)))
+    assert controls[11] == ["mkpn"]
+    run = rebuilt(sharing, pending, controls[0])
+    assert [(pane.id, pane.status) for pane in run.model_panes] == [("mkpn", "done")]
+    assert "<li>KPN L25 is not on this server.</li>" in sharing.report(run)
+    close_run(run)
+
+
 def test_a_picture_of_one_s_own_is_asked_for(sharing: Sharing, photo: NDArray[np.uint8], tmp_path: Path) -> None:
     path, wrong = tmp_path / "a.png", tmp_path / "b.png"
     Image.fromarray(photo[:120, :140]).save(path)
@@ -331,6 +341,7 @@ def test_a_picture_of_one_s_own_is_asked_for(sharing: Sharing, photo: NDArray[np
         assert bool(link.get("arrive")) == addressed
         assert skipped(sharing.link(run, Look(), ["noisy"], "noisy", pending)) == addressed
         assert "choose my &lt;cat&gt;.png" in notice
+        assert f"<b>{'The link' if addressed else 'f.json'} shows a picture of your own" in notice
         refused = opened(sharing.resume(pending, upload_source(wrong, "my <cat>.png", tmp_path)))
         assert refused[0] == []
         assert "another file" in refused[2]
@@ -365,7 +376,7 @@ def test_a_link_to_an_example_deletes_an_upload_s_preview(
 def test_another_gain_keeps_square_and_region(sharing: Sharing) -> None:
     source = example_source(EXAMPLE, sharing.root)
     run = press_run(sharing, source)
-    moved = sharing.handlers.move_square(run, "noisy", event(x=60, y=20))
+    moved = sharing.handlers.move_square(run, event(x=60, y=20))
     assert moved[0] is run
     region = sharing.handlers.measure_region(run, event(x=3, y=4, w=20, h=16))
     assert region["region"] == {"x": 3, "y": 4, "w": 20, "h": 16}

@@ -122,11 +122,27 @@ class Service:
             run = self._runs.get(token) if isinstance(token, str) else None
             if run is None or run.closed:
                 raise ValueError(FORGOTTEN)
-            return self._questions[what](run, record)
+            return self._asked(self._questions[what], run, record)
         except Stopped:
             return {"stopped": True}
         except ValueError as error:
             return {"error": str(error)}
+
+    def _asked(
+        self, question: Callable[[Run, Mapping[str, Any]], dict[str, Any]], run: Run, record: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Asks a run that may be closed meanwhile, which takes its pictures away: whatever then comes is no answer."""
+        try:
+            found = question(run, record)
+        except Stopped:
+            raise
+        except Exception as error:
+            if run.closed:
+                raise ValueError(FORGOTTEN) from error
+            raise
+        if run.closed:
+            raise ValueError(FORGOTTEN)
+        return found
 
     def _probe(self, run: Run, request: Mapping[str, Any]) -> dict[str, Any]:
         """Kernels, their numbers, and what they read at one pixel."""

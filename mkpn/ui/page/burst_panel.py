@@ -74,7 +74,9 @@ def burst_link(run: Run | None, file_format: str) -> str:
     try:
         path = burst_archive(run, choice("format", file_format, tuple(STORED)))
     except (ValueError, OSError) as error:
-        warn(f"The burst was not written: {error}")
+        # Without the path that an OSError ends with: it is the server's own.
+        reason = error.strerror if isinstance(error, OSError) else error
+        warn(f"The burst was not written: {reason}")
         return ""
     size = f"{path.stat().st_size / 1e6:.1f} MB"
     name = escape(path.name)

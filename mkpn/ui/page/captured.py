@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import gradio as gr
 
@@ -19,6 +19,7 @@ from mkpn.ui.page import views
 from mkpn.ui.page.answers import Captured, warn, worded
 from mkpn.ui.page.fields import model_choices, noise_number, strengths
 from mkpn.ui.page.handlers import close_run, owner_of
+from mkpn.ui.page.queues import MODELS, QUICK
 from mkpn.ui.run.captured import CapturedRun, run_captured, start_captured
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import picture_url
@@ -113,15 +114,13 @@ def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
     )
 
 
-def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path, runs: str, private: dict[str, Any]) -> None:
+def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path) -> None:
     """Connects the tab's buttons.
 
     Args:
         panel: see `captured_panel`.
         store: the networks.
         root: folder below which the pictures go.
-        runs: `concurrency_id` of everything that runs networks.
-        private: what keeps an event out of the public endpoints.
     """
 
     def denoise(
@@ -163,10 +162,8 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path, runs: str
 
     inputs = [panel.files, panel.noise, panel.sigma_r, panel.sigma_s, panel.light, panel.models, panel.run]
     outputs = [panel.run, panel.viewer, panel.outcome]
-    running = panel.start.click(denoise, inputs, outputs, concurrency_id=runs, **private)
-    panel.stop.click(
-        stop, panel.run, outputs, cancels=[running], concurrency_id="quick", concurrency_limit=4, **private
-    )
+    running = panel.start.click(denoise, inputs, outputs, **MODELS)
+    panel.stop.click(stop, panel.run, outputs, cancels=[running], **QUICK)
 
 
 def compared(run: CapturedRun) -> ViewerValue:

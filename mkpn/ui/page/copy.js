@@ -1,20 +1,4 @@
-// Puts a text into the clipboard. Where a page is not served over HTTPS the browser has no clipboard for it, but still obeys "copy".
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const field = document.createElement("textarea");
-    field.value = text;
-    field.style.position = "fixed";
-    document.body.append(field);
-    field.select();
-    const done = document.execCommand("copy");
-    field.remove();
-    return done;
-  }
-}
-
+// Copies a text and says beside the button whether it was possible; `copyText` is of the viewer.
 async function copyAndSay(text, button, said) {
   const done = await copyText(text);
   said.textContent = done ? "Copied" : "Not copied: the browser refuses";

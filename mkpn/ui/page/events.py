@@ -9,11 +9,11 @@ import gradio as gr
 
 from mkpn.ui.explorer.component import OPEN_TAB
 from mkpn.ui.page import api, layout
-from mkpn.ui.page.api import RUNS
 from mkpn.ui.page.burst_panel import wire_burst
 from mkpn.ui.page.captured import wire_captured
 from mkpn.ui.page.handlers import CUSTOM, Handlers
 from mkpn.ui.page.layout import Controls, Results
+from mkpn.ui.page.queues import MODELS, PRIVATE, QUICK
 from mkpn.ui.page.share_panel import Recorder, wire_open, wire_record
 from mkpn.ui.page.sharing import Sharing
 from mkpn.ui.run.first import FirstRun
@@ -21,14 +21,18 @@ from mkpn.ui.run.models import ModelStore
 from mkpn.ui.service.events import Page
 
 _HOUR, _DAY = 3600, 86_400
-_PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-# Cheap events do not wait behind a run, and do not crowd out its thread either.
-_QUICK: dict[str, Any] = {**_PRIVATE, "concurrency_id": "quick", "concurrency_limit": 4}
-_LATEST: dict[str, Any] = {**_QUICK, "trigger_mode": "always_last"}
+_LATEST: dict[str, Any] = {**QUICK, "trigger_mode": "always_last"}
 # For events that carry data: of two that follow each other "always_last" may send the first one's data twice.
-_EACH: dict[str, Any] = {**_QUICK, "trigger_mode": "multiple"}
+_EACH: dict[str, Any] = {**QUICK, "trigger_mode": "multiple"}
+# Not in the queue of the runs: nothing is computed here, and a page that waits takes no processor.
+_FOLLOWING: dict[str, Any] = {
+    **PRIVATE,
+    "trigger_mode": "multiple",
+    "concurrency_id": "arrivals",
+    "concurrency_limit": 16,
+}
 # One picture after the other, so that the last one that was chosen is the one that stays.
-_CHOICE: dict[str, Any] = {**_PRIVATE, "trigger_mode": "multiple", "concurrency_id": "choice", "concurrency_limit": 1}
+_CHOICE: dict[str, Any] = {**PRIVATE, "trigger_mode": "multiple", "concurrency_id": "choice", "concurrency_limit": 1}
 
 
 def build(store: ModelStore, root: Path, first: FirstRun | None = None) -> gr.Blocks:
@@ -54,11 +58,11 @@ def build(store: ModelStore, root: Path, first: FirstRun | None = None) -> gr.Bl
                 right = layout.results(store, handlers.service, bar, first)
         uploaded = _wire_controls(handlers, left, dark, page)
         arriving = _wire_arrival(handlers, right)
-        rebuilding, recorder = _wire_share(handlers, left, right, dark, uploaded, arriving)
+        rebuilding, recorder = _wire_share(handlers, left, right, dark, uploaded)
         _wire_run(handlers, left, right, arriving, rebuilding, recorder)
         _wire_views(handlers, right, recorder, page)
-        wire_burst(right.burst, right.run, right.start, _QUICK)
-        wire_captured(right.captured, store, root, RUNS, _PRIVATE)
+        wire_burst(right.burst, right.run, right.start, QUICK)
+        wire_captured(right.captured, store, root)
     return page
 
 
@@ -67,12 +71,12 @@ def _wire_controls(handlers: Handlers, left: Controls, dark: gr.Checkbox, page: 
     chosen = [left.source, left.preview, left.fit]
     left.intake.example(handlers.pick_example, left.source, chosen, **_CHOICE)
     uploaded = left.intake.picked(handlers.take_upload, left.source, chosen, **_CHOICE)
-    left.intake.refused(handlers.refuse_upload, None, None, **_QUICK)
-    left.dice.click(handlers.roll_seed, None, left.seed, **_QUICK)
+    left.intake.refused(handlers.refuse_upload, None, None, **QUICK)
+    left.dice.click(handlers.roll_seed, None, left.seed, **QUICK)
     noise = [left.gain, left.sigma_r, left.sigma_s]
-    theme = page.load(None, None, dark, js="() => document.body.classList.contains('dark')", **_PRIVATE)
+    theme = page.load(None, None, dark, js="() => document.body.classList.contains('dark')", **PRIVATE)
     gain = left.gain.input(handlers.choose_gain, left.gain, [left.sigma_r, left.sigma_s], **_LATEST)
-    left.gain.input(handlers.show_own_noise, left.gain, left.own_noise, **_QUICK)
+    left.gain.input(handlers.show_own_noise, left.gain, left.own_noise, **QUICK)
     typed = gr.on([left.sigma_r.input, left.sigma_s.input], lambda: CUSTOM, None, left.gain, **_LATEST)
     for changed in (theme, gain, typed):
         changed.then(handlers.noise_curve, [*noise, dark], left.curve, **_LATEST)
@@ -80,20 +84,12 @@ def _wire_controls(handlers: Handlers, left: Controls, dark: gr.Checkbox, page: 
 
 
 def _wire_arrival(handlers: Handlers, right: Results) -> Any:
-    """Returns the event that shows the first results."""
-    # Not in the queue of the runs: nothing is computed here, and a page that waits takes no processor.
-    return right.share.link.arrive(
-        handlers.arrive,
-        [right.shown, right.side],
-        _page(right),
-        concurrency_id="arrivals",
-        concurrency_limit=16,
-        **_PRIVATE,
-    )
+    """Returns the event that shows what there is of the first results."""
+    return right.share.link.arrive(handlers.arrive, [right.shown, right.side], _page(right), **QUICK)
 
 
 def _wire_share(
-    handlers: Handlers, left: Controls, right: Results, dark: gr.Checkbox, uploaded: Any, arriving: Any
+    handlers: Handlers, left: Controls, right: Results, dark: gr.Checkbox, uploaded: Any
 ) -> tuple[Any, Recorder]:
     """Returns the event that runs a restored state, and what keeps the address up to date."""
     sharing = Sharing(handlers)
@@ -108,7 +104,6 @@ def _wire_share(
         uploaded,
         right.run,
         _page(right),
-        [arriving],
     )
     for restored in opened:
         restored.then(handlers.noise_curve, [*noise, dark], left.curve, **_LATEST)
@@ -148,34 +143,34 @@ def _wire_run(
         handlers.run,
         [*settings, right.shown, right.side, right.run],
         _page(right),
-        concurrency_id=RUNS,
-        concurrency_limit=1,
-        cancels=[arriving],
-        **_PRIVATE,
+        **MODELS,
+    )
+    arrived, rebuilt = (
+        event.then(handlers.follow, right.run, _page(right), **_FOLLOWING) for event in (arriving, rebuilding)
     )
     stopping = right.stop.click(
         handlers.stop,
         right.run,
         [right.status, right.crops, right.table, right.viewer],
-        cancels=[running, rebuilding, arriving],
-        **_QUICK,
+        cancels=[running, rebuilding],
+        **QUICK,
     )
     # The first results have no recorded numbers; what a link could not do stays told.
-    recorder.follow(arriving)
-    for finished in (running, rebuilding, stopping):
+    recorder.follow(arrived)
+    for finished in (running, rebuilt, stopping):
         recorder.finish(finished)
 
 
 def _wire_views(handlers: Handlers, right: Results, recorder: Recorder, page: gr.Blocks) -> None:
     compared = [right.run, right.overview, right.crops, right.table, right.frames]
     right.shown.input(handlers.show, [right.run, right.shown], right.overview, **_LATEST)
-    resized = right.side.input(handlers.resize_square, [right.run, right.shown, right.side], compared, **_LATEST)
+    resized = right.side.input(handlers.resize_square, [right.run, right.side], compared, **_LATEST)
     recorder.follow(resized)
-    page.load(None, None, None, js=OPEN_TAB, **_PRIVATE)
+    page.load(None, None, None, js=OPEN_TAB, **PRIVATE)
     # The table changes with every model and with the square. At a border the square stops, and only the pixel moves on.
     gr.on([right.table.change, right.overview.change], handlers.service.value, right.run, right.explorer, **_LATEST)
     for pick in (right.overview.pick, right.viewer.pick, right.explorer.pick):
-        moved = pick(handlers.move_square, [right.run, right.shown], compared, **_EACH)
+        moved = pick(handlers.move_square, right.run, compared, **_EACH)
         recorder.follow(moved)
     selected = right.viewer.region(handlers.measure_region, right.run, right.viewer, **_EACH)
     recorder.follow(selected)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import random
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -137,40 +138,48 @@ class Handlers:
             warn(str(error))
             yield Shown()
             return
-        run.image, run.owner = source.ref, owner_of(request)
+        run.image, run.owner, run.shown = source.ref, owner_of(request), shown
+        # A run may have waited for its turn: what the page shows is then known from the run before, not from the click.
         stay_in_place(run, previous)
-        yield from self.stream(run, shown, previous)
+        yield from self.stream(run, previous)
 
-    def arrive(self, shown: str, side: int, request: gr.Request | None = None) -> Iterator[Shown]:
-        """Shows the first results to a page that has just been opened, and follows them while they are being made."""
+    def arrive(self, shown: str, side: int, request: gr.Request | None = None) -> Shown:
+        """Shows what there is of the first results to a page that has just been opened; `follow` shows the rest."""
         if self.first is None:
-            yield Shown()
-            return
-        yield from self.present(self.first.copy(side, owner_of(request)), shown)
+            return Shown()
+        run = self.first.copy(side, owner_of(request))
+        run.shown = shown
+        return self._page(run)._replace(run=run, frames=views.burst_frames(run))
 
-    def present(self, run: Run, shown: str, previous: Run | None = None) -> Iterator[Shown]:
-        """Yields the page of a copy of the first results, after each model that is still to come."""
-        assert self.first is not None
-        _supersede(previous)
-        yield self._page(run, shown)._replace(run=run, frames=views.burst_frames(run))
-        close_run(previous)
-        for _ in self.first.follow(run):
-            yield self._page(run, shown)
+    def follow(self, run: Run | None) -> Iterator[Shown]:
+        """Yields the page of a copy of the first results after each network that finishes, until the run is stopped.
+
+        It ends by itself when another run takes the copy's place: one that is refused must not end it.
+        """
+        if self.first is not None and run is not None and run.shared:
+            for _ in self.first.follow(run):
+                yield self._page(run)
         # Gradio sends the last answer again at the end, when the page may already show another run.
         yield Shown()
 
-    def stream(self, run: Run, shown: str, previous: Run | None) -> Iterator[Shown]:
+    def begin(self, run: Run, previous: Run | None) -> Iterator[Shown]:
+        """Yields the first page of a run, and then closes the run that the page has shown until now."""
+        # What still follows that one must not write over the page of this one.
+        if previous is not None:
+            previous.stop.set()
+        yield self._page(run)._replace(run=run, frames=views.burst_frames(run), stale="")
+        close_run(previous)
+
+    def stream(self, run: Run, previous: Run | None) -> Iterator[Shown]:
         """Yields the page of a run that has been started, after each of its models; the run before it is closed."""
         mark_next(run)
-        _supersede(previous)
         self.store.going.keep(run)
-        yield self._page(run, shown)._replace(run=run, frames=views.burst_frames(run), stale="")
-        close_run(previous)
+        yield from self.begin(run, previous)
         for _ in run_models(run, self.store):
-            yield self._page(run, shown)
+            yield self._page(run)
         # Gradio sends the last answer again when a run ends: without this one the page would go back to "running".
         if run.stop.is_set():
-            yield self._page(run, shown)
+            yield self._page(run)
 
     def fits(
         self,
@@ -207,16 +216,21 @@ class Handlers:
         return Stopped(views.status_line(run), views.crops(run), views.table(run), compare(run))
 
     def show(self, run: Run | None, shown: str) -> str | Update:
-        """Shows another whole picture."""
-        return KEEP if (run := kept(run)) is None else views.overview(run, shown)
+        """Shows another whole picture; so does every later page of the run, and the next run from its beginning."""
+        if run is not None:
+            run.shown = shown
+        return KEEP if (run := kept(run)) is None else views.overview(run)
 
-    def move_square(self, run: Run | None, shown: str, event: gr.EventData) -> Moved:
+    def move_square(self, run: Run | None, event: gr.EventData) -> Moved:
         """Moves the compared square to a pixel that was clicked."""
-        return self._look_at(run, shown, _pixel(event), None)
+        return self._look_at(run, _pixel(event))
 
-    def resize_square(self, run: Run | None, shown: str, side: int) -> Moved:
+    def resize_square(self, run: Run | None, side: int) -> Moved:
         """Changes the side of the compared square."""
-        return self._look_at(run, shown, None, side) if run is not None else Moved()
+        if run is None:
+            return Moved()
+        run.side = side
+        return self._look_at(run)
 
     def measure_region(self, run: Run | None, event: EventData) -> ViewerValue | Update:
         """Measures the SSIM of a rectangle that was selected in the viewer."""
@@ -229,34 +243,30 @@ class Handlers:
         run.region = region if region.w > 0 and region.h > 0 else None
         return compare(run)
 
-    def _page(self, run: Run, shown: str) -> Shown:
+    def _page(self, run: Run) -> Shown:
+        seen = copy(run)  # its square does not move between two parts of the answer
         return Shown(
-            status=views.status_line(run),
-            overview=views.overview(run, shown),
-            crops=views.crops(run),
-            table=views.table(run),
-            viewer=compare(run),
+            status=views.status_line(seen),
+            overview=views.overview(seen),
+            crops=views.crops(seen),
+            table=views.table(seen),
+            viewer=compare(seen),
         )
 
-    def _look_at(self, run: Run | None, shown: str, pixel: tuple[int, int] | None, side: int | None) -> Moved:
+    def _look_at(self, run: Run | None, pixel: tuple[int, int] | None = None) -> Moved:
         if (run := kept(run)) is None:
             warn(FORGOTTEN)
             return Moved()
-        run.look_at(pixel or run.pixel, side or run.square.w)
+        run.look_at(pixel or run.pixel, run.side)
+        seen = copy(run)
         # Handing the run back keeps it for another half hour.
-        return Moved(run, views.overview(run, shown), views.crops(run), views.table(run), views.burst_frames(run))
+        return Moved(run, views.overview(seen), views.crops(seen), views.table(seen), views.burst_frames(seen))
 
 
 def close_run(run: AnyRun | None) -> None:
     """Ends a run and deletes its pictures; also what `gr.State` calls for a session that is gone."""
     if run is not None:
         run.close()
-
-
-def _supersede(run: Run | None) -> None:
-    """Keeps what still follows a run from writing over the page of the next one."""
-    if run is not None:
-        run.stop.set()
 
 
 def kept(run: Run | None) -> Run | None:

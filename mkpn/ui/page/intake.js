@@ -1,4 +1,4 @@
-// The image: a bundled example (event "example"), or a file: browse, drop, or paste anywhere on the page. The file is sent as it is, byte for byte;
+// The image: a bundled example (event "example"), or a file: browse, drop or paste anywhere on the page. The file is sent as it is, byte for byte;
 // Python hears its address on the server (event "picked") or why it was not sent (event "refused").
 const LIMIT = window.gradio_config?.max_file_size ?? Infinity;
 
@@ -54,6 +54,28 @@ for (const name of ["dragleave", "drop"]) {
   });
 }
 element.addEventListener("drop", (event) => send(event.dataTransfer.files[0]));
+
+// Beside every place that takes files the browser would open one instead of the page, and the results would be lost.
+const PICTURE = /\.(png|jpe?g|webp|gif|bmp|tiff?|ppm|pgm|avif|heic|heif|jxl)$/i; // a browser does not know the type of each
+
+function strays(event) {
+  const taken = event.defaultPrevented || event.target.closest?.("input, textarea, [contenteditable]");
+  return !taken && [...event.dataTransfer.types].includes("Files");
+}
+
+document.addEventListener("dragover", (event) => {
+  if (strays(event)) event.preventDefault();
+});
+document.addEventListener("drop", (event) => {
+  if (!strays(event)) return;
+  event.preventDefault();
+  // Photographs that miss the field of their own burst are no picture for the other tabs.
+  if (event.target.closest?.("#captured-tab")) return;
+  const files = [...event.dataTransfer.files];
+  const picture = files.find((file) => file.type.startsWith("image/") || PICTURE.test(file.name));
+  if (picture) send(picture);
+  else if (files.length) trigger("refused", { reason: `${files[0].name} is no picture, and was not dropped on a field for files.` });
+});
 
 document.addEventListener("paste", (event) => {
   if (event.target.closest?.("input, textarea, [contenteditable]")) return;

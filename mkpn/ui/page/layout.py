@@ -256,9 +256,7 @@ def results(store: ModelStore, service: Service, bar: Top, first: FirstRun | Non
             elem_id="shown",
         )
         overview = gr.HTML(
-            _opening(
-                run, lambda run: views.overview(run, "noisy"), "The whole image; a click moves the compared square."
-            ),
+            _opening(run, views.overview, "The whole image; a click moves the compared square."),
             js_on_load=_script("overview.js"),
             elem_id="overview",
         )

@@ -9,27 +9,21 @@ from typing import Any
 import gradio as gr
 
 from mkpn.model.config import model_config
+from mkpn.ui.page.queues import MODELS, QUICK
 from mkpn.ui.page.sharing import Sharing, close_sheet
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.saved.look import Look
 from mkpn.ui.saved.state import FIGURE_PANES
 
 HERE = Path(__file__).parent
+VIEWER = HERE.parent / "viewer"
 _SHEET_SECONDS = 1800
-_QUICK: dict[str, Any] = {
-    "api_visibility": "private",
-    "show_progress": "hidden",
-    "concurrency_id": "quick",
-    "concurrency_limit": 4,
-}
 # Whatever writes the address waits for its turn, so that the latest event has the last word.
-_ADDRESS: dict[str, Any] = {**_QUICK, "concurrency_id": "address", "concurrency_limit": 1}
+_ADDRESS: dict[str, Any] = {**QUICK, "concurrency_id": "address", "concurrency_limit": 1}
 _LATEST: dict[str, Any] = {**_ADDRESS, "trigger_mode": "always_last"}
 # Gradio's "always_last" would send the data of the first of two events twice.
 _EACH: dict[str, Any] = {**_ADDRESS, "trigger_mode": "multiple"}
-_MAKING: dict[str, Any] = {**_QUICK, "show_progress": "minimal"}
-# One queue with the button Run: the networks have the processor to themselves.
-_MODELS: dict[str, Any] = {**_QUICK, "concurrency_id": "models", "concurrency_limit": 1}
+_MAKING: dict[str, Any] = {**QUICK, "show_progress": "minimal"}
 
 _LINK = (
     '<button type="button" class="copy-link" disabled title="After a run: an address that shows this very view">'
@@ -80,9 +74,7 @@ class Share:
 
 def link_button() -> gr.HTML:
     """Creates the button that copies the permalink."""
-    return gr.HTML(
-        {"query": None, "go": None}, html_template=_LINK, js_on_load=_script("copy.js", "link.js"), elem_id="link"
-    )
+    return gr.HTML({"query": None, "go": None}, html_template=_LINK, js_on_load=_copying("link.js"), elem_id="link")
 
 
 def figure_panel(store: ModelStore) -> FigurePanel:
@@ -101,7 +93,7 @@ def figure_panel(store: ModelStore) -> FigurePanel:
             as_paper = gr.Button("As in the paper", elem_id="as-paper", scale=0, min_width=170)
             as_viewer = gr.Button("As in the viewer", elem_id="as-viewer", scale=0, min_width=170)
             rebuild = gr.HTML(_REBUILD, js_on_load=_script("rebuild.js"), elem_id="rebuild")
-        preview = gr.HTML(_EMPTY, js_on_load=_script("copy.js", "sheet.js"), elem_id="figure")
+        preview = gr.HTML(_EMPTY, js_on_load=_copying("sheet.js"), elem_id="figure")
     return FigurePanel(panes=panes, make=make, as_paper=as_paper, as_viewer=as_viewer, rebuild=rebuild, preview=preview)
 
 
@@ -125,7 +117,6 @@ def wire_open(
     uploaded: Any,
     run: gr.State,
     page: list[Any],
-    cancels: list[Any],
 ) -> tuple[Any, list[Any]]:
     """Connects what opens a state.
 
@@ -137,26 +128,24 @@ def wire_open(
         uploaded: the event after which an upload has been taken.
         run: the `gr.State` of the run.
         page: what a run fills.
-        cancels: events that fill the page, too, and end when a state is run.
 
     Returns:
         The event that runs a state, and the events after which the controls may be set.
     """
     outputs = [*controls, parts.figure.panes, parts.pending, parts.notice, parts.link]
     opened = [
-        parts.link.open(sharing.open_link, source, outputs, **_QUICK),
-        parts.figure.rebuild.rebuild(sharing.open_file, source, outputs, **_QUICK),
-        uploaded.then(sharing.resume, [parts.pending, source], outputs, **_QUICK),
+        parts.link.open(sharing.open_link, source, outputs, **QUICK),
+        parts.figure.rebuild.rebuild(sharing.open_file, source, outputs, **QUICK),
+        uploaded.then(sharing.resume, [parts.pending, source], outputs, **QUICK),
     ]
-    parts.figure.rebuild.refused(sharing.refuse_file, None, parts.notice, **_QUICK)
+    parts.figure.rebuild.refused(sharing.refuse_file, None, parts.notice, **QUICK)
     rebuilding = parts.link.go(
         sharing.rebuild,
         [parts.pending, source, run],
         [*page, parts.pending, parts.look],
-        cancels=cancels,
         # A view that is opened while another one is rebuilt comes after it.
         trigger_mode="multiple",
-        **_MODELS,
+        **MODELS,
     )
     return rebuilding, opened
 
@@ -185,18 +174,23 @@ def wire_record(
     """Connects figure and address; returns what further events are to be followed by."""
     recorder, panel = Recorder(sharing, parts, run, shown), parts.figure
     viewer.view(sharing.remember, [run, panel.panes, shown, parts.pending], [parts.look, parts.link], **_EACH)
-    start.click(sharing.forget, None, [parts.pending, parts.notice], **_QUICK)
+    start.click(sharing.forget, None, [parts.pending, parts.notice], **QUICK)
     panel.make.click(
         sharing.figure,
         [*recorder.inputs, parts.sheet],
         [parts.sheet, panel.preview],
         **_MAKING,
     )
-    panel.as_paper.click(sharing.as_paper, None, panel.panes, **_QUICK)
-    panel.as_viewer.click(sharing.as_viewer, [run, parts.look], panel.panes, **_QUICK)
+    panel.as_paper.click(sharing.as_paper, None, panel.panes, **QUICK)
+    panel.as_viewer.click(sharing.as_viewer, [run, parts.look], panel.panes, **QUICK)
     gr.on([panel.panes.change, shown.input], sharing.link, recorder.address, parts.link, **_LATEST)
     return recorder
 
 
-def _script(*names: str) -> str:
-    return "\n".join((HERE / name).read_text(encoding="utf-8") for name in names)
+def _copying(name: str) -> str:
+    """A script that copies texts."""
+    return "\n".join([(VIEWER / "clipboard.js").read_text(encoding="utf-8"), _script("copy.js"), _script(name)])
+
+
+def _script(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")

@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 from gradio import EventData
 
+from mkpn.model.config import model_config
 from mkpn.ui.page.answers import KEEP, Drawn, GivenUp, Opened, Remembered, Shown, Told, warn
 from mkpn.ui.page.fields import strengths
 from mkpn.ui.page.handlers import CUSTOM, LONGEST, Handlers, Update, kept, owner_of, sent_text
@@ -24,6 +25,7 @@ from mkpn.ui.saved.permalink import from_query, to_query
 from mkpn.ui.saved.recording import Sheet
 from mkpn.ui.saved.state import FIGURE_PANES, MOST_CHARACTERS, State, from_json
 
+_LINK = "the link"
 _tokens = itertools.count(1)
 
 
@@ -43,6 +45,11 @@ class Pending:
     caveats: tuple[str, ...] = ()
     addressed: bool = False
 
+    @property
+    def subject(self) -> str:
+        """Where it came from, at the beginning of a sentence; the name of a file stays as it is."""
+        return "The link" if self.origin == _LINK else self.origin
+
 
 class Sharing:
     """The handlers; a session's data are the `Run`, the viewer's `Look`, what is `Pending`, and the last `Sheet`."""
@@ -58,7 +65,7 @@ class Sharing:
         if state is None:
             notice = _failure("This link cannot be opened.", problems) if problems else KEEP
             return Opened(notice=notice, link=_arrival())
-        return self._open(Pending(state, "the link", tuple(problems), addressed=True), source)
+        return self._open(Pending(state, _LINK, tuple(problems), addressed=True), source)
 
     def open_file(self, source: Source | None, event: EventData) -> Opened:
         """Takes the text of a figure's file; one that cannot be read changes nothing but the message."""
@@ -80,7 +87,7 @@ class Sharing:
         if source.sha256 == pending.state.image.sha256:
             return self._open(pending, source)
         problem = f"{source.title} is another file: its SHA-256 is {source.sha256[:16]}…. {_asks_for(pending)}"
-        return Opened(notice=_failure(f"{pending.origin} is still waiting for its picture.", [problem]))
+        return Opened(notice=_failure(f"{pending.subject} is still waiting for its picture.", [problem]))
 
     def rebuild(
         self,
@@ -89,7 +96,7 @@ class Sharing:
         previous: Run | None,
         request: gr.Request | None = None,
     ) -> Iterator[tuple[Any, ...]]:
-        """Runs what a state says, and puts the page as it says.
+        """Runs what a state says, and puts the page as it says. What the first run still computes comes by `follow`.
 
         Yields:
             At once that nothing waits any more, since what is opened from then on is another view; then the page
@@ -102,25 +109,29 @@ class Sharing:
         # What waits was put there by this very session, and its picture with it.
         self.store.going.welcome(owner_of(request))
         state = pending.state
+        settings = state.settings
+        missing = [name for name in settings.models if name not in self.store.names]
+        settings = replace(settings, models=tuple(name for name in settings.models if name not in missing))
         side = state.square[2] if state.square else FIRST_SIDE
         first = self.handlers.first
-        known = first is not None and first.shows(source.ref, state.settings)
+        known = first is not None and first.shows(source.ref, settings)
         try:
             run = (
                 first.copy(side)
                 if first is not None and known
-                else start_run(source.pixels(), source.title, state.settings, self.store, self.root, side)
+                else start_run(source.pixels(), source.title, settings, self.store, self.root, side)
             )
         except ValueError as error:
             warn(str(error))
             return
         run.image, run.owner = source.ref, owner_of(request)
-        run.caveats = list(pending.caveats)
+        run.shown = state.shown
+        run.caveats = [*pending.caveats, *(f"{model_config(name).label} is not on this server." for name in missing)]
         recording.restore_place(run, state)
-        pages = self.handlers.present if known else self.handlers.stream
+        pages = self.handlers.begin if known else self.handlers.stream
         # Only once: what the viewer tells from then on is newer.
         look: Any = state.look
-        for page in pages(run, state.shown, previous):
+        for page in pages(run, previous):
             yield *page, KEEP, look
             look = KEEP
 
@@ -278,7 +289,7 @@ def _ordered(panes: list[str]) -> tuple[str, ...]:
 def _asks_for(pending: Pending) -> str:
     image = pending.state.image
     return (
-        f"{pending.origin} shows a picture of your own: choose {image.title} on the left, the same file as then "
+        f"{pending.subject} shows a picture of your own: choose {image.title} on the left, the same file as then "
         f"(SHA-256 {image.sha256[:16]}…)."
     )
 

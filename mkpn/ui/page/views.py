@@ -26,7 +26,9 @@ def status_line(run: Run) -> str:
     elif len(finished) < len(panes):
         text = f"{len(finished)} of {len(panes)} models · {running or 'no model'} …"
     else:
-        text = f"Done: {len(panes)} models in {seconds:.1f} s." if panes else "Done: no model was chosen."
+        done = sum(pane.status == "done" for pane in panes)
+        count = f"{len(panes)} models" if done == len(panes) else f"{done} of {len(panes)} models"
+        text = f"Done: {count} in {seconds:.1f} s." if panes else "Done: no model was chosen."
     failed = "".join(
         f'<p class="failure"><b>{pane.label}</b> failed: {escape(pane.message)}</p>'
         for pane in panes
@@ -43,14 +45,12 @@ def status_line(run: Run) -> str:
     )
 
 
-def overview(run: Run, shown: str) -> str:
+def overview(run: Run) -> str:
     """Returns one whole picture with the compared square and the clicked pixel drawn above it (Fig. 3).
 
-    Args:
-        run: the run.
-        shown: id of the pane; falls back to the noisy frame while its picture is not there.
+    The noisy frame stands in for a picture that is not there yet.
     """
-    pane = run.panes[shown if run.done(shown) else "noisy"]
+    pane = run.panes[run.shown if run.done(run.shown) else "noisy"]
     width, height = run.size
     square, (x, y) = run.square, run.pixel
     assert pane.path is not None

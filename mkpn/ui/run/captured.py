@@ -115,8 +115,10 @@ def start_captured(
         light: see `read_burst`.
 
     Raises:
-        ValueError: if the photographs are no burst, or a value is out of its range.
+        ValueError: if the photographs are no burst, no network is to run, or a value is out of its range.
     """
+    if not models:
+        raise ValueError("models: expected at least one, got none")
     chosen = tuple(choice("models", name, store.names) for name in models)
     burst = read_burst(paths, noise=noise, light=light, crop=MAX_SIDE, max_megapixels=MAX_MEGAPIXELS)
     folder = PictureFolder(root)
@@ -143,7 +145,7 @@ def run_captured(run: CapturedRun, store: ModelStore) -> Iterator[CapturedRun]:
                 return
             # One model that fails in any way must not lose the others' results.
             except Exception as error:
-                run.failed[name] = reason(error, store.paths[name].parent)
+                run.failed[name] = reason(error, store.folder)
             yield run
 
 

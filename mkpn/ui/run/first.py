@@ -73,6 +73,7 @@ class FirstRun:
             definition=run.definition,
             device=run.device,
             square=run.square,
+            side=run.side,
             pixel=run.pixel,
             image=run.image,
             scene=run.scene,

@@ -13,7 +13,7 @@ import torch
 from mkpn.checks import shown
 from mkpn.device import describe_device, select_device
 from mkpn.inference.denoiser import Denoiser, load
-from mkpn.model.checkpoint import read_metadata, shipped_models
+from mkpn.model.checkpoint import checkpoint_folder, read_metadata, shipped_models
 from mkpn.model.config import model_config
 from mkpn.ops import warm_up
 from mkpn.ui.run.going import Going
@@ -25,6 +25,7 @@ class ModelStore:
     """Loads each network at its first use, or ahead of it with `preload`; safe to use from several threads.
 
     Attributes:
+        folder: where the checkpoints lie.
         paths: checkpoint files by model name, in the order of `mkpn.MODELS`.
         metadata: what their files say about themselves, as `read_metadata`.
         left_out: a sentence for each file that is no checkpoint of the model that its name says.
@@ -43,10 +44,11 @@ class ModelStore:
         Raises:
             ValueError: if the device is not available.
         """
+        self.folder = folder or checkpoint_folder()
         self.paths: dict[str, Path] = {}
         self.metadata: dict[str, dict[str, Any]] = {}
         self.left_out: list[str] = []
-        for name, path in shipped_models(folder).items():
+        for name, path in shipped_models(self.folder).items():
             try:
                 self.metadata[name] = _declared(name, path)
                 self.paths[name] = path

@@ -81,7 +81,9 @@ class Run:
         device: where the models run, for people.
         stop: set to keep what is finished, to give up the model that runs and to start no further one.
         square: the part that is compared, large in the page.
+        side: side of the square in pixels that was asked for; a small picture has a smaller one.
         pixel: column and row whose kernels are shown, in the middle of the square where the image does not end.
+        shown: id of the pane that the page shows whole.
         image: which picture this is, to find it again.
         region: the rectangle that is selected in the viewer.
         view: how the viewer should look; None leaves it as it is.
@@ -104,10 +106,12 @@ class Run:
     definition: MetricDefinition
     device: str
     square: Rectangle
+    side: int
     pixel: tuple[int, int]
     image: ImageRef
     scene: NDArray[np.float32]
     token: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    shown: str = "noisy"
     region: Rectangle | None = None
     view: dict[str, Any] | None = None
     recorded: Recorded | None = None
@@ -132,6 +136,7 @@ class Run:
     def look_at(self, pixel: tuple[int, int], side: int) -> None:
         """Compares the square of at most `side` around a pixel, which is moved inside of the image."""
         width, height = self.size
+        self.side = side
         self.pixel = (min(max(pixel[0], 0), width - 1), min(max(pixel[1], 0), height - 1))
         self.square = Rectangle.around(self.pixel, side, width, height)
 
@@ -188,6 +193,7 @@ def start_run(
         definition=definition_for(height, width),
         device=store.device_name,
         square=Rectangle.around((width // 2, height // 2), side, width, height),
+        side=side,
         pixel=(width // 2, height // 2),
         image=ImageRef(title),
         scene=scene,
@@ -222,7 +228,7 @@ def run_models(run: Run, store: ModelStore) -> Iterator[Pane]:
                 return
             # One model that fails in any way must not lose the others' results.
             except Exception as error:
-                pane.status, pane.message = "failed", reason(error, store.paths[pane.id].parent)
+                pane.status, pane.message = "failed", reason(error, store.folder)
             fields = {"model": pane.id, "status": pane.status, "seconds": pane.seconds, "message": pane.message}
             LOGGER.info("model", extra={"fields": {name: value for name, value in fields.items() if value}})
             mark_next(run)
@@ -249,18 +255,23 @@ def square_metrics(run: Run, pane: Pane) -> tuple[float, float] | None:
     """Returns PSNR and SSIM of the compared square, no border removed; None where there is nothing to measure."""
     if pane.image is None or pane.group == "truth":
         return None
-    if pane.measured is None or pane.measured[0] != run.square:
-        rows, columns = run.square.slices
+    # Once, because another event may move it meanwhile.
+    square = run.square
+    if (measured := pane.measured) is None or measured[0] != square:
+        rows, columns = square.slices
         a, b = pane.image[:, rows, columns].clamp(0, 1), run.burst.clean[:, rows, columns]
-        pane.measured = (run.square, psnr(a, b, CROP_DEFINITION), ssim(a, b, CROP_DEFINITION))
-    return pane.measured[1:]
+        pane.measured = measured = (square, psnr(a, b, CROP_DEFINITION), ssim(a, b, CROP_DEFINITION))
+    return measured[1:]
 
 
 def stay_in_place(run: Run, previous: Run | None) -> None:
-    """Takes square and region over from the run before, where the pictures have the same size."""
-    if previous is not None and previous.size == run.size:
-        run.look_at(previous.pixel, run.square.w)
-        run.region = previous.region
+    """Takes over what the page shows of the run before; square and region where the pictures have the same size."""
+    if previous is None:
+        return
+    run.shown = previous.shown
+    same = previous.size == run.size
+    run.look_at(previous.pixel if same else run.pixel, previous.side)
+    run.region = previous.region if same else run.region
 
 
 CROP_DEFINITION = MetricDefinition(border=0)

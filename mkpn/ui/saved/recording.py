@@ -89,12 +89,12 @@ def fingerprint(definition: MetricDefinition) -> str:
 def restore_place(run: Run, state: State) -> None:
     """Puts square, region and look of a state into a run that was started for it, and notes what does not fit."""
     width, height = run.size
-    x, y, side = state.square or (width // 2, height // 2, run.square.w)
+    x, y, side = state.square or (width // 2, height // 2, run.side)
     run.look_at((x, y), side)
     run.region = state.region
     if run.region is not None and not run.region.lies_in(Rectangle.whole(height, width)):
         run.region = None
-        run.caveats.append(f"the recorded region does not lie in the picture of {width}×{height} px and was left out")
+        run.caveats.append(f"The recorded region does not lie in the picture of {width}×{height} px and was left out.")
     # The token makes every restored view a new one to the viewer, the same view twice too.
     region = None if run.region is None else asdict(run.region)
     run.view = {**state.look.for_viewer(), "region": region, "token": run.token}

@@ -60,6 +60,11 @@ class Page(gr.Blocks):
             raise refusal(f"data: expected {len(block_fn.inputs)} values, got {len(inputs)}")
         if any(_names_another_server(value) for value in inputs):
             raise refusal("data: expected uploaded files, got the address of one on another server")
+        # While a visitor types the number of a slider anew, its field is empty.
+        inputs = [
+            block.minimum if value is None and isinstance(block, gr.Slider) else value
+            for block, value in zip(block_fn.inputs, inputs, strict=True)
+        ]
         try:
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         # A client that is not the page may send anything; each component fails at it in its own way and words.

@@ -203,7 +203,11 @@ class Guard:
 
     def _may_call(self, origin: str, host: str) -> bool:
         own = {host, urlsplit(self.options.root_path).netloc, *self.options.hosts} - {""}
-        return origin in self.options.origins or urlsplit(origin).netloc in own
+        try:
+            site = urlsplit(origin).netloc
+        except ValueError:  # no address, e.g. `http://[`
+            return False
+        return origin in self.options.origins or site in own
 
     def _most_bytes(self, path: str) -> int:
         if path.rstrip("/") != "/gradio_api/upload":

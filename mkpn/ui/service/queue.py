@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import gradio as gr
 
 from mkpn.ui.run.going import Going
 from mkpn.ui.service.logs import LOGGER, REQUEST_ID
+from mkpn.ui.service.watch import every
 
 MOST_EVENTS = 1000
 """Events of any other kind that may wait: each of them takes milliseconds."""
@@ -46,21 +46,13 @@ def limit_runs(page: gr.Blocks, runs: str, most_waiting: int) -> None:
     queue.push = limited
 
 
-@asynccontextmanager
-async def stopping_unheard(page: gr.Blocks, going: Going, runs: str) -> AsyncGenerator[None]:
+def stopping_unheard(page: gr.Blocks, going: Going, runs: str) -> AbstractAsyncContextManager[None]:
     """Stops the runs of closed pages, and of jobs that were sent and never listened to, as long as the app lives."""
-    task = asyncio.create_task(_watch(page, going, runs))
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
-async def _watch(page: gr.Blocks, going: Going, runs: str) -> None:
     queue: Any = page._queue  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
     unread: dict[str, tuple[int, float]] = {}  # by session: messages taken so far, and since when no more were
-    while True:
-        await asyncio.sleep(_STEP)
+
+    async def step() -> None:
+        nonlocal unread
         computed = [event for job in queue.active_jobs if job for event in job if event.concurrency_id == runs]
         waiting = queue.event_queue_per_concurrency_id.get(runs)
         events = [*computed, *(waiting.queue if waiting else ())]
@@ -80,3 +72,5 @@ async def _watch(page: gr.Blocks, going: Going, runs: str) -> None:
                 LOGGER.info("stopped, because nobody listens", extra={"fields": fields})
             if not event.alive:
                 going.cancel(session)
+
+    return every(_STEP, step)

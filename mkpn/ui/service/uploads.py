@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import os
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
+
+from mkpn.ui.service.watch import every
 
 _STEP = 5.0  # seconds between two looks
 
 
-@asynccontextmanager
-async def trimming(folder: Path, most_bytes: int) -> AsyncGenerator[None]:
+def trimming(folder: Path, most_bytes: int) -> AbstractAsyncContextManager[None]:
     """Keeps a folder within its size, as long as the app lives.
 
     Args:
@@ -19,32 +20,34 @@ async def trimming(folder: Path, most_bytes: int) -> AsyncGenerator[None]:
         most_bytes: all files together.
     """
 
-    async def watch() -> None:
-        while True:
-            await asyncio.sleep(_STEP)
-            await asyncio.to_thread(trim, folder, most_bytes)
+    async def step() -> None:
+        await asyncio.to_thread(trim, folder, most_bytes)
 
-    task = asyncio.create_task(watch())
-    try:
-        yield
-    finally:
-        task.cancel()
+    return every(_STEP, step)
 
 
 def trim(folder: Path, most_bytes: int) -> int:
-    """Deletes the oldest files until the others are within the limit; returns how many were deleted."""
+    """Deletes the oldest files, and folders that are empty then, until the others are within the limit.
+
+    What cannot be read or deleted, often because another one was faster, is left out.
+
+    Returns:
+        How many files were deleted.
+    """
     files: list[tuple[float, int, Path]] = []
-    for path in folder.rglob("*"):
-        try:
-            status = path.stat()
-        except OSError:
-            continue  # another one was faster
-        if path.is_file():
-            files.append((status.st_mtime, status.st_size, path))
+    # Not `rglob`, which ends where a folder goes away under it.
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            with suppress(OSError):
+                status = path.stat()
+                files.append((status.st_mtime, status.st_size, path))
     left, deleted = sum(size for _, size, _ in files), 0
     for _, size, path in sorted(files):
         if left <= most_bytes:
             break
-        path.unlink(missing_ok=True)
-        left, deleted = left - size, deleted + 1
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+            left, deleted = left - size, deleted + 1
+            if path.parent != folder:
+                path.parent.rmdir()  # refused as long as another file is in it
     return deleted

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Generator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any
 from urllib.parse import parse_qs
 
 import gradio as gr
 
 from mkpn.ui.run.going import Going
+from mkpn.ui.service.watch import every
 
 _STEP = 1.0  # seconds between two looks
 _HEARTBEAT = "/gradio_api/heartbeat/"
@@ -67,8 +67,7 @@ class Visitors:
                 del self._left[session]
 
 
-@asynccontextmanager
-async def forgetting(page: gr.Blocks, visitors: Visitors, going: Going, seconds: float) -> AsyncGenerator[None]:
+def forgetting(page: gr.Blocks, visitors: Visitors, going: Going, seconds: float) -> AbstractAsyncContextManager[None]:
     """Forgets the sessions of closed pages and of calls that are over, as long as the app lives.
 
     Gradio keeps the state of a closed page for an hour, and the rest of a session (0.16 MB) until there are 10,000.
@@ -79,17 +78,11 @@ async def forgetting(page: gr.Blocks, visitors: Visitors, going: Going, seconds:
         going: the runs; it is told whose session was forgotten.
         seconds: how long a session is kept after its page was closed or its last call was answered.
     """
-    task = asyncio.create_task(_watch(page, visitors, going, seconds))
-    try:
-        yield
-    finally:
-        task.cancel()
 
-
-async def _watch(page: gr.Blocks, visitors: Visitors, going: Going, seconds: float) -> None:
-    while True:
-        await asyncio.sleep(min(_STEP, seconds))
+    async def step() -> None:
         forget_absent(page, visitors, going, seconds)
+
+    return every(min(_STEP, seconds), step)
 
 
 def forget_absent(page: gr.Blocks, visitors: Visitors, going: Going, seconds: float) -> None:

@@ -63,19 +63,3 @@ function tableText(rows, base, format) {
   const line = (fields) => `| ${fields.map((text) => text.replaceAll("|", "\\|")).join(" | ")} |`;
   return [line(head), line(head.map((_, i) => (i ? "---:" : "---"))), ...lines.map(line)].join("\n") + "\n";
 }
-
-/** Puts text on the clipboard, also where the page has no right to the newer interface. */
-async function copyText(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return true;
-  } catch {
-    const area = make("textarea", { readonly: true, "aria-hidden": "true", class: "sr-only" });
-    area.value = text;
-    document.body.append(area);
-    area.select();
-    const done = document.execCommand("copy");
-    area.remove();
-    return done;
-  }
-}

@@ -237,6 +237,22 @@ def test_a_run_that_is_gone_is_forgotten_with_all_that_was_kept_of_it(store: Mod
     assert service.kept.bytes == 0
 
 
+@pytest.mark.parametrize("what", [{"what": "winners", "side": 16, "seeds": []}, {"what": "regions"}])
+def test_a_question_in_flight_when_its_run_is_closed_is_told_so(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: dict[str, Any]
+) -> None:
+    service, closing = Service(store), made(store, tmp_path)
+    service.value(closing)
+    make = Kept.make
+
+    def late(self: Kept, *arguments: Any) -> Any:
+        closing.close()
+        return make(self, *arguments)
+
+    monkeypatch.setattr(Kept, "make", late)
+    assert service.answer({**what, "token": closing.token}) == {"error": FORGOTTEN}
+
+
 def test_the_oldest_goes_first_when_there_is_no_room() -> None:
     kept = Kept(100)
     for name in "abc":
