@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from mkpn.checks import thread_count
-from mkpn.synthesis.noise import GAINS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +89,7 @@ class EvaluateConfig:
             raise ValueError(
                 "scene: expected no --images, --downsample or --strict with sharp, which reads no photograph"
             )
-        part = self.limit or set(self.gains) != {*GAINS}
+        part = self.limit or set(self.gains) != {1, 2, 4, 8}
         if self.stamp and (part or self.still or self.far or self.frames < 8 or self.scene != "photographs"):
             raise ValueError(
                 "stamp: expected figures of all photographs at all gains, of whole bursts in usual motion, "

@@ -181,7 +181,14 @@ def _checked_file(source: str | Path | bytes, max_megapixels: float) -> tuple[IO
 
 
 def _open_common(file: IO[bytes]) -> Image.Image:
-    return Image.open(file, formats=FORMATS)
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        file.seek(0)
+        if file.read(4) in _TIFF:
+            # Colour in floating point, e.g. what `denoise --format tiff` writes.
+            raise Refused("expected a TIFF of 8 or 16 bits, or grey in floating point, got another kind") from None
+        raise
 
 
 def _checked_path(path: Path) -> Path:
@@ -207,6 +214,9 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack("<HH", head[26:30])
         return width & 0x3FFF, height & 0x3FFF
     return None
+
+
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # how such files begin, small and big ones
 
 
 def _check_tiff(image: Image.Image) -> None:

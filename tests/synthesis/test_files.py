@@ -248,3 +248,14 @@ def test_a_deep_negative_is_refused() -> None:
     with pytest.raises(ValueError, match=r"whose zero is black, got one whose zero is white, of 16 bits$"):
         mkpn.load_image(encoded(1000, np.uint16))
     assert mkpn.load_image(encoded(51, np.uint8)) == pytest.approx(0.8)
+
+
+def test_a_tiff_that_pillow_cannot_read_is_called_one() -> None:
+    """Colour in floating point, which `denoise --format tiff` itself writes."""
+    tifffile = pytest.importorskip("tifffile")
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, np.zeros((60, 60, 3), np.float32), photometric="rgb")
+    with pytest.raises(ValueError, match="expected a TIFF of 8 or 16 bits, or grey in floating point, got another"):
+        load_image(stream.getvalue())
+    with pytest.raises(ValueError, match="expected an image .* got another file"):
+        load_image(b"no picture at all")

@@ -190,7 +190,8 @@ def compared(run: CapturedRun) -> ViewerValue:
 def outcome(run: CapturedRun) -> str:
     """Returns notes, figures and pictures as markup."""
     left = len(run.models) - len(run.finished) - len(run.failed)
-    state = f"{len(run.finished)} of {len(run.models)} models …" if left else "Done."
+    state = f"{len(run.finished)} of {len(run.models)} models"
+    state = f"{state} …" if left else f"Done: {state}." if run.failed else "Done."
     if left and run.stop.is_set():
         state = f"Stopped: {len(run.finished)} of {len(run.models)} models are kept."
     notes = "".join(f"<li>{escape(note)}</li>" for note in (*run.notes, *run.failures))
