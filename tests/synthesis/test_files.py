@@ -256,6 +256,6 @@ def test_a_tiff_that_pillow_cannot_read_is_called_one() -> None:
     stream = io.BytesIO()
     tifffile.imwrite(stream, np.zeros((60, 60, 3), np.float32), photometric="rgb")
     with pytest.raises(ValueError, match="expected a TIFF of 8 or 16 bits, or grey in floating point, got another"):
-        load_image(stream.getvalue())
-    with pytest.raises(ValueError, match="expected an image .* got another file"):
-        load_image(b"no picture at all")
+        mkpn.load_image(stream.getvalue())
+    with pytest.raises(ValueError, match=r"expected an image .* got another file"):
+        mkpn.load_image(b"no picture at all")
