@@ -166,19 +166,19 @@ def test_the_last_rows_and_columns_are_not_dark(name: str) -> None:
 
 
 def test_the_border_is_as_good_as_the_inside(photo: NDArray[np.uint8]) -> None:
-    """The rim feeds the kernels: over 12 windows, the outer 8 pixels are denoised as well as the others."""
+    """The rim feeds the kernels: over 48 windows, the outer 8 pixels are denoised as well as the others."""
     denoiser = mkpn.load("mkpn", "cpu")
     ratios: dict[bool, float] = {}
     for rim in (True, False):
         squares = torch.zeros(48, 48)
-        for seed in range(12):
+        for seed in range(48):
             top, left = rng_for(9, seed).integers((photo.shape[0] - 79, photo.shape[1] - 79))
             burst = mkpn.synthesize(photo[top : top + 80, left : left + 80], gain=1, seed=seed)
             burst = burst if rim else replace(burst, surroundings=None)
             squares += (denoiser(burst).image - burst.clean).square().mean(0)
         inside = squares[8:-8, 8:-8].mean()
         ratios[rim] = float((squares.sum() - inside * 32**2) / (48**2 - 32**2) / inside)
-    assert ratios[True] < 1.15
+    assert ratios[True] < 1.1
     assert ratios[False] > 1.07 * ratios[True]
 
 

@@ -136,7 +136,7 @@ def test_a_network_that_fails_does_not_lose_the_others(
     run = start_captured(frames, ("kpn-l3", "mkpn"), store, tmp_path)
     assert [len(now.finished) for now in run_captured(run, store)] == [0, 1]
     assert [pane["status"] for pane in compared(run)["panes"]] == ["done", "failed", "done"]
-    assert "Done." in outcome(run)
+    assert "Done: 1 of 2 models." in outcome(run)
     assert "KPN L3 failed: RuntimeError: out of memory" in outcome(run)
     run.close()
     uploads = [pytest.importorskip("gradio_client").handle_file(str(path)) for path in frames]
