@@ -156,3 +156,19 @@ def test_all_parts_of_an_answer_show_one_square(handlers: Handlers, monkeypatch:
     for part in (page.overview, page.crops):
         assert re.search(r"at x 54,|--x:54;", part)
     close_run(run)
+
+
+def test_a_late_answer_does_not_take_the_square_back(handlers: Handlers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two moves are answered at once, and the first one is drawn after the second has come."""
+    run = next(press_run(handlers)).run
+    drawn, moves = views.overview, [{"x": 34, "y": 20}]
+
+    def late(seen: Run) -> str:
+        while moves:
+            handlers.move_square(run, SimpleNamespace(_data=moves.pop()))  # pyright: ignore[reportArgumentType]
+        return drawn(seen)
+
+    monkeypatch.setattr(views, "overview", late)
+    moved = handlers.move_square(run, SimpleNamespace(_data={"x": 30, "y": 20}))  # pyright: ignore[reportArgumentType]
+    assert 'data-x="34"' in moved.overview
+    close_run(run)
