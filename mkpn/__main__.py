@@ -177,9 +177,9 @@ def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> list[dic
     noise = given_noise(options.sigma_r, options.sigma_s)
     denoisers = _networks(options)
     written = files_of(options.out, denoisers)
-    # Pictures in folders below that of a burst are not read.
+    # A folder below that of the burst will do: only the pictures beside each other are read.
     beside = options.burst is not None and options.out.resolve() == options.burst.resolve()
-    keep_photographs(written, files, [options.burst] if options.burst is not None and beside else [])
+    keep_photographs(written, files, [options.out] if beside else [])
     writable_folder(options.out, "out")
     burst = read_burst(files, noise=noise, light=options.light, downsample=options.downsample)
     print("\n".join(describe(burst)))

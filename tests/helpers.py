@@ -15,7 +15,8 @@ import pytest
 import torch
 
 from mkpn.inference.denoiser import Denoiser
-from mkpn.model.config import ModelConfig
+from mkpn.model.checkpoint import save_model
+from mkpn.model.config import ModelConfig, model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.ui.run.models import ModelStore
 
@@ -32,6 +33,15 @@ def perturbed(config: ModelConfig, seed: int = 0, scale: float = 0.02) -> Kernel
 _FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 _processes = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 _processes.set_forkserver_preload(["torch", "safetensors.torch", "tyro", "PIL.Image", "skimage.metrics"])
+
+
+def untrained(folder: Path, names: Sequence[str]) -> Path:
+    """Writes networks that only average, each with weights of its own, under the names of shipped ones."""
+    for seed, name in enumerate(names):
+        torch.manual_seed(seed)
+        network = KernelPredictionNetwork(model_config(name))
+        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
+    return folder
 
 
 def _main(arguments: Sequence[str], environment: Mapping[str, str], out: Path) -> None:

@@ -8,13 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
+from helpers import untrained
 
 import mkpn
 from mkpn.inference.denoiser import Denoiser
-from mkpn.model.checkpoint import save_model
-from mkpn.model.config import model_config
-from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.images import EXAMPLES, example_image, load_image
 from mkpn.ui.page.answers import Shown
 from mkpn.ui.page.handlers import Handlers
@@ -32,12 +29,7 @@ NAMES = ("kpn-l1", "kpn-l3")
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
-    folder = tmp_path_factory.mktemp("checkpoints")
-    for seed, name in enumerate(NAMES):
-        torch.manual_seed(seed)
-        network = KernelPredictionNetwork(model_config(name))
-        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
-    return ModelStore(folder, "cpu")
+    return ModelStore(untrained(tmp_path_factory.mktemp("checkpoints"), NAMES), "cpu")
 
 
 def test_networks_are_loaded_ahead_as_long_as_the_app_lives(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:

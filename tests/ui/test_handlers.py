@@ -9,13 +9,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-import torch
+from helpers import untrained
 
 from mkpn.geometry import Rectangle
 from mkpn.metrics import psnr
-from mkpn.model.checkpoint import save_model
-from mkpn.model.config import model_config
-from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.noise import GAINS
 from mkpn.ui.page import views
 from mkpn.ui.page.answers import Shown
@@ -31,12 +28,7 @@ EXAMPLE = "Printed letters (grey)"  # the smallest
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
-    folder = tmp_path_factory.mktemp("checkpoints")
-    for seed, name in enumerate(NAMES):
-        torch.manual_seed(seed)
-        network = KernelPredictionNetwork(model_config(name))
-        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
-    return ModelStore(folder, "cpu")
+    return ModelStore(untrained(tmp_path_factory.mktemp("checkpoints"), NAMES), "cpu")
 
 
 @pytest.fixture
