@@ -19,17 +19,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checks": set(),
     "metrics": {"checks", "synthesis"},
     "geometry": set(),
+    "files": set(),
     "device": set(),
     "console": set(),
-    "model": {"checks"},
-    "synthesis": {"checks"},
+    "model": {"checks", "files"},
+    "synthesis": {"checks", "files"},
     "capture": {"checks", "synthesis"},
     "ops": set(),
     "paper": {"model"},
     "inference": {"checks", "geometry", "device", "model", "synthesis", "ops"},
     "figures": {"checks", "geometry", "metrics", "paper", "model", "synthesis", "capture"},
-    "training": {"checks", "geometry", "metrics", "device", "model", "synthesis", "ops", "inference", "figures"},
 }
+_BASE = {"checks", "files", "geometry", "metrics", "device", "model", "synthesis", "ops"}
+MAY_IMPORT["training"] = {*_BASE, "inference", "figures"}
 MAY_IMPORT["evaluation"] = {*MAY_IMPORT["training"], "paper", "training", "capture", "explain"}
 MAY_IMPORT["explain"] = {"checks", "geometry", "metrics", "model", "synthesis", "ops", "inference", "figures"}
 _BELOW_UI = {"mkpn", *MAY_IMPORT}

@@ -11,8 +11,9 @@ import torch
 from mkpn.capture.burst import CapturedBurst
 from mkpn.capture.residual import Residual, residual
 from mkpn.figures.residual import residual_figure
+from mkpn.files import written_whole
 from mkpn.inference.denoiser import Denoiser
-from mkpn.synthesis.writing import write_picture, written_whole
+from mkpn.synthesis.writing import write_picture
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -15,6 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from mkpn.files import written_whole
 from mkpn.model.config import MODELS, ModelConfig, model_config
 from mkpn.model.network import KernelPredictionNetwork
 
@@ -42,16 +42,8 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Map
         {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
         metadata={"format": FORMAT, "json": json.dumps(metadata, sort_keys=True)},
     )
-    # Beside the target, so that the final rename stays within one file system.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path, on_disk=True) as temporary:
+        temporary.write_bytes(data)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import struct
 import zlib
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from mkpn.files import written_whole
 from mkpn.synthesis.burst import Burst
 from mkpn.synthesis.files import opened
 from mkpn.synthesis.images import rgb_profile, row_strips, to_channels_last, to_pixels, to_uint8
@@ -32,17 +31,6 @@ STORED: dict[FileFormat, str] = {
 
 BURST_FACTS = "burst.json"
 """File beside the frames of a burst that was written, with what it was made from."""
-
-
-@contextmanager
-def written_whole(path: Path) -> Generator[Path]:
-    """Yields a temporary name beside a file, which takes the file's place at the end: a reader sees old or new."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def icc_profile(path: Path, max_megapixels: float) -> bytes | None:

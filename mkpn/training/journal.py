@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from PIL import Image
 
+from mkpn.files import written_whole
 from mkpn.metrics import psnr
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
@@ -45,9 +46,8 @@ class Statistics:
         if self.path.exists():
             # Lines behind the step that is resumed from would be written twice, the last one may be cut short.
             kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _line_step(line) <= step]
-            temporary = self.path.with_name(f".{self.path.name}.tmp")
-            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
-            temporary.replace(self.path)
+            with written_whole(self.path) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 
     def add(self, step: int, loss: float, learning_rate: float) -> None:
         """Takes one step's figures."""

@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from mkpn.device import keep_large_blocks
+from mkpn.files import written_whole
 from mkpn.model.checkpoint import load_model, read_metadata, read_tensors, save_model, write_tensors
 from mkpn.model.config import ModelConfig, model_config
 from mkpn.model.network import KernelPredictionNetwork
@@ -415,10 +416,8 @@ def _write_or_check_config(model: str, config: TrainConfig, rank: int) -> None:
         check_settings(model, config)
     elif rank == 0:
         # Without a checkpoint there is nothing to go on from: a run that failed at once does not block its folder.
-        path = config.run / "config.json"
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(_settings(model, config), indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        with written_whole(config.run / "config.json") as temporary:
+            temporary.write_text(json.dumps(_settings(model, config), indent=2) + "\n", encoding="utf-8")
 
 
 def _settings(model: str, config: TrainConfig) -> dict[str, Any]:
