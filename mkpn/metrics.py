@@ -19,7 +19,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 _SSIM_WINDOW = 11
 _REACH = _SSIM_WINDOW // 2
-_MEANINGFUL = (-1, 2)  # far beyond [0,1] only what was never an intensity lies
+_MEANINGFUL = (-10, 11)  # noise may lie far beyond [0,1], but levels of 0 to 255 were never intensities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def psnr(a: ArrayLike | torch.Tensor, b: ArrayLike | torch.Tensor, definition: M
         definition: border and channel mode.
 
     Raises:
-        ValueError: if the shapes differ, the border leaves nothing, or a value is no number or beyond [-1,2], as
+        ValueError: if the shapes differ, the border leaves nothing, or a value is no number or beyond [-10,11], as
             levels of 0 to 255 in floating point are.
 
     Example:

@@ -85,12 +85,21 @@ def test_integers_stand_for_intensities(photo: NDArray[np.uint8]) -> None:
     assert mkpn.ssim(levels, other) == pytest.approx(mkpn.ssim(levels / 255, other / 255))
 
 
+def test_the_strongest_noise_is_measured(photo: NDArray[np.uint8]) -> None:
+    """Noisy frames are not clipped; the metrics clip them."""
+    burst = mkpn.synthesize(photo[:96, :96], noise=mkpn.Noise(1, 1), seed=0)
+    frame = burst.frames[0]
+    assert float(frame.abs().max()) > 3
+    assert mkpn.psnr(frame, burst.clean) == pytest.approx(mkpn.psnr(frame.clamp(0, 1), burst.clean))
+    assert mkpn.ssim(frame, burst.clean) == pytest.approx(mkpn.ssim(frame.clamp(0, 1), burst.clean))
+
+
 @pytest.mark.parametrize("measure", [mkpn.psnr, mkpn.ssim])
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.full((3, 40, 40), 255.0), r"first image: expected .* in \[-1,2\] .*got 255 to 255"),
-        (np.full((3, 40, 40), -1.01), "got -1.01"),
+        (np.full((3, 40, 40), 255.0), r"first image: expected .* in \[-10,11\] .*got 255 to 255"),
+        (np.full((3, 40, 40), -10.1), "got -10.1"),
         (np.full((3, 40, 40), np.nan), "without NaN, got nan"),
         (np.full((3, 40, 40), np.inf), "got inf"),
         (np.zeros((3, 40, 40), np.int64), "expected unsigned integers or floating point, got int64"),

@@ -184,7 +184,7 @@ def _write(config: EvaluateConfig, report: dict[str, Any]) -> None:
         ]
         for name, path in _checkpoints(config.models).items():
             own = {key: [row for row in report[key] if row["model"] == name] for key in ("rows", "against")}
-            stamp_metrics(path, {**own, **shared})
+            stamp_metrics(path, {**own, **shared}, report["weights"][name])
 
 
 def burst_hash(burst: Burst) -> str:

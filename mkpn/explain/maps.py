@@ -82,7 +82,7 @@ def describe(coeffs: Tensor, sizes: tuple[int, ...], separable: bool) -> Describ
         separable: which of the two.
 
     Raises:
-        ValueError: if the coefficients do not fit the sizes.
+        ValueError: if the coefficients do not fit the sizes, or full kernels have several.
     """
     axis = 2 if separable else 1
     taps = [size if separable else size * size for size in sizes]
@@ -93,7 +93,8 @@ def describe(coeffs: Tensor, sizes: tuple[int, ...], separable: bool) -> Describ
         sums = torch.stack([part.sum(2).prod(1) for part in parts], dim=1)  # [N,S,...]
         moments = _separable_moments(parts, sizes)
     else:
-        assert len(sizes) == 1, "a network with full kernels has one size"
+        if len(sizes) != 1:
+            raise ValueError(f"sizes: expected one size of full kernels, got {sizes}")
         sums = coeffs.sum(1, keepdim=True)
         moments = _moments(coeffs.square().unflatten(1, (sizes[0], sizes[0])))
     energy, x, y, square = moments

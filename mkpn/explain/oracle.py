@@ -43,6 +43,8 @@ def average(frames: torch.Tensor, offsets: Iterable[tuple[int, int]]) -> tuple[t
     total, count = torch.zeros_like(frames[0]), torch.zeros(height, width)
     for frame, (x, y) in zip(frames, offsets, strict=True):
         # Pixel (r, c) of the reference is pixel (r - y, c - x) of this frame.
+        if abs(y) >= height or abs(x) >= width:
+            continue
         rows, columns = (slice(max(0, d), n + min(0, d)) for d, n in ((y, height), (x, width)))
         from_rows, from_columns = (slice(max(0, -d), n + min(0, -d)) for d, n in ((y, height), (x, width)))
         total[:, rows, columns] += frame[:, from_rows, from_columns]

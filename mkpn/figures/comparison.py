@@ -104,15 +104,20 @@ def paper_figure(panels: Sequence[Panel], rectangle: Rectangle, *, title: str, n
 def alt_text(panels: Sequence[Panel], rectangle: Rectangle, factor: int, title: str) -> str:
     """Returns the figure in words: what is shown where, and every number of the captions."""
     height, width = panels[0].pixels.shape[:2]
-    columns = f"{len(panels)} columns" if len(panels) > 1 else "one column"
+    bands, columns = _grid(len(panels))
+    where = f"{columns} columns" if columns > 1 else "one column"
+    band, order = "", "From left to right"
+    if bands > 1:
+        where += f" and {bands} bands, one below the other"
+        band, order = " of a band", "From left to right, band by band"
     figures = " ".join(
         f"{panel.label}: {'; in the rectangle '.join(lines)}." if (lines := _spoken(panel)) else f"{panel.label}."
         for panel in panels
     )
     return (
-        f"Comparison of pictures in {columns}: {title}. Upper row: the whole picture, {width} by {height} pixels, with "
-        f"a green rectangle of {rectangle.w} by {rectangle.h} pixels at x {rectangle.x}, y {rectangle.y}. Lower row: "
-        f"this rectangle, each pixel enlarged {factor} times. From left to right, with PSNR and SSIM of the "
+        f"Comparison of pictures in {where}: {title}. Upper row{band}: the whole picture, {width} by {height} pixels, "
+        f"with a green rectangle of {rectangle.w} by {rectangle.h} pixels at x {rectangle.x}, y {rectangle.y}. "
+        f"Lower row{band}: this rectangle, each pixel enlarged {factor} times. {order}, with PSNR and SSIM of the "
         f"whole picture: {figures}"
     )
 
@@ -149,14 +154,19 @@ def _check(panels: Sequence[Panel], rectangle: Rectangle) -> None:
         raise ValueError(f"rectangle: expected a rectangle inside of {width}x{height} pixels, got {astuple(rectangle)}")
 
 
+def _grid(panels: int) -> tuple[int, int]:
+    """In how many bands the panels are set, one below the other, and how many stand in one."""
+    bands = -(-panels // MOST_IN_A_ROW)
+    return bands, -(-panels // bands)
+
+
 def _layout(panels: Sequence[Panel], rectangle: Rectangle, note: str) -> Sheet:
     height, width = panels[0].pixels.shape[:2]
     whole = -(-_NARROWEST // width)
     column = width * whole
     enlarged = max(1, min(column // rectangle.w, int(_TALLEST * column) // rectangle.h))
     gap, line = max(8, column // 22), max(2, column // 130)
-    rows = -(-len(panels) // MOST_IN_A_ROW)
-    columns = -(-len(panels) // rows)
+    _, columns = _grid(len(panels))
     captions = [caption(panel) for panel in panels]
     size = _fitting([text for lines in captions for text in lines], column, column // 12)
     pitch = round(1.28 * size)

@@ -113,7 +113,7 @@ def learning_curves(curves: Sequence[Curve]) -> bytes:
     if validated:
         _curve_panel(panels[1], [(name, _ink(curve), curve.validated, curve.psnr) for curve, name in validated])
         # KPN L1 lies far below; shown whole, it would press all other differences flat.
-        best = max(curve.psnr[-1] for curve, _ in validated)
+        best = max(curve.psnr.max() for curve, _ in validated)
         panels[1].set_ylim(max(panels[1].get_ylim()[0], best - _RANGE), best + 0.1)
         panels[1].set_ylabel("validation PSNR in dB, mean of the gains", color=TEXT, fontsize=8.5)
     for axes in panels:

@@ -159,7 +159,7 @@ class Denoiser:
                 raise Stopped("stopped")
 
         frames, noise_std = self._prepared(burst)
-        _check_finite(burst.surroundings or burst)
+        _check_finite(frames[0], noise_std[0])
         height, width = frames.shape[-2:]
         rim, padded = burst.rim, _padded(height, width)
         pixels = Rectangle(rim, rim, width - 2 * rim, height - 2 * rim)
@@ -232,6 +232,9 @@ class Denoiser:
             raise ValueError(f"frames: expected [{config.frames},{config.colors},H,W], got {list(shape)}")
         if burst.noise_std.shape != shape[1:]:
             raise ValueError(f"noise_std: expected {list(shape[1:])}, got {list(burst.noise_std.shape)}")
+        for name, tensor in (("frames", burst.frames), ("noise_std", burst.noise_std)):
+            if not tensor.is_floating_point():
+                raise ValueError(f"{name}: expected floating-point intensities, got {tensor.dtype}")
         seen = burst.surroundings or burst
         if self.device.type == "cpu":
             return seen.frames[None].to(self.device, torch.float32), seen.noise_std[None].to(self.device, torch.float32)
@@ -283,9 +286,9 @@ class _DeviceCopy:
 _on_device = _DeviceCopy()
 
 
-def _check_finite(burst: NoisyBurst | Surroundings) -> None:
+def _check_finite(frames: Tensor, noise_std: Tensor) -> None:
     """Refuses NaN and infinity, which would spread over the whole picture."""
-    for index, frame in enumerate((burst.noise_std, *burst.frames)):
+    for index, frame in enumerate((noise_std, *frames)):
         # The least and the greatest of numbers, one of which is NaN, are NaN.
         if not torch.stack(frame.aminmax()).isfinite().all():
             name = f"frame {index - 1}" if index else "noise_std"

@@ -178,7 +178,19 @@ def digest(tensors: Mapping[str, torch.Tensor]) -> str:
     return sha.hexdigest()
 
 
-def stamp_metrics(path: Path, metrics: Mapping[str, Any]) -> None:
-    """Replaces the figures in a checkpoint's metadata; its weights stay as they are."""
+def stamp_metrics(path: Path, metrics: Mapping[str, Any], measured: str | None = None) -> None:
+    """Replaces the figures in a checkpoint's metadata; its weights stay as they are.
+
+    Args:
+        path: the `.safetensors` file.
+        metrics: figures, with the definition of the metrics (JSON values).
+        measured: SHA-256 of the weights that the figures are of; None for whatever the file has.
+
+    Raises:
+        ValueError: as `read_tensors`, or if the weights are damaged or not those that were measured.
+    """
     tensors, metadata = read_tensors(path)
-    write_tensors(path, tensors, {**metadata, "metrics": metrics, "sha256": digest(tensors)})
+    found = digest(tensors)
+    if {metadata.get("sha256", found), measured or found} != {found}:
+        raise ValueError(f"{path}: expected the weights that were measured, got others (their SHA-256 differs)")
+    write_tensors(path, tensors, {**metadata, "metrics": metrics, "sha256": found})

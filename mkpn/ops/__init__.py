@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import importlib.util
+import operator
 import os
 import warnings
 from collections.abc import Sequence
@@ -105,13 +106,18 @@ def warm_up() -> None:
 
 
 def _check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    result = tuple(sizes)
+    try:
+        result = tuple(operator.index(size) for size in sizes)
+    except TypeError:
+        result = ()
     if not result or any(size < 1 or size > MAX_SIZE or size % 2 == 0 for size in result):
-        raise ValueError(f"sizes: expected one or more odd integers from 1 to {MAX_SIZE}, got {result}")
+        raise ValueError(f"sizes: expected one or more odd integers from 1 to {MAX_SIZE}, got {sizes}")
     return result
 
 
 def _check_shapes(frames: Tensor, coeffs: Tensor, sizes: tuple[int, ...]) -> None:
+    if not frames.dtype.is_floating_point:
+        raise ValueError(f"frames: expected floating point, got {frames.dtype}")
     if frames.dim() != 5 or 0 in frames.shape:
         raise ValueError(f"frames: expected a non-empty [B, N, C, H, W], got {list(frames.shape)}")
     b, n, _, height, width = frames.shape

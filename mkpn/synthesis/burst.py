@@ -34,12 +34,19 @@ class Surroundings:
     Attributes:
         frames: `[N,C,H+2r,W+2r]`; a burst's `frames` are a view of it.
         noise_std: `[C,H+2r,W+2r]`; a burst's `noise_std` is a view of it.
-        rim: `r`, its width in pixels.
+        rim: `r`, its width in pixels, an even number.
+
+    Raises:
+        ValueError: if the rim is odd or negative.
     """
 
     frames: torch.Tensor
     noise_std: torch.Tensor
     rim: int
+
+    def __post_init__(self) -> None:
+        if whole("rim", self.rim, 0) % 2:
+            raise ValueError(f"rim: expected an even number of pixels, as half resolution wants it, got {self.rim}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

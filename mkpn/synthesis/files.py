@@ -74,7 +74,11 @@ def opened(source: str | Path | bytes | Image.Image, max_megapixels: float) -> G
         # Our own limit holds; Pillow's warning at half of its limit would be noise.
         with file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with read(file) as image:
+            try:
+                opened_file = read(file)
+            except Image.DecompressionBombError as error:
+                raise Refused(f"expected at most {max_megapixels:g} megapixels, got far more") from error
+            with opened_file as image:
                 _check(image, max_megapixels, size)
                 yield image
 
@@ -101,7 +105,7 @@ def named(source: str | Path | bytes | Image.Image) -> Generator[None]:
     except UnidentifiedImageError as error:
         raise ValueError(f"{name}: expected an image ({COMMON}), got another file") from error
     except Image.DecompressionBombError as error:
-        raise ValueError(f"{name}: expected at most {OWN_MEGAPIXELS} megapixels, got far more") from error
+        raise ValueError(f"{name}: expected a picture of fewer pixels, got far more than are read") from error
     # Damaged files end in any of Pillow's errors: OSError, SyntaxError, TypeError, struct.error, ...
     except Exception as error:
         # Where the file lies is nobody's business who reads the message over the network.
@@ -232,6 +236,9 @@ def _check_tiff(image: Image.Image) -> None:
     if kind == 2 or kind not in (1, 3, 4) or (bits > 16 and kind != 3 and several):
         got = f"{'signed ' if kind == 2 else ''}{bits}-bit ones"
         raise Refused(f"expected unsigned or floating-point levels, got {got}")
+    # Pillow leaves levels of e.g. 12 bits as they are, which looks like 16 bits of a very dark picture.
+    if bits not in (1, 2, 4, 8, 16, 32, 64):
+        raise Refused(f"expected levels of 8, 16 or 32 bits, got {bits}-bit ones")
     # Pillow turns such levels around where they have 8 bits or fewer, and leaves others as they are: a negative.
     if tags.get(_PHOTOMETRIC) == 0 and bits > 8:
         raise Refused(

@@ -38,10 +38,10 @@ _STORED: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {
 """
 _TURNED = (5, 6, 7, 8)  # height and width change places
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I")
-_TRANSPARENT = ("RGBA", "LA", "PA", "La", "RGBa")
 _GREY_STEPS = {"L;2": 85, "L;4": 17}
 """By the raw mode of grey in a PNG the 8-bit levels from one of its levels to the next."""
 _STRIP = 2**18  # pixels that are converted at a time
+_ROUNDING = 1e-6  # by which means of intensities, or a change of their type, may exceed them; clipped
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def conversion_notes(source: str | Path | bytes, max_megapixels: float = MAX_MEG
             notes.append("grey, used as three equal channels")
         if image.mode == "CMYK":
             notes.append("CMYK, converted to RGB without a colour profile")
-        if image.mode in _TRANSPARENT or "transparency" in image.info:
+        if image.has_transparency_data:
             notes.append("transparency is laid over white")
     return notes
 
@@ -281,7 +281,8 @@ def to_intensities(
         ValueError: if the array is masked, of another type, not finite, or beyond `low` or `high`.
     """
     check_intensities(array, low, high, name)
-    return _converted(array, dtype)
+    values = _converted(array, dtype)
+    return np.clip(values, low, high, out=values) if array.dtype.kind == "f" else values
 
 
 def check_intensities(array: NDArray[Any], low: float = 0, high: float = 1, name: str = "image") -> None:
@@ -297,10 +298,10 @@ def _check_levels(array: NDArray[Any], low: float, high: float) -> None:
         raise Refused("expected an array without a mask, got a masked one; fill it first")
     if array.dtype.kind == "f" and array.size:
         smallest, greatest = float(array.min()), float(array.max())
-        if not (low <= smallest and greatest <= high):  # NaN compares as false
+        if not (low - _ROUNDING <= smallest and greatest <= high + _ROUNDING):  # NaN compares as false
             raise Refused(
                 f"expected floating-point intensities in [{low:g},{high:g}] without NaN, "
-                f"got {smallest:g} to {greatest:g}"
+                f"got {smallest:.7g} to {greatest:.7g}"
             )
     elif array.dtype.kind not in "bfu":
         raise Refused(f"expected unsigned integers or floating point, got {array.dtype}")
@@ -382,9 +383,11 @@ def _strip_intensities(strip: Image.Image, deepest: int) -> NDArray[np.float32]:
     if strip.mode == "F":
         levels = np.asarray(strip)
         _check_levels(levels, 0, 1)
-        return levels.astype(np.float32)[..., None]
-    if strip.mode in _TRANSPARENT or "transparency" in strip.info:
-        return _over_white(to_intensities(np.asarray(strip.convert("RGBA"))))
+        return levels.clip(0, 1).astype(np.float32)[..., None]
+    if strip.has_transparency_data:
+        # Pillow knows no way from La to RGBA.
+        straight = strip.convert("LA") if strip.mode == "La" else strip
+        return _over_white(to_intensities(np.asarray(straight.convert("RGBA"))))
     return to_intensities(np.asarray(strip.convert("RGB")))
 
 

@@ -302,10 +302,16 @@ def test_a_file_rebuilds_the_figure(open_page, address: str, made: dict[str, obj
     expect(page.locator("#notice .failure")).to_contain_text("nothing was changed")
     assert page.url == before
     expect(page.locator("#seed input")).not_to_have_value("7")
+    page.get_by_role("tab", name="Burst", exact=True).click()
+    with page.expect_download():
+        page.locator("#burst-download").click()
+    expect(page.locator("#burst-link a")).to_be_visible()
+    page.get_by_role("tab", name="Share", exact=True).click()
     chooser.set_input_files(made["files"]["JSON"])
     restored(page)
     assert view(page) == made["view"]
     assert facts(page) == made["text"]
+    expect(page.locator("#burst-link a")).to_have_count(0)  # its run has gone
     page.locator("#make-figure").click()
     expect(page.locator("#figure img")).to_have_attribute("alt", made["alt"])
     with page.expect_download() as waiting:

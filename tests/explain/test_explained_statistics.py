@@ -10,7 +10,7 @@ import torch
 
 from mkpn.explain.estimates import Estimates, recompose
 from mkpn.explain.maps import Described, describe
-from mkpn.explain.oracle import aligned_mean
+from mkpn.explain.oracle import aligned_mean, average
 from mkpn.explain.places import find_places
 from mkpn.explain.rebuild import neighbourhood, true_place
 from mkpn.explain.regions import EDGE, FLAT, REGIONS, TEXTURE, classify
@@ -234,6 +234,19 @@ def test_the_oracle_leaves_out_what_a_frame_does_not_show() -> None:
         noise=Noise(0, 0),
     )
     torch.testing.assert_close(aligned_mean(burst, 5), clean)
+
+
+@pytest.mark.parametrize("offset", [(8, 0), (9, 2), (-11, 0), (0, 6), (3, -7)])
+def test_the_oracle_leaves_out_a_frame_that_shows_nothing_of_the_picture(offset: tuple[int, int]) -> None:
+    frames = torch.stack((torch.ones(1, 6, 8), torch.zeros(1, 6, 8)))
+    mean, count = average(frames, [(0, 0), offset])
+    assert (mean == 1).all()
+    assert (count == 1).all()
+
+
+def test_full_kernels_of_several_sizes_are_not_described() -> None:
+    with pytest.raises(ValueError, match=r"sizes: expected one size of full kernels, got \(1, 3\)"):
+        describe(torch.zeros(8, 10, 2, 2), (1, 3), separable=False)
 
 
 def test_a_single_weight_has_no_radius() -> None:

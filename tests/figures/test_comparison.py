@@ -151,6 +151,8 @@ def test_many_panels_are_set_in_equal_rows() -> None:
     rows = sorted({y for _, y in figure.crop_corners})
     assert [sum(y == row for _, y in figure.crop_corners) for row in rows] == [4, 4]
     assert figure.size[1] > rows[-1] + AREA.h * figure.crop_factor
+    assert "in 4 columns and 2 bands, one below the other" in figure.alt
+    assert "From left to right, band by band" in figure.alt
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,6 +78,19 @@ def test_curves_are_read(tmp_path: Path) -> None:
     (tmp_path / "stats.jsonl").write_text("")
     with pytest.raises(ValueError, match="expected losses"):
         read_curve(tmp_path)
+
+
+def test_a_curve_that_falls_again_is_drawn_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = write_run(tmp_path / "one", "mkpn", 0.02)
+    lines = [{"step": step, "psnr": {"1": psnr}} for step, psnr in ((500, 30), (1000, 35), (2000, 33))]
+    with (run / "stats.jsonl").open("a") as file:
+        file.write("\n" + "".join(json.dumps(line) + "\n" for line in lines))
+    drawn: list[Any] = []
+    monkeypatch.setattr("mkpn.figures.learning_curves.save_figure", lambda figure, _: drawn.append(figure) or b"")
+    learning_curves([read_curve(run)])
+    low, high = drawn[0].axes[1].get_ylim()
+    assert low < 33
+    assert high > 35
 
 
 def test_the_curves_command_draws_all_runs(tmp_path: Path) -> None:

@@ -321,16 +321,20 @@ def test_wrong_bursts_are_named(burst: mkpn.Burst, mkpn_network: KernelPredictio
         denoiser(replace(burst, frames=burst.frames[:7], surroundings=None))
     with pytest.raises(ValueError, match="noise_std: expected"):
         denoiser(replace(burst, noise_std=burst.noise_std[:, :5], surroundings=None))
+    with pytest.raises(ValueError, match=r"frames: expected floating-point intensities, got torch\.uint8"):
+        denoiser(replace(burst, frames=burst.frames.byte(), surroundings=None))
+    with pytest.raises(ValueError, match=r"noise_std: expected floating-point intensities, got torch\.int64"):
+        denoiser(replace(burst, noise_std=burst.noise_std.long(), surroundings=None))
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e300])
 def test_a_value_that_is_no_number_is_refused(
     burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork, value: float
 ) -> None:
     """One such value would spread over the whole picture."""
     denoiser = mkpn.Denoiser(mkpn_network, "cpu")
     for name, index, message in (("frames", (3, 1, 5, 6), "frame 3"), ("noise_std", (2, 0, 0), "noise_std")):
-        odd = getattr(burst, name).clone()
+        odd = getattr(burst, name).double()
         odd[index] = value
         with pytest.raises(ValueError, match=f"{message}: expected finite numbers"):
             denoiser(replace(burst, **{name: odd}, surroundings=None))

@@ -205,6 +205,17 @@ def test_all_ten_networks_are_shipped() -> None:
         json.dumps(metadata)
 
 
+def test_figures_of_other_or_damaged_weights_are_not_stamped(saved: Path) -> None:
+    with pytest.raises(ValueError, match="expected the weights that were measured"):
+        stamp_metrics(saved, {"psnr": 31.0}, measured="0" * 64)
+    data = bytearray(saved.read_bytes())
+    data[-1] ^= 1
+    saved.write_bytes(data)
+    with pytest.raises(ValueError, match="expected the weights that were measured"):
+        stamp_metrics(saved, {"psnr": 31.0})
+    assert saved.read_bytes() == data
+
+
 def test_figures_can_be_stamped_without_touching_the_weights(saved: Path) -> None:
     before = digest(read_tensors(saved)[0])
     stamp_metrics(saved, {"psnr": 31.0})

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -385,10 +386,12 @@ def test_a_numba_that_does_not_load_is_named_and_done_without(tmp_path: Path) ->
         ((1, 2, 1, 4, 4), (1, 2, 2, 4, 2, 2), (4,), r"odd integers from 1 to 31, got \(4,\)"),
         ((1, 2, 1, 4, 4), (1, 2, 2, 33, 2, 2), (33,), r"got \(33,\)"),
         ((1, 2, 1, 4, 4), (1, 2, 2, 0, 2, 2), (), r"got \(\)"),
+        ((1, 2, 1, 4, 4), (1, 2, 2, 3, 2, 2), (3.0,), r"odd integers from 1 to 31, got \(3\.0,\)"),
+        ((1, 2, 1, 4, 4), (1, 2, 2, 3, 2, 2), 3, "odd integers from 1 to 31, got 3"),
     ],
 )
 def test_bad_input_is_named(
-    frames_shape: tuple[int, ...], coeffs_shape: tuple[int, ...], sizes: tuple[int, ...], message: str
+    frames_shape: tuple[int, ...], coeffs_shape: tuple[int, ...], sizes: Any, message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
         local_conv(torch.zeros(frames_shape), torch.zeros(coeffs_shape), sizes)
@@ -398,3 +401,5 @@ def test_mixed_dtypes_are_named() -> None:
     frames, coeffs = make_inputs((1, 1, 1, 4, 4), (3,), separable=True)
     with pytest.raises(ValueError, match=r"one device and dtype, got cpu torch\.float64 and cpu torch\.float32"):
         local_conv(frames.double(), coeffs, (3,))
+    with pytest.raises(ValueError, match=r"frames: expected floating point, got torch\.uint8"):
+        local_conv(frames.byte(), coeffs.byte(), (3,))

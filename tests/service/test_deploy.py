@@ -10,9 +10,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 import tyro
-from serving import HOME, Server, free_port
+from serving import HOME, Server, free_port, serving
+
+from mkpn.ui.service.guard import FILES_AT_ONCE
+from mkpn.ui.service.options import ServiceOptions
 
 DEPLOY = HOME / ".deploy"
 
@@ -20,6 +24,20 @@ DEPLOY = HOME / ".deploy"
 @pytest.fixture(scope="module")
 def dockerfile() -> str:
     return (DEPLOY / "Dockerfile").read_text("utf-8").replace("\\\n", " ")
+
+
+def test_the_proxy_of_the_documents_takes_what_the_app_takes() -> None:
+    readme = (DEPLOY / "README.md").read_text("utf-8")
+    (megabytes,) = re.findall(r"client_max_body_size (\d+)m;", readme)
+    assert int(megabytes) == FILES_AT_ONCE * ServiceOptions().max_upload_mb + 1
+
+
+def test_an_app_with_a_name_of_its_own_starts_and_answers_to_it(tmp_path: Path) -> None:
+    """Gradio asks its own app while it starts, by the machine's address."""
+    with serving(tmp_path, "--hosts", "studio.example", "--checkpoints", str(tmp_path)) as server:
+        named = httpx.get(server.address, headers={"host": "studio.example"})
+        assert (named.status_code, "MKPN Studio" in named.text) == (200, True)
+        assert httpx.get(server.address).status_code == 421
 
 
 @pytest.fixture

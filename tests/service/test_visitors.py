@@ -106,13 +106,22 @@ def test_the_oldest_uploads_go_first(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.png").write_bytes(bytes(100))
         os.utime(tmp_path / name / "x.png", (number, number))
-    assert trim(tmp_path, 300) == 0
-    assert trim(tmp_path, 299) == 1
-    assert trim(tmp_path, 150) == 1
+    each = 2 * 4096  # a block of its own, and one for its folder
+    assert trim(tmp_path, 3 * each) == 0
+    assert trim(tmp_path, 3 * each - 1) == 1
+    assert trim(tmp_path, 3 * each // 2) == 1
     assert [path.parent.name for path in tmp_path.rglob("*.png")] == ["c"]
     # A folder that is empty then goes, too.
     assert [path.name for path in tmp_path.iterdir()] == ["c"]
     assert trim(tmp_path / "none", 0) == 0
+
+
+def test_many_small_uploads_are_counted_as_what_they_take_on_disk(tmp_path: Path) -> None:
+    for number in range(100):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "x.png").write_bytes(b"x")
+    assert trim(tmp_path, 2**16) == 92
+    assert len(list(tmp_path.iterdir())) == 8
 
 
 def test_an_upload_that_cannot_be_deleted_keeps_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

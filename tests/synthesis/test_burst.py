@@ -157,6 +157,10 @@ def test_other_frames_need_other_surroundings(photo: NDArray[np.uint8]) -> None:
     with pytest.raises(ValueError, match="surroundings: expected"):
         replace(burst, noise_std=burst.noise_std.clone())
     assert replace(burst, frames=burst.frames.clone(), surroundings=None).rim == 0
+    assert burst.surroundings is not None
+    for rim in (-2, 3):
+        with pytest.raises(ValueError, match=rf"rim: expected .* got {rim}"):
+            replace(burst.surroundings, rim=rim)
 
 
 def test_a_seed_is_a_burst(photo: NDArray[np.uint8]) -> None:

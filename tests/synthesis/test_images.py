@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from mkpn.synthesis.files import OWN_MEGAPIXELS
+from mkpn.synthesis.files import MAX_MEGAPIXELS, OWN_MEGAPIXELS
 from mkpn.synthesis.images import EXAMPLES, box_downsample, conversion_notes, example_image, load_image
 
 HEIGHT, WIDTH = 50, 64
@@ -145,6 +145,31 @@ def test_palette_with_and_without_transparency() -> None:
     np.testing.assert_allclose(load_image(encode(palette, transparency=1)), colors[GREY % 4] / 255, atol=1e-7)
 
 
+def test_a_palette_with_alpha_is_laid_over_white() -> None:
+    """The same picture gives the same pixels as Pillow's and as a file."""
+    clear = Image.new("RGBA", (WIDTH, HEIGHT), (255, 0, 0, 0)).quantize()
+    assert (clear.mode, clear.info) == ("P", {})
+    for source in (clear, encode(clear)):
+        np.testing.assert_array_equal(load_image(source), 1)
+    assert conversion_notes(encode(clear)) == ["transparency is laid over white"]
+
+
+def test_premultiplied_grey_is_laid_over_white() -> None:
+    stored = Image.merge("LA", (Image.new("L", (WIDTH, HEIGHT), 0), Image.new("L", (WIDTH, HEIGHT), 51))).convert("La")
+    np.testing.assert_allclose(load_image(stored), 0.8, atol=0.01)
+
+
+def test_12_bit_levels_are_refused() -> None:
+    """Pillow leaves them as they are: as 16 bits the picture would be 16 times too dark."""
+    side, levels = 64, b"\xff" * (64 * 64 * 3 // 2)
+    entries = [(256, side), (257, side), (258, 12), (259, 1), (262, 1), (273, 122), (277, 1), (278, side)]
+    fields = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in [*entries, (279, len(levels))])
+    data = b"II*\0" + struct.pack("<IH", 8, 9) + fields + struct.pack("<I", 0)
+    assert len(data) == 122
+    with pytest.raises(ValueError, match="expected levels of 8, 16 or 32 bits, got 12-bit ones"):
+        load_image(data + levels)
+
+
 def test_cmyk() -> None:
     ink = np.zeros((HEIGHT, WIDTH, 4), np.uint8)
     ink[:, : WIDTH // 2, 0] = 255  # cyan on the left half, paper on the right
@@ -179,6 +204,8 @@ def test_arrays_and_paths(tmp_path: Path) -> None:
     for source in (tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(COLOR), COLOR, COLOR / 255):
         np.testing.assert_allclose(load_image(source), COLOR / 255, atol=1e-6)
     np.testing.assert_allclose(load_image(np.concatenate([COLOR, ALPHA], 2)), over_white(COLOR, ALPHA), atol=1e-6)
+    rounded = load_image(np.full((HEIGHT, WIDTH), np.nextafter(1, 2)))
+    assert rounded.min() == rounded.max() == 1
 
 
 @pytest.mark.parametrize(
@@ -211,7 +238,7 @@ def test_too_large_is_found_before_decoding(read: Callable[[bytes], object], wid
     data = png_header(width, height) + chunk(b"IDAT", b"")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(ValueError, match="megapixels"):
+        with pytest.raises(ValueError, match=f"expected at most {MAX_MEGAPIXELS} megapixels, got"):
             read(data)
 
 

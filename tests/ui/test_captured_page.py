@@ -129,6 +129,19 @@ def test_stop_gives_up_the_network_that_runs(store: ModelStore, frames: list[Pat
     run.close()
 
 
+def test_a_network_named_twice_runs_once(
+    store: ModelStore, frames: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = start_captured(frames, ("kpn-l3", "kpn-l3"), store, tmp_path)
+    assert [len(now.finished) for now in run_captured(run, store)] == [1]
+    run.close()
+    break_network(monkeypatch, "kpn-l3")
+    failed = start_captured(frames, ("kpn-l3", "kpn-l3"), store, tmp_path)
+    assert len(list(run_captured(failed, store))) == 1
+    assert "Done: 0 of 1 models." in outcome(failed)
+    failed.close()
+
+
 def test_a_network_that_fails_does_not_lose_the_others(
     client, store: ModelStore, frames: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -24,7 +24,7 @@ from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.images import to_uint8
 from mkpn.ui.page.handlers import Handlers, close_run
-from mkpn.ui.page.sharing import Pending, Sharing, close_sheet, sheet_html
+from mkpn.ui.page.sharing import Opened, Pending, Sharing, close_sheet, sheet_html
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run
 from mkpn.ui.run.sources import Source, example_source, upload_source
@@ -345,6 +345,8 @@ def test_a_picture_of_one_s_own_is_asked_for(sharing: Sharing, photo: NDArray[np
         refused = opened(sharing.resume(pending, upload_source(wrong, "my <cat>.png", tmp_path)))
         assert refused[0] == []
         assert "another file" in refused[2]
+        # A file that is no picture leaves the bundled one chosen, which nobody meant.
+        assert sharing.resume(pending, example_source(EXAMPLE, sharing.root)) == Opened()
         assert "choose my &lt;cat&gt;.png" in refused[2]
         # Under another name, but the same file.
         controls, pending, _, link = opened(sharing.resume(pending, upload_source(path, "cat.png", tmp_path)))

@@ -142,6 +142,10 @@ function createAblation(app) {
       const { model, sizes, frames, renormalise } = answer?.asked ?? {};
       app.root.dataset.ablated = answer ? `${model}; ${sizes}; ${frames}${renormalise ? "; renormalised" : ""}` : "";
     },
-    reset: () => ((on = picture = difference = answer = null), (again = false)),
+    reset() {
+      on = picture = difference = answer = null;
+      again = false;
+      for (const name of ["ablation-psnr", "ablation-bar"]) ui(name).replaceChildren();
+    },
   };
 }

@@ -12,6 +12,13 @@ function replaceKept(container, attribute, nodes) {
   if (kept !== null) nodes.find((node) => node.getAttribute(attribute) === kept)?.focus({ preventScroll: true });
 }
 
+/** Puts one button in another's place; the focus goes along, which a button that is disabled or hidden would lose. */
+function swapButtons(from, to, change) {
+  const focused = document.activeElement === from;
+  change();
+  if (focused) to.focus({ preventScroll: true });
+}
+
 function createExplorer(root, ask) {
   const controller = new AbortController();
   const { signal } = controller;
@@ -26,7 +33,8 @@ function createExplorer(root, ask) {
   let askAgain = false;
   let settle = 0;
   let started = 0;
-  let chosen = false;
+  let chosen = null; // the model that somebody chose
+  let refused = false;
   let sweeps = 0;
   let link = LINK.test(location.hash) ? location.hash.slice(1) : ""; // what a link asks for; nothing once it is shown, or once the user has gone elsewhere
   let visible = false;
@@ -55,7 +63,8 @@ function createExplorer(root, ask) {
       answer = { error: `The server did not answer (${error?.message ?? error}).` };
     }
     if (state.value?.token !== token) return null;
-    if (answer.error) app.say(answer.error);
+    if (answer.error || refused) app.say(answer.error ?? "");
+    refused = Boolean(answer.error);
     return answer.error || answer.stopped ? null : answer;
   };
   /** Measurements that are stopped together, in the middle of a network, too. */
@@ -109,7 +118,8 @@ function createExplorer(root, ask) {
     asking = true;
     started = performance.now();
     const { x, y, model, beside, second } = state;
-    const besides = beside === "pixel" ? { model, ...(second ?? { x, y }) } : beside ? { model: beside, x, y } : null;
+    const has = (name) => app.models().some((pane) => pane.id === name);
+    const besides = beside === "pixel" ? { model, ...(second ?? { x, y }) } : has(beside) ? { model: beside, x, y } : null;
     const [answer, other] = await Promise.all([
       app.ask({ what: "probe", model, x, y }),
       besides && app.ask({ what: "probe", ...besides }),
@@ -119,6 +129,7 @@ function createExplorer(root, ask) {
       app.answer = unpackProbe(answer);
       app.other = other && unpackProbe(other);
       state.frame = Math.min(state.frame, answer.kernels.fused.sum.length - 1);
+      delete root.dataset.waiting;
       root.dataset.probed = `${answer.model} ${answer.x} ${answer.y}`;
       root.dataset.took = (performance.now() - started).toFixed(1);
       app.parts[state.view].pixel?.();
@@ -133,8 +144,7 @@ function createExplorer(root, ask) {
 
   app.setModel = (model) => {
     if (!app.models().some((pane) => pane.id === model)) return;
-    chosen = true;
-    state.model = model;
+    chosen = state.model = model;
     ui("model").value = model;
     app.probe();
     app.parts[state.view].show?.();
@@ -208,7 +218,7 @@ function createExplorer(root, ask) {
     state.frame = Math.min(7, count("frame") ?? 0);
     state.size = fields.get("size") ?? "fused";
     state.step = count("step") ?? 0;
-    if (app.models().some((pane) => pane.id === fields.get("model"))) [state.model, chosen] = [fields.get("model"), true];
+    if (app.models().some((pane) => pane.id === fields.get("model"))) state.model = chosen = fields.get("model");
     if (["shared", "frame", "log"].includes(fields.get("scale"))) state.scale = fields.get("scale");
     state.numbers = fields.get("numbers") === "1";
     app.controls();
@@ -233,6 +243,7 @@ function createExplorer(root, ask) {
     const beside = ui("beside");
     beside.replaceChildren(make("option", { value: "" }, "nothing"), make("option", { value: "pixel" }, "second pixel"), ...options(app.models()));
     beside.value = state.beside;
+    if (beside.selectedIndex < 0) beside.value = ""; // it has not run, or not yet
     ui("scale").value = state.scale;
     app.picture.layers();
   };
@@ -311,6 +322,7 @@ function createExplorer(root, ask) {
       app.picture.reset();
       app.lesson.reset();
       delete root.dataset.probed;
+      root.dataset.waiting = "";
     }
     const at = value.pixel.join(" ");
     const moved = movedTo(at, fresh);
@@ -318,14 +330,13 @@ function createExplorer(root, ask) {
     if (moved && at !== `${state.x} ${state.y}`) [state.x, state.y] = value.pixel;
     const models = app.models();
     // Until somebody chooses, MKPN is shown, and before it has run the newest model.
-    if (!chosen || !models.some((pane) => pane.id === state.model)) {
-      chosen = false;
-      state.model = (models.find((pane) => pane.id === "mkpn") ?? models[models.length - 1])?.id ?? null;
-    }
+    const pane = (name) => models.find(({ id }) => id === name);
+    state.model = (pane(chosen) ?? pane("mkpn") ?? models[models.length - 1])?.id ?? null;
     app.controls();
     const opened = link && state.model && models.length === value.panes.filter((pane) => pane.sizes).length && fromLink();
     if (moved && !opened && !link) app.remember();
-    if (opened || moved || !app.answer || app.answer.model !== state.model) app.probe();
+    const besideCame = !app.other && pane(state.beside);
+    if (opened || moved || !app.answer || app.answer.model !== state.model || besideCame) app.probe();
     app.parts[state.view].show?.();
     app.lesson.follow();
     app.redraw();

@@ -151,6 +151,10 @@ function createMaps(app) {
       paint();
     },
     means: () => answer?.means,
-    reset: () => ((answer = drawn = null), (asked = "")),
+    reset() {
+      answer = drawn = null;
+      asked = "";
+      for (const name of ["map-words", "map-here", "map-note", "map-bar", "map-table"]) ui(name).replaceChildren();
+    },
   };
 }

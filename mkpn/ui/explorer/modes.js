@@ -67,6 +67,7 @@ function createBlind(app) {
   function guess(name) {
     if (!pair || pair.guessed) return;
     pair.guessed = name;
+    ui("blind-next").focus({ preventScroll: true }); // the answers are disabled now
     const better = pair.a.psnr >= pair.b.psnr ? "a" : "b";
     tally = { right: tally.right + (name === better), all: tally.all + 1 };
     const words = (pane) => `${pane.label} ${pane.psnr.toFixed(2)} dB`;

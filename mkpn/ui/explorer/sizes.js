@@ -18,6 +18,7 @@ function createSizes(app) {
   let square = "";
   let regions = null;
   let shaded = null;
+  const again = new Set(); // what was measured in the square before, and is asked for anew
 
   const type = () => parseFloat(getComputedStyle(app.root).fontSize) / 13;
   const own = () => (state.value.gain === null ? "run" : String(state.value.gain));
@@ -31,7 +32,8 @@ function createSizes(app) {
     const gain = names()[Number(ui("scrub").value)];
     const text = gain === "run" ? "this run's noise" : `gain ${gain}`;
     ui("scrub").setAttribute("aria-valuetext", text);
-    setText(ui("scrub-text"), scrubbed === null ? "" : `${text}, seed ${state.value.seed}${measured(gain) ? "" : ", being measured"}`);
+    const how = measured(gain) ? "" : running?.running ? ", being measured" : ", not all measured";
+    setText(ui("scrub-text"), scrubbed === null ? "" : `${text}, seed ${state.value.seed}${how}`);
     setText(ui("sweep"), scrubbed === null ? "Measure" : "Measure all gains");
   }
 
@@ -67,6 +69,12 @@ function createSizes(app) {
     }
     await one(own(), state.value.seed, "oracle");
     app.redraw();
+    for (const key of [...again]) {
+      const [gain, seed, model] = key.split(" ");
+      if (!(await one(gain, Number(seed), model)) || !results.has(key)) return;
+      again.delete(key);
+      app.redraw();
+    }
   }
 
   /** The slider: the curve of one gain at a time, at one seed; what is not measured yet is measured where it rests. */
@@ -87,8 +95,10 @@ function createSizes(app) {
     const models = [...app.models().map((pane) => pane.id), "oracle"];
     const jobs = wanted.flatMap((gain) => seedsWanted().flatMap((seed) => models.map((model) => [gain, seed, model])));
     const bar = ui("sweep-progress");
-    ui("sweep").disabled = true;
-    ui("sweep-stop").hidden = bar.hidden = false;
+    swapButtons(ui("sweep"), ui("sweep-stop"), () => {
+      ui("sweep").disabled = true;
+      ui("sweep-stop").hidden = bar.hidden = false;
+    });
     bar.max = jobs.length;
     for (const [index, job] of jobs.entries()) {
       bar.value = index;
@@ -97,8 +107,10 @@ function createSizes(app) {
     }
     mine.running = false;
     if (running !== mine) return; // another one has begun meanwhile
-    ui("sweep").disabled = false;
-    ui("sweep-stop").hidden = bar.hidden = true;
+    swapButtons(ui("sweep-stop"), ui("sweep"), () => {
+      ui("sweep").disabled = false;
+      ui("sweep-stop").hidden = bar.hidden = true;
+    });
     app.redraw();
   }
 
@@ -132,6 +144,7 @@ function createSizes(app) {
     if (now !== square) {
       // The square has moved: what was measured in the old one is measured anew, from kept errors.
       square = now;
+      for (const key of results.keys()) again.add(key);
       results.clear();
     }
     if (!gains.size) gains.add(own());
@@ -159,7 +172,7 @@ function createSizes(app) {
       mkpn: over(gain, "mkpn"),
       full: over(gain, "kpn"),
       oracle: BASELINES.map((name) => ({ size: SIZE_OF[name], ...over(gain, "oracle", String(SIZE_OF[name])) })).filter((p) => p.mean !== undefined),
-    })).filter((one) => one.points.length || one.mkpn);
+    })).filter((one) => one.points.length || one.mkpn || one.full);
   }
 
   /** The heights that are shown: where the models differ. Small kernels that lie far below the others are cut off and marked. */
@@ -526,6 +539,6 @@ function createSizes(app) {
       if (canvas) context.drawImage(canvas, place.originX, place.originY, width * place.scale, height * place.scale);
     },
     leave: () => (clearTimeout(settle), stop()),
-    reset: () => ((regions = shaded = null), results.clear(), (gains = new Set()), (scrubbed = null), clearTimeout(settle), stop(), (guess = null), setText(ui("predict"), "Predict")),
+    reset: () => ((regions = shaded = null), results.clear(), again.clear(), (gains = new Set()), (scrubbed = null), clearTimeout(settle), stop(), (guess = null), setText(ui("predict"), "Predict")),
   };
 }

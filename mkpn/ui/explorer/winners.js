@@ -113,8 +113,10 @@ function createWinners(app) {
     const wanted = [from + 1, from + 2];
     const mine = (running = app.sweep());
     const button = ui("more-seeds");
-    button.disabled = true;
-    ui("winners-stop").hidden = false;
+    swapButtons(button, ui("winners-stop"), () => {
+      button.disabled = true;
+      ui("winners-stop").hidden = false;
+    });
     let done = 0;
     for (const seed of wanted) {
       for (const model of models) {
@@ -131,8 +133,10 @@ function createWinners(app) {
 
   function finish(mine) {
     mine.running = false;
-    ui("more-seeds").disabled = false;
-    ui("winners-stop").hidden = true;
+    swapButtons(ui("winners-stop"), ui("more-seeds"), () => {
+      ui("more-seeds").disabled = false;
+      ui("winners-stop").hidden = true;
+    });
     if (answer) table();
   }
 
@@ -168,6 +172,13 @@ function createWinners(app) {
     },
     shares: () => answer?.shares,
     models: () => answer?.models,
-    reset: () => ((answer = image = null), (seeds = []), (asked = ""), running?.stop()),
+    reset() {
+      answer = image = null;
+      seeds = [];
+      asked = "";
+      ui("winners-table").replaceChildren();
+      setText(ui("winners-note"), "");
+      running?.stop();
+    },
   };
 }

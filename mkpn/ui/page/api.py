@@ -74,8 +74,8 @@ def register(store: ModelStore, root: Path) -> None:
             run.close()
 
     def names(models: Any) -> tuple[str, ...]:
-        found = () if models is None else tuple(choice("models", name, store.names) for name in _listed(models))
-        return found or store.names
+        found = () if models is None else (choice("models", name, store.names) for name in _listed(models))
+        return tuple(dict.fromkeys(found)) or store.names
 
     def synthesize(
         image: Image, gain: int = 4, seed: int = 0, downsample: int = 1, request: gr.Request | None = None

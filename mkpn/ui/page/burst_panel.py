@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -49,18 +50,19 @@ def burst_panel() -> BurstPanel:
     return BurstPanel(file_format=file_format, save=save, link=gr.HTML("", elem_id="burst-link"))
 
 
-def wire_burst(panel: BurstPanel, run: gr.State, start: gr.Button, events: dict[str, Any]) -> None:
+def wire_burst(panel: BurstPanel, run: gr.State, others: Sequence[Callable[..., Any]], events: dict[str, Any]) -> None:
     """Connects the button.
 
     Args:
         panel: see `burst_panel`.
         run: the session's run.
-        start: what begins another run, after which the last link leads nowhere.
+        others: triggers of what begins another run, after which the last link leads nowhere.
         events: queue and visibility of the events.
     """
     made = panel.save.click(burst_link, [run, panel.file_format], panel.link, **events)
     made.then(None, panel.link, None, js=_FOLLOW, **events)
-    start.click(lambda: "", None, panel.link, **events)
+    for another in others:
+        another(lambda: "", None, panel.link, **events)
 
 
 def burst_link(run: Run | None, file_format: str) -> str:

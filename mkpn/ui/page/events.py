@@ -61,7 +61,7 @@ def build(store: ModelStore, root: Path, first: FirstRun | None = None) -> gr.Bl
         rebuilding, recorder = _wire_share(handlers, left, right, dark, uploaded)
         _wire_run(handlers, left, right, arriving, rebuilding, recorder)
         _wire_views(handlers, right, recorder, page)
-        wire_burst(right.burst, right.run, right.start, QUICK)
+        wire_burst(right.burst, right.run, [right.start.click, rebuilding.then], QUICK)
         wire_captured(right.captured, store, root)
     return page
 

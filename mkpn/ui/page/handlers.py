@@ -42,7 +42,10 @@ LONGEST = 4096
 """Characters of a path, a name or a reason that an event may bring: a path of Linux has no more."""
 
 _STALE = '<p class="stale" role="status">These results were made with other settings. Run renews them.</p>'
-FORGOTTEN = "This run is no longer kept: it is half an hour old, or others needed its place. Press Run again."
+FORGOTTEN = (
+    "This run is no longer kept: it is half an hour old, this page was away, or others needed its place. "
+    "Press Run again."
+)
 AWAY = "This page was away for so long that its picture is no longer kept: choose it again."
 
 Update = dict[str, Any]

@@ -107,8 +107,9 @@ class Results:
 
 
 def head() -> str:
-    """Returns what stands in the head of the page: where its parts lie, and whether the settings are shown."""
-    return f"<style>{_script('layout.css')}</style><script>{_script('settings_head.js')}</script>"
+    """Returns the head of the page: where its parts lie, whether the settings are shown, and its heartbeat."""
+    scripts = "".join(f"<script>{_script(name)}</script>" for name in ("settings_head.js", "heartbeat.js"))
+    return f"<style>{_script('layout.css')}</style>{scripts}"
 
 
 def top(first: FirstRun | None) -> Top:

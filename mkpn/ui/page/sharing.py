@@ -84,6 +84,8 @@ class Sharing:
         """Looks whether a picture that was just uploaded is the one that a state waits for."""
         if pending is None or source is None or pending.state.image.bundled is not None:
             return Opened()
+        if source.path is None:  # the upload was refused: a bundled picture is still chosen
+            return Opened()
         if source.sha256 == pending.state.image.sha256:
             return self._open(pending, source)
         problem = f"{source.title} is another file: its SHA-256 is {source.sha256[:16]}…. {_asks_for(pending)}"

@@ -119,7 +119,7 @@ def start_captured(
     """
     if not models:
         raise ValueError("models: expected at least one, got none")
-    chosen = tuple(choice("models", name, store.names) for name in models)
+    chosen = tuple(dict.fromkeys(choice("models", name, store.names) for name in models))
     burst = read_burst(paths, noise=noise, light=light, crop=MAX_SIDE, max_megapixels=MAX_MEGAPIXELS)
     folder = PictureFolder(root)
     height, width = burst.frames.shape[-2:]

@@ -33,6 +33,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 
 _MESSAGE_BYTES = 4 * 2**20  # of any other request: a saved view has up to a million characters
 _JOIN = "/gradio_api/queue/join"
+_AT_START = (("GET", "/gradio_api/startup-events"), ("HEAD", "/"))
 _CHANGES = ("POST", "PUT", "PATCH", "DELETE")
 _OWN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _FILE = re.compile(r"/gradio_api/file=(?!https?:)", re.IGNORECASE)
@@ -161,8 +162,8 @@ class Guard:
         headers: Headers = scope["headers"]
         path, method = scope["path"], scope["method"]
         host = _value(headers, b"host")
-        # An orchestrator asks by an address that is none of the app's names.
-        if path == "/health" and method in ("GET", "HEAD"):
+        # An orchestrator asks by an address that is none of the app's names, and so does Gradio when it starts.
+        if (path == "/health" and method in ("GET", "HEAD")) or (method, path) in _AT_START:
             return scope
         forwarded = _value(headers, b"x-forwarded-host").split(",")[0].strip()
         known = self.options.hosts

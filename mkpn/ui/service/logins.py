@@ -25,7 +25,7 @@ def login_check(file: Path | None) -> Callable[[str, str], bool] | None:
         return None
     name = VARIABLE if file is None else f"auth_file {file.name}"
     try:
-        text = os.environ[VARIABLE] if file is None else file.read_text(encoding="utf-8")
+        text = os.environ[VARIABLE] if file is None else file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{name}: expected a text file that can be read ({type(error).__name__})") from error
     logins: dict[str, str] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from mkpn.ui.service.watch import every
 
 _STEP = 5.0  # seconds between two looks
+_BLOCK = 4096  # bytes of which a disk gives whole ones
 
 
 def trimming(folder: Path, most_bytes: int) -> AbstractAsyncContextManager[None]:
@@ -17,13 +18,18 @@ def trimming(folder: Path, most_bytes: int) -> AbstractAsyncContextManager[None]
 
     Args:
         folder: of the uploads, and of figures that Gradio keeps.
-        most_bytes: all files together.
+        most_bytes: all files together, in whole blocks of the disk, with a folder each.
     """
 
     async def step() -> None:
         await asyncio.to_thread(trim, folder, most_bytes)
 
     return every(_STEP, step)
+
+
+def _on_disk(size: int) -> int:
+    """About how many bytes a file takes with its folder: many small ones fill a disk, too."""
+    return _BLOCK * (2 + size // _BLOCK)
 
 
 def trim(folder: Path, most_bytes: int) -> int:
@@ -40,7 +46,7 @@ def trim(folder: Path, most_bytes: int) -> int:
         for path in (Path(parent, name) for name in names):
             with suppress(OSError):
                 status = path.stat()
-                files.append((status.st_mtime, status.st_size, path))
+                files.append((status.st_mtime, _on_disk(status.st_size), path))
     left, deleted = sum(size for _, size, _ in files), 0
     for _, size, path in sorted(files):
         if left <= most_bytes:

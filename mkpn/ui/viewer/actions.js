@@ -209,6 +209,7 @@ function addActions(app) {
     goToWorst(id) {
       // The figures are those of the table, which is measured while it is seen.
       if (!state.side) app.toggleSide();
+      if (state.hidden.has(id)) app.togglePane(id);
       app.setTable("region");
       app.setActive(id, true);
       app.later(() => {

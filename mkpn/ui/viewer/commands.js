@@ -111,6 +111,7 @@ function createPalette(app, signal) {
 
   function run(command) {
     dialog.close();
+    app.stage.focus({ preventScroll: true }); // now: where the focus moves later, a hold ends
     command?.run();
   }
 

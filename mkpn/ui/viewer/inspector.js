@@ -73,6 +73,7 @@ function createInspector(app, signal) {
         if (!width) return;
         state.cursor = null;
         app.setPick({ x: clip(inputs.x.value, width), y: clip(inputs.y.value, height) }, true);
+        for (const [axis, field] of Object.entries(inputs)) field.value = state.pick[axis];
       },
       { signal },
     );

@@ -22,7 +22,7 @@ function bestGrid(count, width, height, aspect, captionHeight) {
   // Too many panes for this window: keep them readable and let the stage grow downwards.
   const columns = Math.min(count, Math.max(1, Math.floor((width + GAP) / (SMALLEST_CELL + GAP))));
   const cellWidth = Math.floor((width - GAP * (columns - 1)) / columns);
-  return { columns, cellWidth, cellHeight: Math.round(cellWidth / aspect) };
+  return { columns, cellWidth, cellHeight: Math.min(Math.round(cellWidth / aspect), Math.max(SMALLEST_SOLO, height)) };
 }
 
 function createSlot() {
@@ -239,8 +239,7 @@ function createPanes(app) {
 
   function draw() {
     if (!visible.length) return;
-    const cssScale = app.view.place(visible[0]).scale / (window.devicePixelRatio || 1);
-    printing = cssScale >= PRINT_FROM;
+    printing = app.view.zoomOf(visible[0]) >= PRINT_FROM;
     // Printing thousands of numbers takes longer than a frame: only once the view rests.
     const resting = !app.moving();
     for (const slot of visible) drawSlot(slot, resting);

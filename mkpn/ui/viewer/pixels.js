@@ -28,8 +28,9 @@ function newCanvas(width, height) {
 function createImageStore(onChange) {
   const entries = new Map();
 
-  function request(url) {
-    if (!url || entries.has(url)) return;
+  /** Downloads a picture once; one that failed only if it is asked for: every failure draws the page anew. */
+  function request(url, retry = false) {
+    if (!url || (entries.has(url) && !(retry && entries.get(url).error))) return;
     const entry = { image: null, error: null };
     entries.set(url, entry);
     decodePng(url)

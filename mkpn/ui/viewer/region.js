@@ -30,11 +30,10 @@ function createRegion(app, signal) {
     return known.get(other).value;
   }
 
-  function measure() {
+  function measure(panes = app.shownPanes()) {
     const reference = app.imageOf(state.reference);
     const rect = area();
-    return app
-      .shownPanes()
+    return panes
       .map((pane) => ({ pane, image: app.imageOf(pane.id) }))
       .filter(({ image }) => image)
       .map(({ pane, image }) => {
@@ -49,7 +48,8 @@ function createRegion(app, signal) {
   }
 
   function base(rows) {
-    return rows.find(({ pane }) => pane.id === state.baseline) ?? null;
+    const baseline = app.pane(state.baseline);
+    return rows.find(({ pane }) => pane === baseline) ?? (baseline ? measure([baseline])[0] : null) ?? null;
   }
 
   const sorted = (rows) => sortedRows(rows, state.sort, base(rows));
@@ -128,6 +128,7 @@ function createRegion(app, signal) {
         if (!fields.w.value) fields.w.value = side;
         if (!fields.h.value) fields.h.value = side;
         app.setRegion({ x, y, w: number("w", 1, width - x), h: number("h", 1, height - y) }, true);
+        for (const [name, input] of Object.entries(fields)) input.value = state.region[name];
       },
       { signal },
     );

@@ -54,6 +54,8 @@ function createViewer(root) {
       app.histogram.render();
       dirty.region = false;
     }
+    // A button that has just disabled itself would take the keys along.
+    if (document.activeElement?.disabled && root.contains(document.activeElement)) app.stage.focus({ preventScroll: true });
     if (!app.view.state.width) return;
     app.panes.draw();
     app.minimap.draw();
@@ -212,9 +214,11 @@ function createViewer(root) {
     state.panes = [...panes, ...app.external.panes()];
     byId.clear();
     for (const pane of state.panes) byId.set(pane.id, pane);
+    // Whoever chose panes that are all gone would look at nothing.
+    if (state.panes.length && state.panes.every((pane) => state.hidden.has(pane.id))) state.hidden = new Set();
     keys = assignKeys(panes);
     best = { psnr: bestPanes(panes, "psnr"), ssim: bestPanes(panes, "ssim") };
-    for (const pane of state.panes) app.store.request(pane.url);
+    for (const pane of state.panes) app.store.request(pane.url, true);
     prune();
     app.surfaces.forgetAllBut(new Set(byId.keys()));
     if (!byId.has(state.reference)) state.reference = panes.find((pane) => pane.group === "truth")?.id ?? panes.at(-1)?.id ?? null;
