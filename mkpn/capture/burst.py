@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -165,55 +165,19 @@ def read_burst(
         raise ValueError(
             f"{names[0]}: expected at least {_SMALLEST} pixels per side after downsampling, got {first.size}"
         )
-    window = _window(first.pixels.shape[:2], crop)
-    kept, motions, brightness = [first.pixels[window]], [_STILL], [1.0]
     notes = [] if first.raw else [f"{names[0]}: {note}." for note in conversion_notes(files[0], max_megapixels)]
-    rows, columns = ([side] for side in window)
-    luma = first.pixels.mean(axis=2)
-    for path, name in zip(files[1:], names[1:], strict=True):
-        photograph = _read(path, downsample, crop, max_megapixels, first.raw)
-        pixels = photograph.pixels
-        if photograph.size != first.size:
-            raise ValueError(f"{name}: expected {first.size} pixels as {names[0]} has, got {photograph.size}")
-        motion = estimate_motion(luma, pixels.mean(axis=2))
-        moved, (row, column) = bring(pixels, motion)
-        rows.append(row)
-        columns.append(column)
-        common = _common([window[0], row], 0), _common([window[1], column], 0)
-        if min(side.stop - side.start for side in common) < _SMALLEST:
-            raise ValueError(
-                f"{name}: expected a photograph that shares at least {_SMALLEST} pixels per side with {names[0]}, got "
-                f"one that has moved by {motion.x:.0f}, {motion.y:.0f} pixels"
-            )
-        ratio = _brightness(name, first.pixels[common], moved[common], tolerance)
-        if abs(ratio - 1) > _UNEVEN:
-            notes.append(f"{name} has {ratio:.1%} of the first photograph's brightness and is scaled to it.")
-        else:
-            ratio = 1.0
-        brightness.append(ratio)
-        notes += _told(name, motion)
-        kept.append(moved[window])
-        motions.append(motion)
-    inner = _common(rows, window[0].start), _common(columns, window[1].start)
-    if min(side.stop - side.start for side in inner) < _SMALLEST:
-        raise ValueError(f"burst: expected photographs that share at least {_SMALLEST} pixels per side, got less")
-    wide = np.empty((FRAMES, 3, *(side.stop - side.start for side in inner)), np.float32)
+    later = (_read(path, downsample, crop, max_megapixels, first.raw) for path in files[1:])
+    wide, motions, brightness = _aligned(names, first, later, crop, tolerance, notes)
     frames = wide[: len(files)]
-    # Each photograph goes as soon as it is in its place: twelve megapixels take 144 MB.
-    for frame in frames:
-        frame[...] = channels_first(kept.pop(0)[inner])
     clips = _clips(first)
     found, source = _noise(first, frames, clips, brightness, noise, notes)
     # Scaling a frame scales its noise, and the value at which it clips: not before both have been looked at.
     frames /= np.array(brightness, np.float32)[:, None, None, None]
-    chosen: Light = "stored"
-    if first.raw is not None:
-        quiet: Light = "display" if _middle_std(found) < _QUIET else "linear"
-        chosen = quiet if light == "auto" else light
-        if chosen == "display":
-            for frame in frames:
-                frame[...] = encode(frame)
-            clips = [(low, float(encode(np.array(high)))) for low, high in clips]
+    chosen = _light(first, found, light)
+    if chosen == "display":
+        for frame in frames:
+            frame[...] = encode(frame)
+        clips = [(low, float(encode(np.array(high)))) for low, high in clips]
     if _middle_std(found) < _FAINT:
         notes.append("The noise is so weak that the photograph itself may be closer to the scene than any result.")
     if len(files) < FRAMES:
@@ -274,6 +238,65 @@ def _read(
     # The mean of f*f pixels keeps the slope of the variance and divides both of its parts by f*f.
     noise = tuple(Noise(n.sigma_r / downsample, n.sigma_s / downsample**2) for n in raw.noise)
     return _Photograph(pixels, size, raw, noise)
+
+
+def _aligned(
+    names: list[str],
+    first: _Photograph,
+    later: Iterable[_Photograph],
+    crop: int | None,
+    tolerance: float,
+    notes: list[str],
+) -> tuple[NDArray[np.float32], list[Motion], list[float]]:
+    """Brings each later photograph to the first one; says in `notes` what was found.
+
+    Returns:
+        What all of them show, with its rim, as the first of eight frames `[N,3,H,W]`, of which the others are empty;
+        each photograph's motion; and its brightness relative to the first, which is not undone yet.
+    """
+    window = _window(first.pixels.shape[:2], crop)
+    kept, motions, brightness = [first.pixels[window]], [_STILL], [1.0]
+    rows, columns = ([side] for side in window)
+    luma = first.pixels.mean(axis=2)
+    for name, photograph in zip(names[1:], later, strict=True):
+        if photograph.size != first.size:
+            raise ValueError(f"{name}: expected {first.size} pixels as {names[0]} has, got {photograph.size}")
+        motion = estimate_motion(luma, photograph.pixels.mean(axis=2))
+        moved, (row, column) = bring(photograph.pixels, motion)
+        rows.append(row)
+        columns.append(column)
+        common = _common([window[0], row], 0), _common([window[1], column], 0)
+        if min(side.stop - side.start for side in common) < _SMALLEST:
+            raise ValueError(
+                f"{name}: expected a photograph that shares at least {_SMALLEST} pixels per side with {names[0]}, got "
+                f"one that has moved by {motion.x:.0f}, {motion.y:.0f} pixels"
+            )
+        ratio = _brightness(name, first.pixels[common], moved[common], tolerance)
+        if abs(ratio - 1) > _UNEVEN:
+            notes.append(f"{name} has {ratio:.1%} of the first photograph's brightness and is scaled to it.")
+        else:
+            ratio = 1.0
+        brightness.append(ratio)
+        notes += _told(name, motion)
+        kept.append(moved[window])
+        motions.append(motion)
+    inner = _common(rows, window[0].start), _common(columns, window[1].start)
+    if min(side.stop - side.start for side in inner) < _SMALLEST:
+        raise ValueError(f"burst: expected photographs that share at least {_SMALLEST} pixels per side, got less")
+    wide = np.empty((FRAMES, 3, *(side.stop - side.start for side in inner)), np.float32)
+    # Each photograph goes as soon as it is in its place: twelve megapixels take 144 MB.
+    for frame in wide[: len(kept)]:
+        frame[...] = channels_first(kept.pop(0)[inner])
+    return wide, motions, brightness
+
+
+def _light(first: _Photograph, noise: tuple[Noise, ...], wanted: Literal["auto", "linear", "display"]) -> Light:
+    """What the frames are to hold."""
+    if first.raw is None:
+        return "stored"
+    if wanted != "auto":
+        return wanted
+    return "display" if _middle_std(noise) < _QUIET else "linear"
 
 
 def _clips(first: _Photograph) -> list[tuple[float, float]]:

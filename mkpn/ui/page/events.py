@@ -73,13 +73,12 @@ def _wire_controls(handlers: Handlers, left: Controls, dark: gr.Checkbox, page: 
     uploaded = left.intake.picked(handlers.take_upload, left.source, chosen, **_CHOICE)
     left.intake.refused(handlers.refuse_upload, None, None, **QUICK)
     left.dice.click(handlers.roll_seed, None, left.seed, **QUICK)
-    noise = [left.gain, left.sigma_r, left.sigma_s]
     theme = page.load(None, None, dark, js="() => document.body.classList.contains('dark')", **PRIVATE)
     gain = left.gain.input(handlers.choose_gain, left.gain, [left.sigma_r, left.sigma_s], **_LATEST)
     left.gain.input(handlers.show_own_noise, left.gain, left.own_noise, **QUICK)
     typed = gr.on([left.sigma_r.input, left.sigma_s.input], lambda: CUSTOM, None, left.gain, **_LATEST)
     for changed in (theme, gain, typed):
-        changed.then(handlers.noise_curve, [*noise, dark], left.curve, **_LATEST)
+        changed.then(handlers.noise_curve, [*left.noise, dark], left.curve, **_LATEST)
     return uploaded
 
 
@@ -93,20 +92,18 @@ def _wire_share(
 ) -> tuple[Any, Recorder]:
     """Returns the event that runs a restored state, and what keeps the address up to date."""
     sharing = Sharing(handlers)
-    noise = [left.gain, left.sigma_r, left.sigma_s]
-    motion = [left.rate, left.small, left.large]
-    controls = [left.source, left.preview, left.downsample, left.fit, *noise, *motion, left.seed, left.models]
+    source, *others = left.settings
     rebuilding, opened = wire_open(
         sharing,
         right.share,
-        [*controls, right.side, right.shown],
-        left.source,
+        [source, left.preview, *others, right.side, right.shown],
+        source,
         uploaded,
         right.run,
         _page(right),
     )
     for restored in opened:
-        restored.then(handlers.noise_curve, [*noise, dark], left.curve, **_LATEST)
+        restored.then(handlers.noise_curve, [*left.noise, dark], left.curve, **_LATEST)
     return rebuilding, wire_record(sharing, right.share, right.run, right.shown, right.viewer, right.start)
 
 
@@ -118,30 +115,17 @@ def _page(right: Results) -> list[Any]:
 def _wire_run(
     handlers: Handlers, left: Controls, right: Results, arriving: Any, rebuilding: Any, recorder: Recorder
 ) -> None:
-    settings = [
-        left.source,
-        left.downsample,
-        left.fit,
-        left.gain,
-        left.sigma_r,
-        left.sigma_s,
-        left.rate,
-        left.small,
-        left.large,
-        left.seed,
-        left.models,
-    ]
     # The table changes with every model: a new run has other settings than the one before.
     gr.on(
-        [left.preview.change, right.table.change, *(control.change for control in settings[1:])],
+        [left.preview.change, right.table.change, *(control.change for control in left.settings[1:])],
         handlers.fits,
-        [right.run, *settings],
+        [right.run, *left.settings],
         right.stale,
         **_LATEST,
     )
     running = right.start.click(
         handlers.run,
-        [*settings, right.shown, right.side, right.run],
+        [*left.settings, right.shown, right.side, right.run],
         _page(right),
         **MODELS,
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -71,6 +71,17 @@ class Controls:
     seed: gr.Number
     dice: gr.Button
     models: gr.CheckboxGroup
+
+    @property
+    def noise(self) -> list[Any]:
+        """What the noise of a run is made from."""
+        return [self.gain, self.sigma_r, self.sigma_s]
+
+    @property
+    def settings(self) -> list[Any]:
+        """What a run is made from, in the order in which `Handlers.run` takes it."""
+        motion = [self.rate, self.small, self.large]
+        return [self.source, self.downsample, self.fit, *self.noise, *motion, self.seed, self.models]
 
 
 @dataclass(frozen=True, kw_only=True)
