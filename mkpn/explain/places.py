@@ -18,9 +18,9 @@ class Place:
     Attributes:
         x: column.
         y: row.
-        kind: `differ`, `flat`, `edge`, `texture` or `misaligned`.
+        kind: `differ`, `flat`, `edge`, `texture`, `misaligned` or `behind`.
         value: how many dB lie between the models for `differ`, the share of the kind for the regions, the root mean
-            square error of the plain burst mean for `misaligned`.
+            square error of the plain burst mean for `misaligned`, how many dB the best model is ahead for `behind`.
     """
 
     x: int
@@ -36,6 +36,7 @@ def find_places(
     *,
     side: int = 32,
     count: int = 5,
+    subject: int | None = None,
 ) -> list[Place]:
     """Finds places, each the centre of a whole patch.
 
@@ -45,10 +46,11 @@ def find_places(
         mean_error: squared error `[H,W]` of the plain mean of the burst: large where motion blurs it.
         side: of a patch in pixels; smaller pictures have one patch.
         count: how many places where the models differ most.
+        subject: the index of a model of which a place is wanted where it is not the best.
 
     Returns:
         First those where the models differ most, the strongest first and no two next to each other; then a flat, an
-        edge, a texture and a misaligned place.
+        edge, a texture and a misaligned place; last the one where the subject is furthest behind, if it is anywhere.
 
     Raises:
         ValueError: if the shapes differ.
@@ -90,4 +92,8 @@ def find_places(
     for name, share in zip(REGIONS, shares, strict=True):
         take(share, name, 0)
     take(blurred, "misaligned", 0)
+    if subject is not None:
+        behind = 10 * np.log10(means[subject] / means.min(0))
+        free &= behind > 0
+        take(behind, "behind", 0)
     return found

@@ -56,6 +56,8 @@ class TrainConfig:
         lr_registration: fraction of the learning rate at which the weights that measure motion learn. Only a run whose
             start registers has such weights. 0 holds them, 0.003 is what the last phases of `shipped` use, 0.1 undoes
             them.
+        keep_registration: what is evaluated and exported measures motion as the run's start did, not as the run has
+            changed it: where that drifts, a few bursts are no longer aligned.
         registration: a network that registers, whose measurement of motion replaces that of `init`, which registers,
             too.
         fresh_last: start with centred deltas for kernels whatever `init` predicts.
@@ -103,6 +105,7 @@ class TrainConfig:
     seed: int = 0
     init: Path | None = None
     lr_registration: float = 0.0
+    keep_registration: bool = False
     registration: Path | None = None
     fresh_last: bool = False
     teacher: Path | None = None
@@ -144,7 +147,7 @@ class TrainConfig:
                 raise ValueError(f"{field}: expected 0 to 1, got {getattr(self, field)}")
         if not self.images:
             raise ValueError("images: expected at least one folder, got none")
-        for field in ("registration", "start_share"):
+        for field in ("registration", "start_share", "keep_registration"):
             if (given := getattr(self, field)) and not self.init:
                 raise ValueError(f"{field}: expected none without --init, to which it refers, got {given}")
 

@@ -36,7 +36,7 @@ from mkpn.training.losses import annealing_weight, balanced, imitation_loss, imi
 from mkpn.training.optimizer import make_optimizer
 from mkpn.training.start.transplant import transplant_taps
 from mkpn.training.start.widen import is_narrower, widen
-from mkpn.training.start.wiring import Slowed, copy_measurement, hold, is_registered, wire_full_kernels
+from mkpn.training.start.wiring import Slowed, copy_measurement, held_rows, hold, is_registered, wire_full_kernels
 
 log = logging.getLogger(__name__)
 
@@ -250,7 +250,10 @@ class TrainingState:
         layout = torch.channels_last if device.type == "cuda" else torch.contiguous_format
         self.network.to(device, memory_format=layout)  # pyright: ignore[reportCallIssue]
         self.averaged = {name: tensor.detach().clone() for name, tensor in self.network.state_dict().items()}
-        self._first = {name: tensor.clone() for name, tensor in self.averaged.items()} if config.start_share else {}
+        if config.keep_registration and not registered:
+            raise ValueError(f"keep_registration: expected an --init that registers, got {config.init}; {_ADVICE}")
+        back = config.start_share or config.keep_registration
+        self._first = {name: tensor.clone() for name, tensor in self.averaged.items()} if back else {}
         held = hold(self.network) if config.lr_registration == 0 and registered else []
         self.optimizer = make_optimizer(self.network, config, held)
         # What is held, and what learns like the rest, needs no slowing down.
@@ -374,7 +377,7 @@ class TrainingState:
         save_model(path, self.architecture, self._kept(), provenance)
 
     def averaged_network(self) -> KernelPredictionNetwork:
-        """Returns a network with the moving average of the weights, and the share of its start in them."""
+        """Returns a network with the moving average of the weights, and what its start is to have in them."""
         device = next(self.network.parameters()).device
         network = KernelPredictionNetwork(self.architecture).to(device)
         network.load_state_dict(self._kept())
@@ -385,7 +388,12 @@ class TrainingState:
         if not self._first:
             return self.averaged
         share = self.config.start_share
-        return {name: tensor.lerp(self._first[name], share) for name, tensor in self.averaged.items()}
+        weights = {name: tensor.lerp(self._first[name], share) for name, tensor in self.averaged.items()}
+        if self.config.keep_registration:
+            for module, rows in held_rows(self.network).items():
+                for name in (f"{module}.weight", f"{module}.bias"):
+                    weights[name][rows] = self._first[name][rows]
+        return weights
 
     def _elapsed(self) -> float:
         now = time.monotonic()

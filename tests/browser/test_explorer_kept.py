@@ -117,6 +117,37 @@ def test_a_second_pixel_stays_in_a_new_run_of_the_same_size(page) -> None:
     assert ui(page, "beside").input_value() == ""
 
 
+def test_a_new_run_shows_nothing_of_the_last_one_and_keeps_the_chosen_model(page) -> None:
+    value = page.evaluate_handle(f"() => {EXPLORER}.state.value")
+    ui(page, "model").select_option("kpn-l25")
+    for name, filled in (("winners", "winners-table"), ("maps", "map-table")):
+        view(page, name)
+        expect(ui(page, filled).locator("tr").first).to_be_visible()
+        again(page, NOTHING)
+        expect(ui(page, filled).locator("tr")).to_have_count(0)
+        page.evaluate(f"(value) => {EXPLORER}.ingest(value)", value)
+    view(page, "kernels")
+    again(page, NOTHING)
+    expect(page.locator('[data-panel="kernels"]')).to_be_hidden()
+    page.evaluate(f"(value) => {EXPLORER}.ingest(value)", value)
+    expect(page.locator('[data-panel="kernels"]')).to_be_visible()
+    assert page.evaluate(f"() => {EXPLORER}.state.model") == ui(page, "model").input_value() == "kpn-l25"
+    ui(page, "model").select_option("mkpn")
+
+
+def test_what_was_measured_in_a_square_is_measured_in_the_next_one(page) -> None:
+    view(page, "sizes")
+    expect(ui(page, "sweep")).to_be_enabled()
+    page.locator('[data-gain="2"]').click()
+    ui(page, "sweep").click()
+    expect(ui(page, "sweep")).to_be_enabled(timeout=60_000)
+    rows = page.locator('[data-panel="sizes"] table tbody tr')
+    expect(rows).to_have_count(2)
+    move(page, "ArrowDown")
+    expect(rows).to_have_count(2)
+    page.locator('[data-gain="2"]').click()
+
+
 def test_the_mark_of_a_larger_kernel_is_dropped(page) -> None:
     view(page, "rebuild")
     ui(page, "first").click()

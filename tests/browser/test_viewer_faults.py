@@ -126,3 +126,56 @@ def test_equal_pictures_are_infinitely_alike(shown: Handle) -> None:
     shown.page.keyboard.type("remove added")
     shown.press("Enter")
     expect(shown.page.locator(".stage .pane")).to_have_count(len(PANES))
+
+
+def test_tools_find_a_pane_that_is_hidden(shown: Handle) -> None:
+    shown.page.locator('[data-table-to="region"]').click()
+    cell = shown.ui("region-rows").locator("tr", has_text="MKPN").locator('td[data-column="psnr"]')
+    shown.ui("baseline").select_option("kpn-l1")
+    expect(cell).to_contain_text(re.compile(r"[+−]"))
+    difference = cell.inner_text()
+    shown.call("v.restore(a)", {"hidden": ["kpn-l1"]})
+    expect(shown.page.locator(".stage .pane")).to_have_count(len(PANES) - 1)
+    expect(cell).to_have_text(difference)
+    shown.stage.focus()
+    shown.press("Control+k")
+    shown.page.keyboard.type("largest error of kpn l1")
+    shown.press("Enter")
+    expect(shown.page.locator(".stage .pane")).to_have_count(len(PANES))
+    expect(shown.root).to_have_attribute("data-zoom", re.compile("^(8|16|32)"))
+    assert shown.state()["pick"] is not None
+    shown.ui("baseline").select_option("")
+    shown.page.locator('[data-table-to="pixel"]').click()
+
+
+def test_a_button_that_disables_itself_leaves_the_keys_to_the_stage(shown: Handle) -> None:
+    shown.page.locator('[data-table-to="region"]').click()
+    shown.ui("region-visible").click()
+    shown.ui("region-clear").focus()
+    shown.press("Enter")
+    expect(shown.stage).to_be_focused()
+    shown.page.locator('[data-table-to="pixel"]').click()
+
+
+def test_number_fields_show_what_is_used(shown: Handle) -> None:
+    height, width = image_of("truth").shape[:2]
+    shown.ui("pixel-x").fill("9999")
+    shown.press("Enter")
+    expect(shown.ui("pixel-x")).to_have_value(str(width - 1))
+    shown.page.locator('[data-table-to="region"]').click()
+    shown.ui("region-y").fill(str(height - 5))
+    shown.ui("region-h").fill("64")
+    shown.press("Enter")
+    expect(shown.ui("region-h")).to_have_value("5")
+    shown.ui("region-clear").click()
+    shown.page.locator('[data-table-to="pixel"]').click()
+
+
+def test_the_reference_is_held_by_the_palette_of_the_button(shown: Handle) -> None:
+    shown.ui("commands").click()
+    shown.page.keyboard.type("hold for ref")
+    shown.press("Enter")
+    expect(shown.stage).to_be_focused()
+    assert shown.state()["holding"]
+    shown.page.evaluate("document.activeElement.blur()")
+    assert not shown.state()["holding"]

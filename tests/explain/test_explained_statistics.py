@@ -198,6 +198,11 @@ def test_places_are_where_they_were_put() -> None:
     assert found[0].value == pytest.approx(10, abs=0.01)
     assert found[-1].value == pytest.approx(0.5)
     assert len(find_places(errors, regions, blur, side=96, count=5)) == 1
+    # One model is behind the other where its error was put, the other one nowhere.
+    behind = find_places(errors, regions, blur, side=32, count=0, subject=1)[-1]
+    assert (behind.kind, behind.x, behind.y) == ("behind", 80, 48)
+    assert behind.value == pytest.approx(10, abs=0.01)
+    assert find_places(errors, regions, blur, side=32, count=0, subject=0)[-1].kind == "misaligned"
     with pytest.raises(ValueError, match=r"\[M,H,W\]"):
         find_places(errors[0], regions, blur)
 

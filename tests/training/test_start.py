@@ -449,6 +449,28 @@ def test_what_measures_motion_may_learn_slowly(holding: TrainConfig) -> None:
         replace(config, lr_registration=1.5)
 
 
+def test_what_measures_motion_may_be_exported_as_it_was(holding: TrainConfig) -> None:
+    """The run itself learns as without it, and goes on where it was."""
+    base = replace(holding, steps=2, ema=0.0, lr=1e-2, lr_registration=0.5)
+    plain = train("kpn-l11", replace(base, run=base.run / "plain"))
+    keeping = replace(base, run=base.run / "kept", keep_registration=True, start_share=0.25)
+    exported = train("kpn-l11", keeping)
+    assert holding.init is not None
+    start, end, kept = (load_model(path)[0] for path in (holding.init, plain, exported))
+    held = held_rows(start)
+    for name, tensor in kept.state_dict().items():
+        old, new = start.state_dict()[name], end.state_dict()[name]
+        rows = held.get(name.rpartition(".")[0], torch.zeros(len(tensor), dtype=torch.bool))
+        torch.testing.assert_close(tensor[rows], old[rows], atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(tensor[~rows], (0.75 * new + 0.25 * old)[~rows], atol=2e-3, rtol=2e-3)
+        assert not (rows.any() and torch.allclose(old[rows], new[rows])), name
+    one, two = (read_tensors(base.run / name / "state.safetensors")[0] for name in ("plain", "kept"))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    save_model(holding.init, start.config, start.state_dict(), {})
+    with pytest.raises(ValueError, match="keep_registration: expected an --init that registers"):
+        train("kpn-l11", replace(keeping, run=base.run / "other"))
+
+
 def test_the_start_does_not_depend_on_the_batch(holding: TrainConfig) -> None:
     """A transplanted last convolution needs typical features; two processes of half the batch must agree on them."""
     network = perturbed(model_config("kpn-l11"), scale=0.05)

@@ -264,7 +264,9 @@ def test_a_run_goes_on_without_the_file_that_it_started_from(config: TrainConfig
         train("kpn-l3", replace(run, run=config.run / "anew"))
 
 
-@pytest.mark.parametrize(("field", "value"), [("registration", Path("start.safetensors")), ("start_share", 0.5)])
+@pytest.mark.parametrize(
+    ("field", "value"), [("registration", Path("start.safetensors")), ("start_share", 0.5), ("keep_registration", True)]
+)
 def test_what_refers_to_a_start_needs_one(config: TrainConfig, field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=f"{field}: expected none without --init, to which it refers, got {value}"):
         replace(config, **{field: value})

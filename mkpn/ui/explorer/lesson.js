@@ -204,7 +204,9 @@ const LESSON = [
     text(app) {
       const shares = app.parts.winners.shares()?.all;
       const index = app.parts.winners.models()?.indexOf("mkpn") ?? -1;
-      const area = shares && index >= 0 ? `MKPN has the lowest error in ${Math.round(100 * shares[index])} % of the area; elsewhere another network leads, or it is a tie.` : "";
+      const share = shares && index >= 0 ? shares[index] : null;
+      const most = share === 1 ? "MKPN has the lowest error in every patch of this size. Choose smaller ones: there, another network leads in some." : `MKPN has the lowest error in ${Math.round(100 * share)} % of the area; elsewhere another network leads, or it is a tie.`;
+      const area = share === null ? "" : most;
       const { loss } = app.lesson;
       if (loss === undefined) return ["Looking for a place where it loses \u2026"];
       const case_ = loss ? `At x ${loss.place.x}, y ${loss.place.y} it loses: ${app.label(loss.place.best)} has ${loss.place.psnr[loss.place.best].toFixed(2)} dB, MKPN ${loss.place.psnr.mkpn.toFixed(2)}.` : "At the listed places of this picture MKPN loses nowhere; try another picture.";

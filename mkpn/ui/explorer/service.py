@@ -253,7 +253,8 @@ class Service:
         errors = np.stack([self._error(run, OWN, run.settings.seed, name) for name in names])
         mean_error = squared_error(run.burst.frames.mean(0), run.burst.clean)
         side = min(32, *run.size)
-        found = find_places(errors, self._regions(run), mean_error, side=side)
+        subject = names.index("mkpn") if "mkpn" in names else None
+        found = find_places(errors, self._regions(run), mean_error, side=side, subject=subject)
         places: list[dict[str, Any]] = []
         for place in found:
             area = (slice(None), *_around(place.x, place.y, side, errors.shape[1:]))
