@@ -109,7 +109,7 @@ def sizes_figure(made: Study) -> bytes:
                 textcoords="offset points", ha="center", fontsize=7, color=FULL,
             )  # fmt: skip
         axes.set_xticks(places, [name.removeprefix("kpn-l") for name in SINGLE])
-        axes.set_ylim(-_SHOWN, highest + 0.12)
+        axes.set_ylim(-_SHOWN, max(highest + 0.12, 0.05))  # MKPN's own line is seen, too
         axes.set_title(f"gain {gain}: MKPN {row['mkpn']:.2f} dB", fontsize=8.5, color=TEXT)
         axes.set_xlabel("side of the kernel in px", fontsize=8, color=TEXT)
     panels[0].set_ylabel("PSNR less MKPN's in dB", fontsize=8, color=TEXT)
