@@ -50,7 +50,8 @@ def find_places(
 
     Returns:
         First those where the models differ most, the strongest first and no two next to each other; then a flat, an
-        edge, a texture and a misaligned place; last the one where the subject is furthest behind, if it is anywhere.
+        edge, a texture and a misaligned place; last, of the other patches, the one where the
+        subject is furthest behind, if it is anywhere.
 
     Raises:
         ValueError: if the shapes differ.

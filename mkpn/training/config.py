@@ -56,8 +56,8 @@ class TrainConfig:
         lr_registration: fraction of the learning rate at which the weights that measure motion learn. Only a run whose
             start registers has such weights. 0 holds them, 0.003 is what the last phases of `shipped` use, 0.1 undoes
             them.
-        keep_registration: what is evaluated and exported measures motion as the run's start did, not as the run has
-            changed it: where that drifts, a few bursts are no longer aligned.
+        keep_registration: the weights that measure motion are evaluated and exported as the run's start had them: where
+            they drift, a few bursts are no longer aligned.
         registration: a network that registers, whose measurement of motion replaces that of `init`, which registers,
             too.
         fresh_last: start with centred deltas for kernels whatever `init` predicts.

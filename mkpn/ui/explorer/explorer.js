@@ -34,7 +34,7 @@ function createExplorer(root, ask) {
   let settle = 0;
   let started = 0;
   let chosen = null; // the model that somebody chose
-  let refused = false;
+  let refused = null; // the kind of question whose refusal is said
   let sweeps = 0;
   let link = LINK.test(location.hash) ? location.hash.slice(1) : ""; // what a link asks for; nothing once it is shown, or once the user has gone elsewhere
   let visible = false;
@@ -53,8 +53,8 @@ function createExplorer(root, ask) {
     });
   };
 
-  /** Asks Python; an answer for a run that is no longer shown is dropped, a refusal is said. */
-  app.ask = async (question) => {
+  /** Asks Python; an answer for a run that is no longer shown is dropped, a refusal is said until one of its kind succeeds. */
+  app.ask = async (question, kind = question.what) => {
     const { token } = state.value;
     let answer;
     try {
@@ -63,10 +63,17 @@ function createExplorer(root, ask) {
       answer = { error: `The server did not answer (${error?.message ?? error}).` };
     }
     if (state.value?.token !== token) return null;
-    if (answer.error || refused) app.say(answer.error ?? "");
-    refused = Boolean(answer.error);
+    if (answer.error) {
+      app.say(answer.error);
+      refused = kind;
+    } else answered(kind);
     return answer.error || answer.stopped ? null : answer;
   };
+  function answered(kind) {
+    if (refused !== kind) return;
+    refused = null;
+    app.say("");
+  }
   /** Measurements that are stopped together, in the middle of a network, too. */
   app.sweep = () => {
     const job = (sweeps += 1);
@@ -122,7 +129,7 @@ function createExplorer(root, ask) {
     const besides = beside === "pixel" ? { model, ...(second ?? { x, y }) } : has(beside) ? { model: beside, x, y } : null;
     const [answer, other] = await Promise.all([
       app.ask({ what: "probe", model, x, y }),
-      besides && app.ask({ what: "probe", ...besides }),
+      besides ? app.ask({ what: "probe", ...besides }, "beside") : answered("beside"),
     ]);
     asking = false;
     if (answer) {

@@ -205,7 +205,7 @@ const LESSON = [
       const shares = app.parts.winners.shares()?.all;
       const index = app.parts.winners.models()?.indexOf("mkpn") ?? -1;
       const share = shares && index >= 0 ? shares[index] : null;
-      const most = share === 1 ? "MKPN has the lowest error in every patch of this size. Choose smaller ones: there, another network leads in some." : `MKPN has the lowest error in ${Math.round(100 * share)} % of the area; elsewhere another network leads, or it is a tie.`;
+      const most = share === 1 ? "MKPN has the lowest error in every patch of this size. Smaller patches may show where another network leads." : `MKPN has the lowest error in ${Math.floor(100 * share)} % of the area; elsewhere another network leads, or it is a tie.`;
       const area = share === null ? "" : most;
       const { loss } = app.lesson;
       if (loss === undefined) return ["Looking for a place where it loses \u2026"];

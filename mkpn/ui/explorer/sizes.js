@@ -18,6 +18,7 @@ function createSizes(app) {
   let square = "";
   let regions = null;
   let shaded = null;
+  let renewing = null;
   const again = new Set(); // what was measured in the square before, and is asked for anew
 
   const type = () => parseFloat(getComputedStyle(app.root).fontSize) / 13;
@@ -32,7 +33,7 @@ function createSizes(app) {
     const gain = names()[Number(ui("scrub").value)];
     const text = gain === "run" ? "this run's noise" : `gain ${gain}`;
     ui("scrub").setAttribute("aria-valuetext", text);
-    const how = measured(gain) ? "" : running?.running ? ", being measured" : ", not all measured";
+    const how = measured(gain) ? "" : running?.running || renewing?.running ? ", being measured" : ", not all measured";
     setText(ui("scrub-text"), scrubbed === null ? "" : `${text}, seed ${state.value.seed}${how}`);
     setText(ui("sweep"), scrubbed === null ? "Measure" : "Measure all gains");
   }
@@ -69,12 +70,23 @@ function createSizes(app) {
     }
     await one(own(), state.value.seed, "oracle");
     app.redraw();
-    for (const key of [...again]) {
+    renew();
+  }
+
+  /** Measures in the new square what was measured in the one before. */
+  async function renew() {
+    if (renewing?.running || !again.size) return;
+    const mine = (renewing = app.sweep());
+    for (const key of again) {
       const [gain, seed, model] = key.split(" ");
-      if (!(await one(gain, Number(seed), model)) || !results.has(key)) return;
+      // The square may have moved on meanwhile: then it is asked again.
+      while (mine.running && !results.has(key)) if (!(await one(gain, Number(seed), model, mine.ask))) mine.running = false;
+      if (!mine.running) return;
       again.delete(key);
       app.redraw();
     }
+    mine.running = false;
+    tellGain();
   }
 
   /** The slider: the curve of one gain at a time, at one seed; what is not measured yet is measured where it rests. */
@@ -114,7 +126,7 @@ function createSizes(app) {
     app.redraw();
   }
 
-  const stop = () => running?.stop();
+  const stop = () => (running?.stop(), renewing?.stop());
 
   /** Dims what is not measured. */
   function shade() {

@@ -7,6 +7,11 @@
     const broken = list.getEntries().find(({ name }) => name.includes("/gradio_api/heartbeat/"));
     if (!broken || beats) return;
     beats = true;
-    new EventSource(broken.name);
+    const connect = () => {
+      const heartbeat = new EventSource(broken.name);
+      // It gives up where a proxy answers in the app's place.
+      heartbeat.onerror = () => heartbeat.readyState === EventSource.CLOSED && setTimeout(connect, 5000);
+    };
+    connect();
   }).observe({ type: "resource", buffered: true });
 })();

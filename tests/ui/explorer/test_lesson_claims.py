@@ -141,5 +141,6 @@ def test_mkpn_loses_somewhere_and_wins_somewhere(opened: Opened) -> None:
         shares[side] = found["shares"]["all"][found["models"].index("mkpn")]
         assert array(found["winner"]).max() <= len(MODELS)
     # The last step shows a place where MKPN loses; where it loses nowhere, it sends the reader to smaller patches.
-    assert bool(lost) == (shares[32] < 1)
+    assert not lost or shares[32] < 1
+    assert lost or opened.run.title != "Coffee cup"
     assert 0 < shares[8] < 0.9
