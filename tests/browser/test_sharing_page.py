@@ -306,7 +306,7 @@ def test_a_file_rebuilds_the_figure(open_page, address: str, made: dict[str, obj
     with page.expect_download():
         page.locator("#burst-download").click()
     expect(page.locator("#burst-link a")).to_be_visible()
-    page.get_by_role("tab", name="Share", exact=True).click()
+    page.get_by_role("tab", name="Compare", exact=True).click()
     chooser.set_input_files(made["files"]["JSON"])
     restored(page)
     assert view(page) == made["view"]
