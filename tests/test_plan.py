@@ -19,18 +19,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "checks": set(),
     "metrics": {"checks", "synthesis"},
     "geometry": set(),
-    "files": set(),
+    "whole_files": set(),
     "device": set(),
     "console": set(),
-    "model": {"checks", "files"},
-    "synthesis": {"checks", "files"},
+    "model": {"checks", "whole_files"},
+    "synthesis": {"checks", "whole_files"},
     "capture": {"checks", "synthesis"},
     "ops": set(),
     "paper": {"model"},
     "inference": {"checks", "geometry", "device", "model", "synthesis", "ops"},
     "figures": {"checks", "geometry", "metrics", "paper", "model", "synthesis", "capture"},
 }
-_BASE = {"checks", "files", "geometry", "metrics", "device", "model", "synthesis", "ops"}
+_BASE = {"checks", "whole_files", "geometry", "metrics", "device", "model", "synthesis", "ops"}
 MAY_IMPORT["training"] = {*_BASE, "inference", "figures"}
 MAY_IMPORT["evaluation"] = {*MAY_IMPORT["training"], "paper", "training", "capture", "explain"}
 MAY_IMPORT["explain"] = {"checks", "geometry", "metrics", "model", "synthesis", "ops", "inference", "figures"}

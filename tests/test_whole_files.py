@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mkpn.files import written_whole
+from mkpn.whole_files import written_whole
 
 
 @pytest.mark.parametrize("on_disk", [False, True])

@@ -11,9 +11,9 @@ import torch
 from mkpn.capture.burst import CapturedBurst
 from mkpn.capture.residual import Residual, residual
 from mkpn.figures.residual import residual_figure
-from mkpn.files import written_whole
 from mkpn.inference.denoiser import Denoiser
 from mkpn.synthesis.writing import write_picture
+from mkpn.whole_files import written_whole
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 
 from mkpn.device import select_device
-from mkpn.files import written_whole
 from mkpn.inference.denoiser import load
 from mkpn.metrics import psnr
 from mkpn.model.checkpoint import checkpoint_folder, shipped_models
@@ -19,6 +18,7 @@ from mkpn.model.config import MODELS
 from mkpn.ops import backends, local_conv
 from mkpn.synthesis.burst import Burst, synthesize
 from mkpn.synthesis.images import example_image
+from mkpn.whole_files import written_whole
 
 EXPECTED = "verify.json"
 """File beside the weights with the figures of the networks that are shipped."""

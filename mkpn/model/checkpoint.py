@@ -14,9 +14,9 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from mkpn.files import written_whole
 from mkpn.model.config import MODELS, ModelConfig, model_config
 from mkpn.model.network import KernelPredictionNetwork
+from mkpn.whole_files import written_whole
 
 FORMAT = "mkpn-checkpoint-1"
 

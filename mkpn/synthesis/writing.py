@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from mkpn.files import written_whole
 from mkpn.synthesis.burst import Burst
 from mkpn.synthesis.files import opened
 from mkpn.synthesis.images import rgb_profile, row_strips, to_channels_last, to_pixels, to_uint8
+from mkpn.whole_files import written_whole
 
 FileFormat = Literal["png", "png16", "tiff"]
 

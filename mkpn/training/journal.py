@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from PIL import Image
 
-from mkpn.files import written_whole
 from mkpn.metrics import psnr
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
@@ -22,6 +21,7 @@ from mkpn.synthesis.images import to_uint8
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS
 from mkpn.training.config import TrainConfig
+from mkpn.whole_files import written_whole
 
 _VALIDATION_IMAGES = 8
 _VALIDATION_CROP = 64

@@ -20,7 +20,6 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from mkpn.device import keep_large_blocks
-from mkpn.files import written_whole
 from mkpn.model.checkpoint import load_model, read_metadata, read_tensors, save_model, write_tensors
 from mkpn.model.config import ModelConfig, model_config
 from mkpn.model.network import KernelPredictionNetwork
@@ -37,6 +36,7 @@ from mkpn.training.optimizer import make_optimizer
 from mkpn.training.start.transplant import transplant_taps
 from mkpn.training.start.widen import is_narrower, widen
 from mkpn.training.start.wiring import Slowed, copy_measurement, held_rows, hold, is_registered, wire_full_kernels
+from mkpn.whole_files import written_whole
 
 log = logging.getLogger(__name__)
 

@@ -143,7 +143,9 @@ def test_what_was_measured_in_a_square_is_measured_in_the_next_one(page) -> None
     expect(ui(page, "sweep")).to_be_enabled(timeout=60_000)
     rows = page.locator('[data-panel="sizes"] table tbody tr')
     expect(rows).to_have_count(2)
+    rows.evaluate_all("(rows) => rows.forEach((row) => (row.dataset.old = ''))")
     move(page, "ArrowDown")
+    expect(page.locator('[data-panel="sizes"] tr[data-old]')).to_have_count(0)
     expect(rows).to_have_count(2)
     page.locator('[data-gain="2"]').click()
 

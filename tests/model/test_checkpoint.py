@@ -178,7 +178,7 @@ def test_a_failed_write_keeps_the_old_file(saved: Path, monkeypatch: pytest.Monk
     def full_disk(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mkpn.files.os.fsync", full_disk)
+    monkeypatch.setattr("mkpn.whole_files.os.fsync", full_disk)
     with pytest.raises(OSError, match="No space"):
         write_tensors(saved, {"a": torch.zeros(3)}, {})
     assert saved.read_bytes() == before
