@@ -162,6 +162,7 @@ def test_a_button_that_disables_itself_leaves_the_keys_to_the_stage(shown: Handl
 
 def test_number_fields_show_what_is_used(shown: Handle) -> None:
     height, width = image_of("truth").shape[:2]
+    shown.page.locator('[data-table-to="pixel"]').click()
     shown.ui("pixel-x").fill("9999")
     shown.press("Enter")
     expect(shown.ui("pixel-x")).to_have_value(str(width - 1))
