@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import doctest
+import inspect
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 import mkpn
+from mkpn.explain.statistics import kernel_statistics
+from mkpn.synthesis.scenes import sharp_scene
 
 EXAMPLES = {
     "load": mkpn.load,
@@ -17,7 +21,15 @@ EXAMPLES = {
     "ssim": mkpn.ssim,
     "explain.probe": mkpn.explain.probe,
     "ops.local_conv": mkpn.ops.local_conv,
+    "kernel_statistics": kernel_statistics,
+    "sharp_scene": sharp_scene,
 }
+
+
+def test_no_example_is_left_out() -> None:
+    package = Path(mkpn.__file__).parent
+    written = {path for path in package.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8")}
+    assert written == {Path(inspect.getfile(function)) for function in EXAMPLES.values()}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

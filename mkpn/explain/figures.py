@@ -71,7 +71,7 @@ def kernels_figure(made: Study) -> bytes:
         bar = figure.colorbar(picture, ax=shown, aspect=12, pad=0.01)
         bar.ax.tick_params(labelsize=7, colors=FAINT)
         bar.set_label("weight", fontsize=7.5, color=TEXT)
-    return save_figure(figure, "png")
+    return save_figure(figure, "png", made.record())
 
 
 def sizes_figure(made: Study) -> bytes:
@@ -113,7 +113,7 @@ def sizes_figure(made: Study) -> bytes:
         axes.set_title(f"gain {gain}: MKPN {row['mkpn']:.2f} dB", fontsize=8.5, color=TEXT)
         axes.set_xlabel("side of the kernel in px", fontsize=8, color=TEXT)
     panels[0].set_ylabel("PSNR less MKPN's in dB", fontsize=8, color=TEXT)
-    return save_figure(figure, "png")
+    return save_figure(figure, "png", made.record())
 
 
 def maps_figure(made: Study) -> bytes:
@@ -144,7 +144,7 @@ def maps_figure(made: Study) -> bytes:
     )  # fmt: skip
     for axes in (left, right):
         axes.set_axis_off()
-    return save_figure(figure, "png")
+    return save_figure(figure, "png", made.record())
 
 
 FIGURES = {"kernels": kernels_figure, "sizes": sizes_figure, "maps": maps_figure}

@@ -27,11 +27,17 @@ def style_axes(axes: Any) -> None:
     axes.tick_params(which="both", colors=FAINT, labelsize=7.5, length=0)
 
 
-def save_figure(figure: Figure, file_format: Literal["png", "pdf"]) -> bytes:
-    """Returns the file of a figure on white; the same figure gives the same bytes."""
+def save_figure(figure: Figure, file_format: Literal["png", "pdf"], data: Mapping[str, Any] | None = None) -> bytes:
+    """Returns the file of a figure on white; the same figure gives the same bytes.
+
+    Args:
+        data: the figures that it shows (JSON values), which a PNG file keeps as the text `Data`.
+    """
     buffer = io.BytesIO()
     FigureCanvasAgg(figure)
     # Without a date, so that the same figures give the same file.
     metadata: dict[str, Any] = {"CreationDate": None} if file_format == "pdf" else {"Software": None}
+    if data is not None:
+        metadata["Data"] = json.dumps(data)
     figure.savefig(buffer, format=file_format, dpi=160, facecolor="white", metadata=metadata)
     return buffer.getvalue()

@@ -1,1 +1,4 @@
-"""A trained network denoises a burst of any size within a memory budget. May import: device, model, synthesis, ops."""
+"""A trained network denoises a burst of any size within a memory budget.
+
+May import: checks, geometry, device, model, synthesis, ops.
+"""

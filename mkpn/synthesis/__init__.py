@@ -1,4 +1,4 @@
 """A clean photograph becomes a noisy, displaced burst (section 3.1): images, motion, noise, bursts, data sets.
 
-May import: nothing of mkpn.
+May import: checks, whole_files.
 """

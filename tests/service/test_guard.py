@@ -48,9 +48,13 @@ def ask(
     inner: Inner | None = None,
     **options: Any,
 ) -> httpx.Response:
-    """Asks a guard with options; `headers` are the request's, `listening` is the server's address."""
+    """Asks a guard with options.
+
+    `headers` are the request's, `listening` is the server's address, `status` is what it says of its health.
+    """
     headers, listening = options.pop("headers", {}), options.pop("listening", "0.0.0.0")
-    guard = Guard(inner or Inner(), ServiceOptions(**options), root, lambda: {"status": "ok"}, listening)  # pyright: ignore
+    health = {"status": options.pop("status", "ok")}
+    guard = Guard(inner or Inner(), ServiceOptions(**options), root, lambda: health, listening)  # pyright: ignore
 
     async def call() -> httpx.Response:
         transport = httpx.ASGITransport(guard)  # pyright: ignore[reportArgumentType]
@@ -61,6 +65,11 @@ def ask(
 
 
 JOIN = "/gradio_api/queue/join"
+
+
+def test_the_code_of_health_says_whether_there_is_a_model() -> None:
+    found = [ask("GET", "/health", status=status) for status in ("ok", "no models")]
+    assert [(answer.status_code, answer.json()["status"]) for answer in found] == [(200, "ok"), (503, "no models")]
 
 
 def test_every_answer_forbids_sniffing_and_foreign_frames() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from mkpn.synthesis import scenes
 from mkpn.synthesis.burst import rng_for
 from mkpn.synthesis.datasets import TrainingStream
 from mkpn.synthesis.scenes import KINDS, sharp_scene
@@ -27,12 +29,31 @@ def test_scenes_are_sharp_and_repeat(kind: str) -> None:
     assert not np.array_equal(sharp_scene(rng_for(0), 90, 120, kind), sharp_scene(rng_for(1), 90, 120, kind))
 
 
-def test_text_has_two_colors_and_stars_have_spokes() -> None:
+def test_most_of_a_page_is_paper() -> None:
     text = sharp_scene(rng_for(3), 128, 128, "text").reshape(3, -1)
-    colors, counts = np.unique(text, axis=1, return_counts=True)
-    assert counts.max() > 0.4 * text.shape[1], "most of a page is paper"
+    _, counts = np.unique(text, axis=1, return_counts=True)
     assert len(counts) > 1
-    assert colors.shape[0] == 3
+    assert 0.4 * text.shape[1] < counts.max() < 0.98 * text.shape[1]
+
+
+def test_a_star_is_light_and_dark_by_turns_around_its_centre() -> None:
+    """At twice the distance as often as at half of it; so is a point of any other drawing not."""
+    side, changes = 256, []
+    seed = next(seed for seed in range(100) if np.all(np.abs(_star_of(seed, side)[1:] - side / 2) < 20))
+    spokes, x0, y0 = _star_of(seed, side)
+    level = scenes._star(np.random.default_rng(seed), side, side, 1).astype(float).sum(2)
+    for radius in (50, 100):
+        angle = np.linspace(0, 2 * np.pi, 4000, endpoint=False)
+        ring = level[np.rint(y0 + radius * np.sin(angle)).astype(int), np.rint(x0 + radius * np.cos(angle)).astype(int)]
+        bright = ring > (level.max() + level.min()) / 2
+        changes.append(np.count_nonzero(bright != np.roll(bright, 1)))
+    assert changes == [2 * spokes, 2 * spokes]
+
+
+def _star_of(seed: int, side: int) -> NDArray[np.float64]:
+    """Spokes and centre of a star, as `_star` draws them."""
+    rng = np.random.default_rng(seed)
+    return np.array([rng.integers(8, 48), rng.uniform(0, side), rng.uniform(0, side)])
 
 
 def test_bad_scenes_say_what_was_expected() -> None:

@@ -16,7 +16,7 @@ from helpers import two_ranks
 from mkpn.model.checkpoint import read_metadata, shipped_models
 from mkpn.model.config import MODELS
 from mkpn.training import phases
-from mkpn.training.config import RegisterConfig, TrainConfig
+from mkpn.training.config import RegisterConfig, TrainConfig, recorded
 from mkpn.training.phases import TRUNK, phase_settings, train_recipe
 from mkpn.training.recipes import OF_ALL, Recipe, recipes
 from mkpn.training.start.register import register
@@ -208,6 +208,14 @@ def test_no_phase_is_run_for_nothing() -> None:
     }
 
 
+OF_ONE_RUN = {"images", "run", "init", "registration", "teacher", "validate_images", "device", "threads"} | {
+    "synthesis",
+    "compile",
+    "annealing",  # has no weight in any phase
+}
+"""What says where and how a run was computed, and what it went on from: no part of a recipe."""
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_the_recipe_is_that_of_the_shipped_weights(model: str) -> None:
     """Phase by phase as each checkpoint tells it; two processes drew three bursts each where the recipe says six."""
@@ -218,16 +226,18 @@ def test_the_recipe_is_that_of_the_shipped_weights(model: str) -> None:
     while network:
         told.insert(0, (network["model"], network["training"]))
         network = network["training"].get("started_from")
+    # What a phase leaves out has the default of today.
+    nobody = recorded(TrainConfig(images=(Path(),), run=Path()))
+    unstated = {key: value for key, value in nobody.items() if key not in OF_ONE_RUN and not key.endswith("_every")}
     lineage = _lineages(recipe)[model]
     (_, start), *runs = told
     assert start["registration"]["model"] == TRUNK
     assert [name for name, _ in runs] == [name for _, name in lineage]
     for (name, training), (phase, _) in zip(runs, lineage, strict=True):
-        wanted = {**phases[phase].settings}
-        if phases[phase].lr_last_by_taps:
-            wanted["lr_last"] = phase_settings(phases[phase], name, "compact")["lr_last"]
+        wanted = {**unstated, **phase_settings(phases[phase], name, "compact")}
         own = training["recipe"]
         assert training["steps_done"] == wanted["steps"], (phase, name)
+        assert Path(own.get("teacher") or "").stem == (phases[phase].teacher or ""), (phase, name)
         for key in wanted.keys() & own.keys():
             if key == "batch":
                 assert own[key] in (wanted[key], wanted[key] / 2), (phase, name)

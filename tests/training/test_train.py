@@ -61,6 +61,22 @@ def threads() -> object:
     torch.set_num_threads(before)
 
 
+def test_a_step_has_the_loss_and_the_clip_of_its_settings(config: TrainConfig) -> None:
+    def first(name: str, **changed: Any) -> tuple[float, torch.Tensor]:
+        """The loss of one step, and where it took a bias."""
+        run = replace(config, run=config.run / name, steps=1, log_every=1, sample_every=0, warmup=0, **changed)
+        train("kpn-l3", run)
+        loss: float = json.loads((run.run / "stats.jsonl").read_text(encoding="utf-8"))["loss"]
+        return loss, read_tensors(run.run / "state.safetensors")[0]["weights/last.bias"]
+
+    plain, moved = first("plain", beta=0.0)
+    assert first("annealed", beta=100.0)[0] > 50 * plain
+    assert first("half", beta=0.0, intensity_weight=0.5)[0] != plain
+    clipped = first("clipped", beta=0.0, clip=1e-12)[1]
+    start = KernelPredictionNetwork(model_config("kpn-l3")).state_dict()["last.bias"]
+    assert (clipped - start).abs().max() < 0.01 * (moved - start).abs().max()
+
+
 def command(config: TrainConfig, model: str = "kpn-l3") -> list[str]:
     options = ["--images", str(config.images[0]), "--run", str(config.run)]
     for field in ("downsample", "batch", "patch", "steps", "warmup", "annealing", "device", "threads", "lr", "beta"):

@@ -104,6 +104,11 @@ def finished(rows: list[dict[str, object]]) -> list[str]:
     return [str(row["model"]) for row in rows if row["status"] == "done"]
 
 
+def test_nothing_is_reported_to_anyone(client) -> None:
+    assert client
+    assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+
+
 def test_only_named_endpoints_are_public(client) -> None:
     info = client.view_api(return_format="dict", print_info=False)
     assert set(info["named_endpoints"]) == {

@@ -34,10 +34,16 @@ function createAblation(app) {
     const { sizes, frames } = config();
     if (!on || on.model !== state.model || on.token !== state.value.token) {
       on = { model: state.model, token: state.value.token, sizes: new Set(sizes), frames: new Set(Array.from({ length: frames }, (_, i) => i)) };
-      picture = difference = answer = null;
+      forget();
     }
     sync();
     request();
+  }
+
+  /** What stands there is of another model, or of another run. */
+  function forget() {
+    picture = difference = answer = null;
+    for (const name of ["ablation-psnr", "ablation-bar"]) ui(name).replaceChildren();
   }
 
   function sync() {
@@ -135,6 +141,7 @@ function createAblation(app) {
 
   return {
     show,
+    madeFrom: (id) => (id === "recomposed" || id === "difference" ? state.model : null),
     layers: () => [["recomposed", "recomposed picture"], ["difference", "difference from whole"]],
     // Until the first answer everything is on: that is the network's own picture.
     layer: (id) => (id === "recomposed" ? picture ?? app.picture.imageOf(state.model) : id === "difference" ? differenceOf() : null),
@@ -143,9 +150,9 @@ function createAblation(app) {
       app.root.dataset.ablated = answer ? `${model}; ${sizes}; ${frames}${renormalise ? "; renormalised" : ""}` : "";
     },
     reset() {
-      on = picture = difference = answer = null;
+      on = null;
       again = false;
-      for (const name of ["ablation-psnr", "ablation-bar"]) ui(name).replaceChildren();
+      forget();
     },
   };
 }

@@ -139,7 +139,6 @@ function createExplorer(root, ask) {
       delete root.dataset.waiting;
       root.dataset.probed = `${answer.model} ${answer.x} ${answer.y}`;
       root.dataset.took = (performance.now() - started).toFixed(1);
-      app.parts[state.view].pixel?.();
       app.lesson.follow();
       app.redraw();
     }
@@ -170,10 +169,7 @@ function createExplorer(root, ask) {
     for (const field of root.querySelectorAll("[data-for]")) field.hidden = field.dataset.for !== name;
     ui("head").hidden = ["winners", "places", "sizes", "blind"].includes(name);
     app.picture.layers(true);
-    if (state.value) {
-      app.parts[name].show?.();
-      app.parts[name].pixel?.();
-    }
+    if (state.value) app.parts[name].show?.();
     app.remember();
     app.redraw();
   };
@@ -238,7 +234,8 @@ function createExplorer(root, ask) {
       ui("beside").value = beside;
     }
     if (count("lesson")) app.lesson.open(count("lesson") - 1);
-    if (fields.get("mode") === "present") app.present(true);
+    // On another tab by now, it would cover what cannot be seen and leave nothing to click.
+    if (fields.get("mode") === "present" && root.clientWidth) app.present(true);
     app.remember();
     return true;
   }
@@ -317,6 +314,7 @@ function createExplorer(root, ask) {
     if (!state.value) return;
     const fresh = previous?.token !== value.token;
     if (fresh) {
+      answered(refused);
       app.answer = app.other = null;
       app.view.resizeImage(...value.size);
       ui("stage").style.aspectRatio = value.size.join(" / ");

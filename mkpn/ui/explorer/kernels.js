@@ -55,6 +55,7 @@ function createKernels(app) {
   const blocks = ui("kernel-blocks");
   const factors = ui("factors");
   let built = "";
+  let block = 0; // the one that is looked at closely, where two stand side by side
 
   /** The largest magnitude that the colour scale of one kernel ends at. */
   function tops(answers, rows) {
@@ -83,6 +84,9 @@ function createKernels(app) {
     return app.other && state.beside ? [app.answer, app.other] : [app.answer];
   }
 
+  /** Which block is looked at closely. */
+  const lookedAt = () => Math.min(block, answers().length - 1);
+
   function shownRows(answer) {
     // Side by side the fused kernels say it all; there is no room for two times seven rows.
     return answers().length > 1 ? ["fused"] : rowsOf(answer);
@@ -93,10 +97,10 @@ function createKernels(app) {
     const key = `${state.numbers} ${list.map((answer) => `${answer.model} ${shownRows(answer)} ${answer.kernels.fused.sum.length}`).join("|")}`;
     if (key === built) return;
     built = key;
-    blocks.replaceChildren(...list.map((answer, index) => block(answer, index)));
+    blocks.replaceChildren(...list.map((answer, index) => blockOf(answer, index)));
   }
 
-  function block(answer, index) {
+  function blockOf(answer, index) {
     const frames = answer.kernels.fused.sum.length;
     const heads = Array.from({ length: frames }, (_, frame) =>
       make("th", { scope: "col", "data-head": frame }, make("span", {}, frame === 0 ? "0 ref." : String(frame)), make("small", { "data-offset": frame })),
@@ -169,7 +173,7 @@ function createKernels(app) {
         const kernel = answer.kernels[row];
         const chosen = row === focusRow && Number(frame) === state.frame;
         if (!state.numbers) paint(button.firstChild, kernelOf(kernel.weights, Number(frame)), top.get(`${index} ${row} ${frame}`), side, kernel.true[frame], reach);
-        button.setAttribute("aria-pressed", chosen);
+        button.setAttribute("aria-pressed", chosen && index === lookedAt());
         button.tabIndex = chosen ? 0 : -1;
         button.setAttribute("aria-label", `${sizeName(row)}, frame ${frame}, sum ${kernel.sum[frame].toFixed(3)}`);
       }
@@ -192,15 +196,16 @@ function createKernels(app) {
         setText(cell, state.scale === "row" ? `\u00b1${shortText(top.get(`${index} ${cell.dataset.top} 0`))}` : "");
       }
     }
-    const shown = rows[0].includes(state.size) ? state.size : rows[0][rows[0].length - 1];
-    const one = top.get(`0 ${shown} ${state.frame}`);
+    const at = lookedAt();
+    const shown = rows[at].includes(state.size) ? state.size : rows[at][rows[at].length - 1];
+    const one = top.get(`${at} ${shown} ${state.frame}`);
     const which = state.scale === "row" ? `, shown: ${sizeName(shown)}` : state.scale === "frame" ? `, shown: frame ${state.frame}` : "";
     drawBar(ui("kernel-bar"), "blue to red", divergingTicks(state.scale, one), `weight (${SCALE_TEXT[state.scale]}${which})`);
     return one;
   }
 
   function drawOverlay(top) {
-    const answer = app.answer;
+    const answer = answers()[lookedAt()];
     const row = rowOf(state, answer);
     const kernel = kernelOf(answer.kernels[row].weights, state.frame);
     const [, channels, largest] = answer.values.shape;
@@ -265,7 +270,8 @@ function createKernels(app) {
   }
 
   function words() {
-    const answer = app.answer;
+    const answer = answers()[lookedAt()];
+    const name = answers().length > 1 ? `${lookedAt() ? "B" : "A"}: ` : "";
     const row = rowOf(state, answer);
     const kernel = answer.kernels[row];
     const frame = state.frame;
@@ -285,8 +291,8 @@ function createKernels(app) {
       ? `The true place, x ${signedText(-x)}, y ${signedText(-y)} from the centre, has a box; its weight is ${weight}.`
       : `The true place is out of reach: the frame has moved x ${signedText(x)}, y ${signedText(y)} px, this kernel reaches ${(size - 1) / 2}.`;
     ui("kernel-words").replaceChildren(
-      make("p", { class: "kernel-title" }, `${app.label(answer.model)}, ${sizeName(row)}, frame ${frame}${frame ? "" : " (reference)"}`),
-      make("dl", {}, ...pairs.flatMap(([name, value, meaning]) => [make("dt", { title: meaning }, name), make("dd", { title: meaning }, value)])),
+      make("p", { class: "kernel-title" }, `${name}${app.label(answer.model)}, ${sizeName(row)}, frame ${frame}${frame ? "" : " (reference)"}`),
+      make("dl", {}, ...pairs.flatMap(([term, value, meaning]) => [make("dt", { title: meaning }, term), make("dd", { title: meaning }, value)])),
       make("p", {}, place),
       make("p", { "data-ui": "reference-words" }, referenceWords(answer)),
     );
@@ -301,27 +307,29 @@ function createKernels(app) {
     words();
   }
 
-  function select(row, frame, focus) {
+  function select(button, row, frame, focus) {
+    block = Number(button.dataset.block);
     state.size = row;
     state.frame = frame;
     app.remember();
     draw();
-    if (focus) blocks.querySelector(`button.kernel[data-row="${row}"][data-frame="${frame}"]`)?.focus();
+    if (focus) blocks.querySelector(`button.kernel[data-block="${block}"][data-row="${row}"][data-frame="${frame}"]`)?.focus();
   }
 
   blocks.addEventListener("click", (event) => {
     const button = event.target.closest("button.kernel");
-    if (button) select(button.dataset.row, Number(button.dataset.frame), false);
+    if (button) select(button, button.dataset.row, Number(button.dataset.frame), false);
   }, { signal });
   blocks.addEventListener("keydown", (event) => {
     const button = event.target.closest("button.kernel");
     const moves = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowDown: [1, 0] };
     if (!button || !moves[event.key]) return;
-    const rows = shownRows(app.answer);
-    const frames = app.answer.kernels.fused.sum.length;
+    const answer = answers()[button.dataset.block];
+    const rows = shownRows(answer);
+    const frames = answer.kernels.fused.sum.length;
     const row = Math.min(rows.length - 1, Math.max(0, rows.indexOf(button.dataset.row) + moves[event.key][0]));
     const frame = Math.min(frames - 1, Math.max(0, Number(button.dataset.frame) + moves[event.key][1]));
-    select(rows[row], frame, true);
+    select(button, rows[row], frame, true);
     event.preventDefault();
   }, { signal });
   ui("scale").addEventListener("change", () => ((state.scale = ui("scale").value), app.remember(), draw()), { signal });
@@ -341,9 +349,10 @@ function createKernels(app) {
     // The pixel that was looked at stays as B; the one that is dragged from now on is A.
     state.second = state.beside === "pixel" ? { x: state.x, y: state.y } : null;
     if (state.beside) state.size = "fused";
+    block = 0;
     app.remember();
     app.probe();
   }, { signal });
 
-  return { draw, reset: () => ((built = ""), blocks.replaceChildren()) };
+  return { draw, reset: () => ((built = ""), (block = 0), blocks.replaceChildren()) };
 }

@@ -9,7 +9,7 @@ const GLOSSARY = [
   ["kernel", "a small square of weights; a pixel of the result is the sum of weights times noisy values around it"],
   ["separable", "a kernel that is the product of a column and a row of weights: 2K numbers instead of K times K"],
   ["full", "a kernel whose K times K weights are all free"],
-  ["fused", "the mean of one frame's kernels of all sizes, the small ones padded with zeros: one kernel does the work of six"],
+  ["fused", "the mean of one frame's kernels of all sizes, the small ones padded with zeros: one kernel that gives the same picture as the six"],
   ["MKPN", "multi-kernel prediction network: predicts separable kernels of six sizes for each pixel and frame, and fuses them"],
   ["PSNR", "peak signal-to-noise ratio: how small the squared error is, in decibels; 3 dB more is half the error"],
   ["SSIM", "structural similarity: how alike local brightness, contrast and structure are; 1 is equal"],
@@ -161,7 +161,7 @@ const LESSON = [
     text(app) {
       const costs = app.lesson.costs ?? [];
       const list = costs.map(({ size, cost }) => `${size}\u00d7${size} ${signedText(-cost, 2)}`).join(", ");
-      return ["MKPN's kernels of six sizes are one mean, so it costs no more to apply than the largest. Switch sizes off and see what each gives.", list ? `Without one size, renormalised, in dB: ${list}.` : "Leaving out one size after the other \u2026"];
+      return ["MKPN's kernels of six sizes are one mean: a single 11\u00d711 kernel per frame gives the same picture. Switch sizes off and see what each gives.", list ? `Without one size, renormalised, in dB: ${list}.` : "Leaving out one size after the other \u2026"];
     },
     question: "Does this say how good a network with five sizes would be?",
     answer: () => "No. These kernels were trained to work together; what is left out is only missing from the sum. A retrained network would share its work out anew.",
@@ -175,14 +175,14 @@ const LESSON = [
       await app.parts.maps.show();
     },
     text(app) {
-      const means = app.parts.maps.means();
+      const means = app.parts.maps.means("mkpn");
       if (!means) return ["Reading the kernels of every pixel \u2026"];
       const three = (values, digits) => values.map((v) => (v === null ? "\u2013" : v.toFixed(digits))).join(" / ");
       return [`Means over flat / edges / texture: effective radius ${three(means.radius, 2)} px, noise gain ${three(means.noise_gain, 3)}. A lower noise gain means more averaging.`];
     },
     question: "Where does it average more, and does the map follow the picture's content?",
     answer(app) {
-      const gain = app.parts.maps.means()?.noise_gain;
+      const gain = app.parts.maps.means("mkpn")?.noise_gain;
       if (!gain) return NOT_YET;
       const lowest = gain.indexOf(Math.min(...gain));
       return `By noise gain, most in ${["the flat third", "edges", "texture"][lowest]} (${gain[lowest].toFixed(3)}). Move the pixel across an edge and read the values.`;
@@ -301,7 +301,7 @@ function createLesson(app) {
     const parts = [make("p", { class: "lesson-title" }, `${state.lesson + 1} of ${LESSON.length}: ${step.title}`)];
     if (!ready()) {
       parts.push(make("p", {}, "The lesson reads its numbers from a run of all ten models. Wait for this run to end, or open one of these: "));
-      parts.push(make("p", { class: "row" }, ...LESSON_PICTURES.map(([image, gain, text]) => make("a", { class: "tool", href: `?image=${image}&gain=${gain}&seed=4#explore=kernels&lesson=1` }, text))));
+      parts.push(make("p", { class: "row" }, ...LESSON_PICTURES.map(([image, gain, text]) => make("a", { class: "tool", "data-lesson": `open-${image}`, href: `?image=${image}&gain=${gain}&seed=4#explore=kernels&lesson=1` }, text))));
     } else {
       parts.push(...step.text(app).map((text) => make("p", {}, text)));
       if (step.question) parts.push(make("p", { class: "question" }, step.question));
@@ -313,7 +313,7 @@ function createLesson(app) {
     );
     if (ready() && !revealed) row.append(button("Reveal", () => ((revealed = true), tell()), "reveal", false));
     if (ready() && step.burst) row.append(button("Play the burst", playBurst, "burst", false));
-    parts.push(row, make("details", {}, make("summary", {}, "Glossary"), make("dl", {}, ...GLOSSARY.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]))));
+    parts.push(row, make("details", {}, make("summary", { "data-lesson": "glossary" }, "Glossary"), make("dl", {}, ...GLOSSARY.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]))));
     const { scrollTop } = card;
     card.replaceChildren(...parts);
     card.scrollTop = scrollTop;

@@ -23,8 +23,8 @@ function createMaps(app) {
   function show() {
     const key = `${state.value.token} ${state.model}`;
     if (!state.model || key === asked) return pending;
+    reset();
     asked = key;
-    answer = drawn = null;
     setText(ui("map-words"), "Reading the kernels of every pixel \u2026");
     return (pending = load(key));
   }
@@ -32,10 +32,7 @@ function createMaps(app) {
   async function load(key) {
     const found = await app.ask({ what: "maps", model: state.model });
     if (key !== asked) return;
-    if (!found) {
-      asked = "";
-      return;
-    }
+    if (!found) return reset();
     answer = { ...found, maps: Object.fromEntries(Object.entries(found.maps).map(([name, packed]) => [name, unpack(packed)])) };
     const several = answer.sizes.length > 1;
     const entries = [
@@ -48,6 +45,13 @@ function createMaps(app) {
     ui("map").value = chosen;
     paint();
     app.redraw();
+  }
+
+  /** What stands there is of another model, or of another run. */
+  function reset() {
+    answer = drawn = null;
+    asked = "";
+    for (const name of ["map-words", "map-here", "map-note", "map-bar", "map-table"]) ui(name).replaceChildren();
   }
 
   function valueAt(name, i) {
@@ -150,11 +154,7 @@ function createMaps(app) {
       ui("map").value = name;
       paint();
     },
-    means: () => answer?.means,
-    reset() {
-      answer = drawn = null;
-      asked = "";
-      for (const name of ["map-words", "map-here", "map-note", "map-bar", "map-table"]) ui(name).replaceChildren();
-    },
+    means: (model) => (answer?.model === model ? answer.means : null),
+    reset,
   };
 }

@@ -88,6 +88,7 @@ function createBlind(app) {
     hidesNames: true,
     show: () => !pair && next(),
     layers: () => (pair ? [["blind-a", "A"], ["blind-b", "B"]] : []),
+    madeFrom: (id) => (id.startsWith("blind-") ? pair?.[id.slice(-1)].id : null),
     layer: (id) => (pair && id.startsWith("blind-") ? app.picture.imageOf(pair[id.slice(-1)].id) : null),
     hover: () => (state.layer.startsWith("blind-") ? `picture ${state.layer.slice(-1).toUpperCase()}` : "noisy frame"),
     reset: () => ((pair = null), (tally = { right: 0, all: 0 })),

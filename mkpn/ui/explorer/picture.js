@@ -32,8 +32,12 @@ function createPicture(app) {
   function choose(id) {
     state.layer = id;
     ui("layer").value = id;
+    store.request(sourceOf(id), true);
     app.redraw();
   }
+
+  /** The address of what a layer is made from; a view's own layers may be made from a model's picture. */
+  const sourceOf = (id) => urlOf(app.parts?.[state.view].madeFrom?.(id) ?? id);
 
   function urlOf(id) {
     const frame = /^frame-(\d)$/.exec(id)?.[1];
@@ -79,9 +83,12 @@ function createPicture(app) {
     context.clearRect(0, 0, pane.width, pane.height);
     const [width, height] = state.value.size;
     const place = view.place(pane);
-    const own = app.parts[state.view].layer?.(state.layer);
+    const part = app.parts[state.view];
+    const own = part.layer?.(state.layer);
     const instead = urlOf(state.layer) ? state.layer : "frame-0";
-    const image = own ?? imageOf(instead);
+    // Another picture must not stand under the name of one that the view cannot show yet.
+    const missing = !own && (part.layers?.() ?? []).some(([id]) => id === state.layer);
+    const image = missing ? null : own ?? imageOf(instead);
     if (image) {
       const surface = surfaceOf(own ? "own" : state.layer, image);
       // A map has one value for several pixels: nearest neighbour, so that no value is made up.
@@ -90,7 +97,7 @@ function createPicture(app) {
       const at = { ...place, scale: place.scale * ratio };
       drawSurface(context, surface, size, at, pane, 0, pane.width);
     }
-    app.parts[state.view].over?.(context, place, pane);
+    part.over?.(context, place, pane);
     marks(context, place);
     root.dataset.layer = own ? state.layer : image ? instead : "";
     ui("fit").setAttribute("aria-pressed", view.state.fit);
@@ -163,6 +170,8 @@ function createPicture(app) {
   /** What stands below the picture. */
   function describe() {
     const parts = [`Pixel x ${state.x}, y ${state.y}`];
+    const error = store.error(sourceOf(state.layer));
+    if (error) parts.push(`the picture cannot be shown: ${error}; choose another, then this one again`);
     const special = app.parts[state.view].hover?.();
     if (special) parts.push(special);
     else if (app.answer && app.answer.x === state.x && app.answer.y === state.y) {
@@ -174,24 +183,56 @@ function createPicture(app) {
     return parts.join(" \u00b7 ");
   }
 
-  let drag = null;
+  // One finger moves the pixel, two pan and zoom. A mouse pans with Shift or its middle button.
+  const down = new Map(); // where the pointers are that are down, in device pixels of the canvas
+  let drag = "";
+
+  function local(event) {
+    const box = stage.getBoundingClientRect();
+    const unit = window.devicePixelRatio || 1;
+    return { x: (event.clientX - box.left) * unit, y: (event.clientY - box.top) * unit };
+  }
+
+  function spread() {
+    const [a, b] = [...down.values()];
+    return { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2, distance: Math.hypot(a.x - b.x, a.y - b.y) };
+  }
+
   stage.addEventListener("pointerdown", (event) => {
-    if (event.button > 1 || !state.value) return;
+    if (event.button > 1 || !state.value || down.size >= 2) return;
     stage.focus({ preventScroll: true });
-    stage.setPointerCapture(event.pointerId);
-    drag = event.shiftKey || event.button === 1 ? { x: event.clientX, y: event.clientY } : "pixel";
+    try {
+      stage.setPointerCapture(event.pointerId);
+    } catch {
+      // A synthetic pointer cannot be captured; the gesture still works while it stays on the picture.
+    }
+    down.set(event.pointerId, local(event));
+    drag = down.size === 2 ? "pinch" : event.shiftKey || event.button === 1 ? "pan" : "pixel";
     if (drag === "pixel") move(event);
     event.preventDefault();
   }, { signal });
   stage.addEventListener("pointermove", (event) => {
-    if (!drag) return;
+    const before = down.get(event.pointerId);
+    if (!before) return;
+    const pane = slot();
+    const now = local(event);
+    const was = drag === "pinch" ? spread() : null;
+    down.set(event.pointerId, now);
     if (drag === "pixel") return move(event);
-    const unit = window.devicePixelRatio || 1;
-    view.pan((event.clientX - drag.x) * unit, (event.clientY - drag.y) * unit, slot());
-    drag = { x: event.clientX, y: event.clientY };
+    if (was) {
+      const is = spread();
+      view.pan(is.x - was.x, is.y - was.y, pane);
+      if (was.distance > 8) view.zoomTo((view.zoomOf(pane) * is.distance) / was.distance, pane, is.x, is.y);
+    } else if (drag === "pan") view.pan(now.x - before.x, now.y - before.y, pane);
     app.redraw();
   }, { signal });
-  for (const name of ["pointerup", "pointercancel"]) stage.addEventListener(name, () => (drag = null), { signal });
+  for (const name of ["pointerup", "pointercancel"]) {
+    stage.addEventListener(name, (event) => {
+      down.delete(event.pointerId);
+      // The finger that is left of two would throw the pixel to where it is.
+      drag = down.size ? "rest" : "";
+    }, { signal });
+  }
 
   function move(event) {
     const { x, y } = under(event);
@@ -202,10 +243,9 @@ function createPicture(app) {
   stage.addEventListener("wheel", (event) => {
     if (document.activeElement !== stage && !event.ctrlKey) return;
     event.preventDefault();
-    const box = stage.getBoundingClientRect();
-    const unit = window.devicePixelRatio || 1;
     const factor = 2 ** (-event.deltaY / (event.ctrlKey ? 80 : 300));
-    view.zoomTo(view.zoomOf(slot()) * factor, slot(), (event.clientX - box.left) * unit, (event.clientY - box.top) * unit);
+    const { x, y } = local(event);
+    view.zoomTo(view.zoomOf(slot()) * factor, slot(), x, y);
     app.redraw();
   }, { signal, passive: false });
 
@@ -253,14 +293,12 @@ function createPicture(app) {
     describe,
     imageOf,
     greyOf,
-    /** Shows a place: at least `scale` screen pixels for each of its pixels. */
+    /** Shows a place: at least `zoomLevel` screen pixels for each of its pixels; a closer view stays. */
     goTo(x, y, zoomLevel) {
       const pane = slot();
-      if (zoomLevel) {
-        view.centerOn(x, y);
-        view.zoomTo(zoomLevel, pane);
-        view.centerOn(x, y);
-      }
+      view.centerOn(x, y);
+      view.zoomTo(Math.max(zoomLevel, view.zoomOf(pane)), pane);
+      view.centerOn(x, y);
       app.setPixel(x, y);
     },
     reset() {

@@ -37,6 +37,9 @@ function createPlaces(app) {
     if (app.models().length < 2) return setText(ui("places-note"), "Places need two models or more that have run.");
     if (!answer) setText(ui("places-note"), "Looking for places \u2026");
     if (!(await load()) || listed === answer) return;
+    // The place that was gone to, not its number: more models find other places.
+    const was = listed?.places[current];
+    current = answer.places.findIndex(({ x, y }) => x === was?.x && y === was?.y);
     listed = answer;
     ui("places-list").replaceChildren(...answer.places.map((place, index) => {
       const numbers = Object.entries(place.psnr).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, value]) => `${app.label(name)} ${value.toFixed(1)}`).join(", ");

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 from weakref import WeakValueDictionary
@@ -41,6 +42,9 @@ PATCHES = (8, 16, 32, 64)
 ORACLE_SIZES = (1, 3, 5, 7, 9, 11, 13, 25)
 """Reaches of the oracle line: the sizes of the ten networks."""
 
+STOPS = 64
+"""So many stopped sweeps of a run are remembered: what they still have to ask comes in within seconds."""
+
 OWN = "run"
 """Stands for the run's own noise where a gain is named."""
 
@@ -55,7 +59,7 @@ class Service:
         self.kept = Kept(KEPT_BYTES)
         self._lock = threading.Lock()  # of the two below
         self._runs: WeakValueDictionary[str, Run] = WeakValueDictionary()
-        self._stopped: dict[str, int] = {}
+        self._stopped: dict[str, deque[int]] = {}
         self._questions: dict[str, Callable[[Run, Mapping[str, Any]], dict[str, Any]]] = {
             "probe": self._probe,
             "ablate": self._ablate,
@@ -281,7 +285,7 @@ class Service:
         job = whole("job", request.get("job", 0), 0)
 
         def stop() -> bool:
-            return run.closed or 0 < job <= self._stopped.get(run.token, 0)
+            return run.closed or job in self._stopped.get(run.token, ())
 
         if model != "oracle":
             return {"gain": gain, "seed": seed, "model": model, "psnr": self._figures(run, gain, seed, model, stop)}
@@ -293,13 +297,13 @@ class Service:
         }
 
     def _stop(self, run: Run, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Gives up the measurements of a page's sweep and of all before it, within the layer that a network runs.
+        """Gives up the measurements of one of a page's sweeps, within the layer that a network runs.
 
-        A page counts its sweeps, so that a measurement that comes in late, behind its own stop, does not begin.
+        A page numbers its sweeps, so that a measurement that comes in late, behind its own stop, does not begin.
         """
         job = whole("job", request.get("job"), 1)
         with self._lock:
-            self._stopped[run.token] = max(job, self._stopped.get(run.token, 0))
+            self._stopped.setdefault(run.token, deque(maxlen=STOPS)).append(job)
         return {"job": job}
 
     def _figures(self, run: Run, gain: str, seed: int, name: str, stop: Callable[[], bool]) -> dict[str, float | None]:

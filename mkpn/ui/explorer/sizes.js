@@ -46,6 +46,7 @@ function createSizes(app) {
         if (!gains.delete(gain)) gains.add(gain);
         button.setAttribute("aria-pressed", gains.has(gain));
         if (gains.has(own())) fill(); // costs nothing: the run's own pictures are there
+        app.remember();
         app.redraw();
       });
       return button;
@@ -57,9 +58,11 @@ function createSizes(app) {
     if (results.has(key)) return true;
     const measuredIn = square;
     const found = await ask({ gain, seed, model });
-    // A late answer is of the square that was there when it was asked for.
-    if (found && square === measuredIn) results.set(key, model === "oracle" ? found.oracle : found.psnr);
-    return Boolean(found);
+    if (!found) return false;
+    // A late answer is of the square that was there when it was asked for; the errors behind it are kept by Python.
+    if (square !== measuredIn) return one(gain, seed, model, ask);
+    results.set(key, model === "oracle" ? found.oracle : found.psnr);
+    return true;
   }
 
   /** What the run itself has shown: no network runs for it. */
@@ -79,8 +82,7 @@ function createSizes(app) {
     const mine = (renewing = app.sweep());
     for (const key of again) {
       const [gain, seed, model] = key.split(" ");
-      // The square may have moved on meanwhile: then it is asked again.
-      while (mine.running && !results.has(key)) if (!(await one(gain, Number(seed), model, mine.ask))) mine.running = false;
+      if (!(await one(gain, Number(seed), model, mine.ask))) mine.running = false;
       if (!mine.running) return;
       again.delete(key);
       app.redraw();
@@ -512,7 +514,7 @@ function createSizes(app) {
     app.redraw();
   }, { signal });
   ui("where").addEventListener("change", () => (app.remember(), app.redraw()), { signal });
-  ui("seeds").addEventListener("change", () => ((scrubbed = null), app.redraw()), { signal });
+  ui("seeds").addEventListener("change", () => ((scrubbed = null), app.remember(), app.redraw()), { signal });
   ui("sweep").addEventListener("click", () => sweep(), { signal });
   ui("scrub").addEventListener("input", scrub, { signal });
   ui("sweep-stop").addEventListener("click", stop, { signal });

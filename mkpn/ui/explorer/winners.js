@@ -3,6 +3,9 @@
 /** What fits into a patch. */
 const SHORT_NAMES = { ...Object.fromEntries(BASELINES.map((name) => [name, `L${SIZE_OF[name]}`])), kpn: "5\u00d75", mkpn: "M" };
 
+/** The lead in decibels from which on a patch has its full colour. */
+const FULL_COLOUR = 1;
+
 function createWinners(app) {
   const { ui, state, signal } = app;
   let answer = null;
@@ -35,7 +38,7 @@ function createWinners(app) {
       asked = "";
       return;
     }
-    answer = { ...found, winner: unpack(found.winner), margin: unpack(found.margin) };
+    answer = { ...found, least: question.least, winner: unpack(found.winner), margin: unpack(found.margin) };
     paint();
     table();
     app.redraw();
@@ -44,14 +47,13 @@ function createWinners(app) {
   function paint() {
     const [height, width] = state.value.size.slice().reverse();
     const [, across] = answer.winner.shape;
-    const opaque = 1;
     image = { width, height, data: new Uint8ClampedArray(4 * width * height) };
     for (let y = 0; y < height; y += 1) {
       for (let x = 0; x < width; x += 1) {
         const at = Math.floor(y / answer.side) * across + Math.floor(x / answer.side);
         const [r, g, b] = colorOf(answer.winner.data[at]);
         // Ties are striped: a grey alone would look like some colours to eyes that do not tell red from green.
-        const alpha = answer.winner.data[at] === 0 ? ((x + y) % 8 < 4 ? 0.75 : 0.15) : 0.45 + 0.5 * Math.min(1, answer.margin.data[at] / opaque);
+        const alpha = answer.winner.data[at] === 0 ? ((x + y) % 8 < 4 ? 0.75 : 0.15) : 0.45 + 0.5 * Math.min(1, answer.margin.data[at] / FULL_COLOUR);
         image.data.set([r, g, b, 255 * alpha], 4 * (y * width + x));
       }
     }
@@ -103,7 +105,11 @@ function createWinners(app) {
       make("table", { class: "numbers" }, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "lowest error in"), ...columns.map(([, text]) => make("th", { scope: "col" }, text)))), make("tbody", {}, ...rows)),
     );
     const count = answer.seeds.length;
-    setText(ui("winners-words"), `Each ${answer.side}\u00d7${answer.side} patch has the colour of the model with the lowest error, stronger where it leads by more (full at 1 dB). ${count > 1 ? `A patch is grey and striped where ${count} seeds do not agree, or where the lead is too small.` : "One seed: other noise may give other winners. More seeds show where."}`);
+    const small = answer.least > 0 ? "the lead is too small" : "";
+    const grey = [count > 1 ? `${count} seeds do not agree` : "", small].filter(Boolean).join(", or where ");
+    const stripes = grey ? `A patch is grey and striped where ${grey}.` : "";
+    const other = count > 1 ? "" : "One seed: other noise may give other winners. More seeds show where.";
+    setText(ui("winners-words"), `Each ${answer.side}\u00d7${answer.side} patch has the colour of the model with the lowest error, stronger where it leads by more (full at ${FULL_COLOUR} dB). ${[stripes, other].filter(Boolean).join(" ")}`);
     setText(ui("winners-note"), `Seeds: ${answer.seeds.join(", ")}. ${state.value.rule}`);
   }
 
@@ -156,7 +162,6 @@ function createWinners(app) {
     show: request,
     layer: app.picture.greyOf,
     hover: here,
-    draw: () => answer && app.models().length && table(),
     over(context, place) {
       if (!image) return;
       context.imageSmoothingEnabled = false;

@@ -1,4 +1,4 @@
 """The page: components, events, handlers, the public endpoints, and the style sheets and scripts they need.
 
-May import: ui.run, ui.saved, ui.viewer.
+May import: everything below ui, ui.run, ui.saved, ui.viewer, ui.explorer, ui.service.
 """

@@ -215,7 +215,8 @@ function addActions(app) {
       app.later(() => {
         const place = app.region.rows()?.find((row) => row.pane.id === id)?.place;
         if (place) app.lookAt({ x: place.x, y: place.y });
-        else app.announce("This pane has no error: it is the reference");
+        else if (id === state.reference) app.announce("This pane has no error: it is the reference");
+        else app.announce(`${app.pane(id).label}: ${app.imageOf(id) ? "nothing to compare with" : app.noteOf(app.pane(id))}`);
       });
     },
     setPick(pixel, byUser) {

@@ -12,7 +12,7 @@ const KEY_HELP = [
   ["A", "100 %: one image pixel per screen pixel"],
   ["+ \u2212", "zoom in and out"],
   ["Shift + arrows", "move the picture"],
-  ["R", "reset zoom, tone, error map, region and layout"],
+  ["R", "reset zoom, tone, error map, region, insets and layout"],
   ["Ctrl + K", "find any action by its name"],
   ["?", "this help"],
   ["Esc", "back to the grid; there, clear the region"],
