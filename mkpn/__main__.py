@@ -91,7 +91,7 @@ class DenoiseOptions:
         each: several files are pictures by themselves, each with a synthetic burst, instead of one real burst.
         strict: stop at a picture that cannot be used, instead of naming it and going on without it.
         save_burst: write the frames, the truth and the parameters of synthetic bursts into `burst/`, too.
-        format: of the written pictures: `png` (8 bits), `png16` (16 bits) or `tiff` (floating point, not clipped).
+        format: of the pictures: `png` (8 bits), `png16` (16 bits) or `tiff` (floating point, not clipped).
         burst: folder of 2 to 8 photographs of one scene, instead of naming them.
         sigma_r: read noise of a real burst, 0 to 1: its standard deviation in black; goes with `--sigma-s`. Without
             both, the file's NoiseProfile or an estimate is used. Both hold for the frames after downsampling.
@@ -137,7 +137,7 @@ def denoise(
             results.value = _denoise_real(images, options)
 
 
-_OF_SYNTHETIC = ("gain", "seed", "each", "strict", "save_burst", "format")
+_OF_SYNTHETIC = ("gain", "seed", "each", "strict", "save_burst")
 _OF_REAL = ("sigma_r", "sigma_s", "light")
 
 
@@ -176,7 +176,7 @@ def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> list[dic
         _refuse(options, ("light",), "expected raw files, got photographs, whose values are used as stored")
     noise = given_noise(options.sigma_r, options.sigma_s)
     denoisers = _networks(options)
-    written = files_of(options.out, denoisers)
+    written = files_of(options.out, denoisers, options.format)
     # A folder below that of the burst will do: only the pictures beside each other are read.
     beside = options.burst is not None and options.out.resolve() == options.burst.resolve()
     keep_photographs(written, files, [options.out] if beside else [])
@@ -187,7 +187,7 @@ def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> list[dic
     # What is developed from raw files has no profile of a file any more.
     profile = icc_profile(Path(files[0]), OWN_MEGAPIXELS) if burst.light == "stored" else None
     rows: list[dict[str, Any]] = []
-    for done in denoise_captured(burst, denoisers, options.out, profile):
+    for done in denoise_captured(burst, denoisers, options.out, profile, options.format):
         report = done.report
         print(
             f"{done.model:8}  mean {report.mean:6.3f}  std {report.std:.3f} (noise: {report.expected:.3f})  "
@@ -334,8 +334,8 @@ def curves(
         from mkpn.checks import writable_folder
         from mkpn.figures.learning_curves import learning_curves, read_curve
 
-        if out.is_dir():
-            raise ValueError(f"out: expected a file, got the folder {out}")
+        if out.is_dir() or out.suffix.lower() != ".png":
+            raise ValueError(f"out: expected a .png file, got {'the folder ' if out.is_dir() else ''}{out}")
         writable_folder(out.parent, "out")
         figure = learning_curves([read_curve(run) for run in runs])
         out.write_bytes(figure)
@@ -373,9 +373,10 @@ def explain(
         from mkpn.checks import writable_folder
         from mkpn.explain.figures import FIGURES
         from mkpn.explain.study import study
+        from mkpn.synthesis.files import OWN_MEGAPIXELS
         from mkpn.synthesis.images import example_image, load_image
 
-        pixels = example_image("Coffee cup") if image is None else load_image(image)
+        pixels = example_image("Coffee cup") if image is None else load_image(image, max_megapixels=OWN_MEGAPIXELS)
         writable_folder(out, "out")
         made = study(
             pixels,
@@ -449,7 +450,7 @@ def bench(
     threads: int = 0,
     device: str = "auto",
     models: tuple[str, ...] = (),
-    sides: tuple[int, ...] = (128, 256, 512, 1024),
+    sides: tuple[int, ...] = (),
     clock: Literal["wall", "cpu"] = "wall",
     quick: bool = False,
     output: _Output = Output(),  # noqa: B008 - frozen
@@ -461,8 +462,8 @@ def bench(
         only: one part: `ops`, `models` or `large`.
         threads: CPU threads; 0 keeps PyTorch's choice.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        models: networks to run; all by default.
-        sides: sides in pixels of the square images that the networks denoise.
+        models: networks to run; by default all, of `large` and with --quick MKPN.
+        sides: sides in pixels of the square images that the networks denoise; by default 128, 256, 512 and 1024.
         clock: `cpu` counts processor time, for a machine with other work; with one thread only.
         quick: tiny sizes, to see that everything runs.
         output: what is printed.

@@ -15,7 +15,7 @@ DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 
 EXIT_CODES = """Exit codes:
   0    done
-  1    it ran and failed: the loss is not finite, the disk is full, `verify` found a difference
+  1    it ran and failed: the loss is not finite, disk or memory are full, `verify` found a difference
   2    refused: an argument or a file cannot be used; the message says which
   130  stopped by Ctrl+C; the message says what is kept"""
 
@@ -113,6 +113,11 @@ def exit_code(command: Callable[[], object]) -> int:
         return FAILED
     except OSError as error:
         return _say(f"{error.filename or 'a file'}: {error.strerror or error}", FAILED)
+    except (MemoryError, RuntimeError) as error:
+        # PyTorch's own errors for want of memory are RuntimeErrors, on the CPU without a class of their own.
+        if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
+            raise
+        return _say("out of memory; a larger --downsample needs less, --device cpu none of a GPU", FAILED)
     return DONE
 
 

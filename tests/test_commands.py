@@ -53,7 +53,17 @@ def mkpn_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         (["app", "--port", "-1"], "port"),
         (["bench", "--quick", "--threads", "-3"], "threads"),
         (["bench", "--quick", "--models", "mkpn", "nonsense"], "model"),
-        (["bench", "--quick", "--sides", "0"], "sides"),
+        (["bench", "--sides", "0"], "sides"),
+        (["bench", "--quick", "--sides", "64"], "sides"),
+        (["bench", "--only", "large", "--sides", "64"], "sides"),
+        (["bench", "--only", "ops", "--models", "mkpn"], "models"),
+        (["app", "--host", "nowhere.invalid"], "host"),
+        (["app", "--host", "203.0.113.5", "--port", "7999"], "host"),
+        (["app", "--checkpoints", "OUT/typo"], "checkpoints"),
+        (["evaluate", "--images", "PHOTOS", "--out", "OUT", "--seed", "-1"], "seed"),
+        (["evaluate", "--images", "PHOTOS", "--out", "OUT", "--downsample", "0"], "downsample"),
+        (["register", "--images", "PHOTOS", "--out", "OUT/a.safetensors", "--sharp", "5"], "sharp"),
+        (["curves", "PHOTOS", "--out", "OUT/a.pdf"], "out"),
         (["train", "mkpn", "--images", "PHOTOS", "--run", "OUT", "--threads", "-3"], "threads"),
         (["train", "mkpn", "--images", "PHOTOS", "--run", "OUT", "--lr", "inf"], "lr"),
         (["register", "--images", "PHOTOS", "--out", "OUT/a.safetensors", "--threads", "-3"], "threads"),
@@ -78,7 +88,7 @@ def test_bad_input_ends_in_one_sentence(
     ]
     code, out, err = mkpn_command(*given)
     assert (code, out) == (2, ""), err
-    assert field in err
+    assert f" {field}: " in err
     assert "Traceback" not in err
     assert err.startswith("mkpn: ")
     assert len(err.splitlines()) == 1
@@ -102,6 +112,9 @@ def fails(error: BaseException) -> Callable[[], object]:
     return command
 
 
+NO_MEMORY = "out of memory; a larger --downsample needs less, --device cpu none of a GPU"
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
@@ -109,6 +122,8 @@ def fails(error: BaseException) -> Callable[[], object]:
         (FloatingPointError("lr: too large"), 1, "mkpn: lr: too large\n"),
         (Failed("not as it should be"), 1, "mkpn: not as it should be\n"),
         (OSError(28, "No space left on device", "out/a.png"), 1, "mkpn: out/a.png: No space left on device\n"),
+        (MemoryError(), 1, f"mkpn: {NO_MEMORY}\n"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), 1, f"mkpn: {NO_MEMORY}\n"),
         (KeyboardInterrupt(), 130, "\nmkpn: stopped\n"),
         (Interrupted("out keeps the pictures"), 130, "\nmkpn: stopped; out keeps the pictures\n"),
     ],
@@ -117,6 +132,11 @@ def fails(error: BaseException) -> Callable[[], object]:
 def test_exit_codes(error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(fails(error)) == code
     assert capsys.readouterr().err == said
+
+
+def test_an_error_of_the_program_keeps_its_traceback() -> None:
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        exit_code(fails(RuntimeError("shapes differ")))
 
 
 def test_ctrl_c_says_what_is_kept(
@@ -215,6 +235,23 @@ def test_quiet_commands_show_no_progress(
         assert code == 0, err
         assert "1/1" not in err if options else "1/1" in err
     assert err == ""
+
+
+def test_explain_takes_as_large_pictures_as_the_other_commands(
+    mkpn_command: Mkpn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Reached(Exception):
+        """The picture was read."""
+
+    def studied(pixels: NDArray[np.float32], *_: object, **__: object) -> None:
+        raise Reached(pixels.shape)
+
+    monkeypatch.setattr("mkpn.explain.study.study", studied)
+    # A file of so many pixels must be large enough to be believed.
+    noise = np.random.default_rng(0).integers(0, 256, (4100, 4200, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "large.jpg", quality=20)
+    with pytest.raises(Reached, match=r"4100, 4200, 3"):
+        mkpn_command("explain", "--image", tmp_path / "large.jpg", "--out", tmp_path, "--device", "cpu")
 
 
 def test_only_the_first_process_shows_progress(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ EXAMPLES = {
 def test_no_example_is_left_out() -> None:
     package = Path(mkpn.__file__).parent
     written = {path for path in package.rglob("*.py") if ">>> " in path.read_text(encoding="utf-8")}
-    assert written == {Path(inspect.getfile(function)) for function in EXAMPLES.values()}
+    assert written == {Path(inspect.getfile(inspect.unwrap(function))) for function in EXAMPLES.values()}
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

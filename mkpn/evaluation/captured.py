@@ -12,7 +12,7 @@ from mkpn.capture.burst import CapturedBurst
 from mkpn.capture.residual import Residual, residual
 from mkpn.figures.residual import residual_figure
 from mkpn.inference.denoiser import Denoiser
-from mkpn.synthesis.writing import write_picture
+from mkpn.synthesis.writing import FileFormat, file_name, write_picture
 from mkpn.whole_files import written_whole
 
 
@@ -49,28 +49,35 @@ def describe(burst: CapturedBurst) -> list[str]:
     return [noise, *burst.notes]
 
 
-def files_of(out: Path, networks: Iterable[str]) -> list[Path]:
+def files_of(out: Path, networks: Iterable[str], file_format: FileFormat = "png") -> list[Path]:
     """Returns what `denoise_captured` will write."""
-    return [out / "noisy.png", *(out / f"{kind}{name}.png" for name in networks for kind in ("", "residual-"))]
+    names = list(networks)
+    pictures = [out / file_name(name, file_format) for name in ("noisy", *names)]
+    return [*pictures, *(out / f"residual-{name}.png" for name in names)]
 
 
 def denoise_captured(
-    burst: CapturedBurst, denoisers: Mapping[str, Denoiser], out: Path, profile: bytes | None = None
+    burst: CapturedBurst,
+    denoisers: Mapping[str, Denoiser],
+    out: Path,
+    profile: bytes | None = None,
+    file_format: FileFormat = "png",
 ) -> Iterator[Denoised]:
-    """Runs networks on a burst; writes `noisy.png`, and `MODEL.png` and `residual-MODEL.png` of each.
+    """Runs networks on a burst; writes `noisy`, and `MODEL` and `residual-MODEL.png` of each.
 
     Args:
         burst: see `mkpn.capture.burst.read_burst`.
         denoisers: networks by name.
         out: folder, made if it does not exist.
         profile: ICC profile of the photographs, kept in the pictures.
+        file_format: of the pictures, see `mkpn.synthesis.writing.STORED`; residuals are always PNGs.
     """
     out.mkdir(parents=True, exist_ok=True)
-    write_picture(out, "noisy", burst.displayed(burst.frames[0]), profile=profile)
+    write_picture(out, "noisy", burst.displayed(burst.frames[0]), file_format, profile)
     for name, denoiser in denoisers.items():
         result = denoiser(burst)
         report = residual(burst, result.image)
-        write_picture(out, name, burst.displayed(result.image), profile=profile)
+        write_picture(out, name, burst.displayed(result.image), file_format, profile)
         with written_whole(out / f"residual-{name}.png") as temporary:
             temporary.write_bytes(residual_figure(report, name))
         yield Denoised(model=name, image=result.image, seconds=result.seconds, report=report)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from mkpn.checks import thread_count
+from mkpn.checks import thread_count, whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,6 +80,8 @@ class EvaluateConfig:
         if not self.gains or len(set(self.gains)) != len(self.gains):
             raise ValueError(f"gains: expected at least one, each once, got {self.gains}")
         thread_count(self.threads)
+        whole("seed", self.seed, 0)
+        whole("downsample", self.downsample, 1)
         for field in ("crop", "limit", "border"):
             if getattr(self, field) < 0:
                 raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")

@@ -157,6 +157,8 @@ def conversion_notes(source: str | Path | bytes, max_megapixels: float = MAX_MEG
     with opened(source, max_megapixels) as image:
         # Asked before anything else, because looking for EXIF data may decode the image and forget its raw mode.
         raw_modes = [str(tile[3]) for tile in getattr(image, "tile", ())]
+        # A colour PPM file says there how bright white is.
+        white = max((tile[3][1] for tile in getattr(image, "tile", ()) if isinstance(tile[3], tuple)), default=255)
         frames = count_frames(image, source)
         if frames != 1:
             heic = image.format == "HEIF"
@@ -171,12 +173,12 @@ def conversion_notes(source: str | Path | bytes, max_megapixels: float = MAX_MEG
             notes.append("16-bit grey, kept at full depth")
         elif (bits := image.info.get("bit_depth")) and bits > 8 and image.mode != "F":
             notes.append(f"{bits} bits per channel, read at 8")
-        elif any("16" in raw for raw in raw_modes):
+        elif any("16" in raw for raw in raw_modes) or (image.format == "PPM" and white > 255):
             notes.append("16-bit colour, read at 8 bits per channel")
         if image.mode in ("1", "L", "LA", "La", "F"):
             notes.append("grey, used as three equal channels")
-        if image.mode == "CMYK":
-            notes.append("CMYK, converted to RGB without a colour profile")
+        if image.mode in ("CMYK", "LAB", "HSV"):
+            notes.append(f"{image.mode}, converted to RGB without a colour profile")
         if image.has_transparency_data:
             notes.append("transparency is laid over white")
     return notes

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from mkpn.checks import thread_count, whole
+from mkpn.checks import number, thread_count, whole
 from mkpn.model.config import DEPTH_MULTIPLE, Preset
 
 
@@ -202,6 +202,7 @@ class RegisterConfig:
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr: expected a positive number, got {self.lr}")
         whole("bursts", self.bursts, 2)
+        number("sharp", self.sharp, 0, 1)
         thread_count(self.threads)
         whole("seed", self.seed, 0)
         if not self.images:

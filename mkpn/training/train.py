@@ -144,7 +144,11 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
             if rank == 0 and config.sample_every and (done or state.step % config.sample_every == 0):
                 sample = config.run / "samples" / f"{state.step:07d}.png"
                 write_sample(sample, state.averaged_network(), _to(stream(0), device))
-    return config.run / f"{model}.safetensors"
+    exported = config.run / f"{model}.safetensors"
+    if rank == 0 and not exported.exists():
+        # A run that had ended, whose file somebody has taken away.
+        state.export(exported, len(photographs))
+    return exported
 
 
 def _teacher(path: Path, architecture: ModelConfig, device: torch.device) -> KernelPredictionNetwork:

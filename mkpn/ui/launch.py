@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
 from collections.abc import AsyncGenerator
@@ -54,10 +55,10 @@ def launch(
         The `gr.Blocks` and the page's address.
 
     Raises:
-        ValueError: if the device or the port is not available, or an option cannot be met.
+        ValueError: if the device, the address or the port is not available, or an option cannot be met.
     """
     service = _with_root_path(service or ServiceOptions())
-    host, port = host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1", _port(port)
+    host, port = _host(host), _port(port)
     from mkpn.ui.run.pictures import make_root
 
     root = make_root(folder)
@@ -177,6 +178,20 @@ def leave_on_signals(root: Path, going: Going) -> None:
 
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, leave)
+
+
+def _host(host: str | None) -> str:
+    name, value = ("host", host) if host else ("GRADIO_SERVER_NAME", os.environ.get("GRADIO_SERVER_NAME"))
+    if not value:
+        return "127.0.0.1"
+    # Asked here, because Gradio tries a hundred ports for minutes, and would then say that none is free.
+    try:
+        family, kind, protocol, _, place = socket.getaddrinfo(value.strip("[]"), 0, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as attempt:
+            attempt.bind(place)
+    except (OSError, UnicodeError) as error:
+        raise ValueError(f"{name}: expected an address of this machine, got {shown(value)}") from error
+    return value
 
 
 def _port(port: int | None) -> int | None:

@@ -144,10 +144,11 @@ def test_the_chosen_place_is_marked_and_not_its_number(page) -> None:
         f"""async () => {{
           const app = {EXPLORER};
           const {{ ask, state: {{ value }} }} = app;
+          const fewer = value.panes.map((pane) => (pane.id === "kpn-l1" ? {{ ...pane, url: null }} : pane));
           const old = await app.parts.places.load();
           const more = {{ ...old, places: [{{ ...old.places[0], x: old.places[0].x + 1 }}, ...old.places] }};
           app.ask = async (question) => (question.what === "places" ? more : ask(question));
-          app.ingest({{ ...value, panes: value.panes.map((pane) => (pane.id === "kpn-l1" ? {{ ...pane, url: null }} : pane)) }});
+          app.ingest({{ ...value, panes: fewer }});
           app.ask = ask;
         }}"""
     )
@@ -252,9 +253,7 @@ def test_no_other_picture_stands_under_the_name_of_one_that_is_missing(chromium,
         page.wait_for_function("() => document.querySelector('.mkpn-explorer').dataset.layer === 'difference'")
 
 
-def test_a_link_that_presents_leaves_another_tab_alone(
-    chromium, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_link_that_presents_leaves_another_tab_alone(chromium, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The networks may end when the user has gone to another tab."""
     run_models, gone = handlers.run_models, threading.Event()
 

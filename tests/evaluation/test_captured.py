@@ -59,6 +59,17 @@ def test_photographs_and_folder_give_the_same(
     assert "What was removed looks like the noise that is expected." in named
 
 
+def test_pictures_are_written_as_deep_as_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--burst", folder / "burst", "--models", "kpn-l1", "--device", "cpu")
+    for file_format, suffix in (("png16", ".png"), ("tiff", ".tiff")):
+        out = folder / file_format
+        assert run(monkeypatch, capsys, *given, "--format", file_format, "--out", out)[0] == 0
+        assert {path.name for path in out.iterdir()} == {f"noisy{suffix}", f"kpn-l1{suffix}", "residual-kpn-l1.png"}
+    assert (folder / "png16" / "kpn-l1.png").read_bytes()[24] == 16  # bits of each channel
+
+
 def test_noise_is_taken_as_given(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,8 +112,11 @@ def test_what_cannot_be_used_is_refused_before_the_burst_is_read(
     assert text.startswith("mkpn: model: expected one of ")
     code, text = run(monkeypatch, capsys, *frames, "--out", out, "--gain", 3, "--seed", -5)
     assert (code, text) == (2, "mkpn: gain and seed: expected an image with a synthetic burst, got a real burst\n")
-    code, text = run(monkeypatch, capsys, "--burst", folder / "burst", "--each", "--format", "tiff", "--out", out)
-    assert (code, text) == (2, "mkpn: each and format: expected an image with a synthetic burst, got a real burst\n")
+    code, text = run(monkeypatch, capsys, "--burst", folder / "burst", "--each", "--save-burst", "--out", out)
+    assert (code, text) == (
+        2,
+        "mkpn: each and save_burst: expected an image with a synthetic burst, got a real burst\n",
+    )
     code, text = run(monkeypatch, capsys, *frames, "--strict", "--out", out)
     assert (code, text) == (2, "mkpn: strict: expected an image with a synthetic burst, got a real burst\n")
     code, text = run(monkeypatch, capsys, *frames, "--light", "linear", "--out", out)

@@ -6,6 +6,8 @@ import asyncio
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -246,6 +248,24 @@ def test_a_failure_is_a_sentence_with_the_id_that_the_log_has(
     # Nobody writes a line of his own into the log.
     forged = ask("GET", "/", headers={"x-request-id": 'x"}{"level": "error"'})
     assert len(forged.headers["x-request-id"]) == 32
+
+
+def test_whatever_is_told_in_a_json_log_is_json() -> None:
+    code = """
+import logging, warnings
+from mkpn.ui.run import models
+from mkpn.ui.service import logs
+logs.configure("json")
+warnings.warn("odd")
+try:
+    1 / 0
+except ZeroDivisionError:
+    models.LOGGER.exception("preload")
+logging.getLogger("asyncio").error("Task exception was never retrieved")
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    loggers = [json.loads(line)["logger"] for line in told.splitlines()]
+    assert loggers == ["py.warnings", "mkpn.service", "asyncio"]
 
 
 def test_a_line_of_the_log_is_json_of_one_line() -> None:

@@ -106,6 +106,22 @@ def test_16_bit_colour_is_read_at_8_bits_and_says_so() -> None:
     assert conversion_notes(data) == ["16-bit colour, read at 8 bits per channel"]
 
 
+@pytest.mark.parametrize("white", [1023, 65535])
+def test_a_deep_ppm_says_that_it_is_read_at_8_bits(white: int) -> None:
+    deep = RNG.integers(0, white + 1, (HEIGHT, WIDTH, 3), dtype=np.uint16)
+    data = f"P6 {WIDTH} {HEIGHT} {white}\n".encode() + deep.astype(">u2").tobytes()
+    np.testing.assert_allclose(load_image(data), deep / white, atol=1 / 255)
+    assert conversion_notes(data) == ["16-bit colour, read at 8 bits per channel"]
+    shallow = f"P6 {WIDTH} {HEIGHT} 255\n".encode() + (deep >> 8).astype(np.uint8).tobytes()
+    assert conversion_notes(shallow) == []
+
+
+def test_lab_says_that_it_is_converted() -> None:
+    stream = io.BytesIO()
+    Image.new("LAB", (WIDTH, HEIGHT)).save(stream, "TIFF")
+    assert conversion_notes(stream.getvalue()) == ["LAB, converted to RGB without a colour profile"]
+
+
 def test_the_transparent_colour_of_16_bit_colour_is_white_and_no_other() -> None:
     deep = RNG.integers(0x100, 0x8000, (HEIGHT, WIDTH, 3), dtype=np.uint16)
     deep[:9, 7:] = (0x8001, 0x9002, 0xA003)

@@ -61,6 +61,15 @@ def threads() -> object:
     torch.set_num_threads(before)
 
 
+def test_a_run_that_has_ended_writes_its_file_again(config: TrainConfig) -> None:
+    config = replace(config, steps=1, sample_every=0)
+    exported = train("kpn-l3", config)
+    weights = load_model(exported)[0].state_dict()
+    exported.unlink()
+    again = load_model(train("kpn-l3", config))[0].state_dict()
+    assert all(torch.equal(value, again[name]) for name, value in weights.items())
+
+
 def test_a_step_has_the_loss_and_the_clip_of_its_settings(config: TrainConfig) -> None:
     def first(name: str, **changed: Any) -> tuple[float, torch.Tensor]:
         """The loss of one step, and where it took a bias."""

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from helpers import untrained
 
 import mkpn
@@ -16,10 +17,11 @@ from mkpn.synthesis.images import EXAMPLES, example_image, load_image
 from mkpn.ui.page.answers import Shown
 from mkpn.ui.page.handlers import Handlers
 from mkpn.ui.page.sharing import Pending, Sharing
+from mkpn.ui.run import session
 from mkpn.ui.run.first import FirstRun
 from mkpn.ui.run.going import MOST_KEPT
 from mkpn.ui.run.models import ModelStore
-from mkpn.ui.run.session import Run, start_run
+from mkpn.ui.run.session import Pane, Run, start_run
 from mkpn.ui.run.settings import FIRST_GAIN, FIRST_SEED
 from mkpn.ui.run.sources import example_source
 from mkpn.ui.saved.permalink import from_query
@@ -54,6 +56,21 @@ def first(store: ModelStore, tmp_path_factory: pytest.TempPathFactory) -> FirstR
     assert [pane.status for pane in made.run.model_panes] == ["running", "waiting"]
     made.compute()
     return made
+
+
+def test_a_network_is_done_only_when_its_kernels_and_time_are_there(
+    store: ModelStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page may copy the first results at any moment, and is told of no change behind "done"."""
+    finish, there = session._finish, dict[str, bool]()
+
+    def finished(run: Run, pane: Pane, image: torch.Tensor) -> None:
+        there[pane.id] = pane.result is not None and pane.seconds is not None
+        finish(run, pane, image)
+
+    monkeypatch.setattr(session, "_finish", finished)
+    FirstRun(store, tmp_path).compute()
+    assert [there[name] for name in NAMES] == [True, True]
 
 
 def test_the_first_results_are_those_of_the_library(first: FirstRun, store: ModelStore) -> None:

@@ -29,6 +29,8 @@ from mkpn.model.config import model_config
 
 Part = Literal["ops", "models", "large"]
 
+SIDES = (128, 256, 512, 1024)
+
 
 def environment(device: torch.device) -> Row:
     """Device, threads, versions and commit, for the head of a table."""
@@ -52,7 +54,7 @@ def bench(
     threads: int = 0,
     device: str = "auto",
     models: tuple[str, ...] = (),
-    sides: tuple[int, ...] = (128, 256, 512, 1024),
+    sides: tuple[int, ...] = (),
     clock: Clock = "wall",
     quick: bool = False,
 ) -> Row:
@@ -64,14 +66,14 @@ def bench(
             all by default.
         threads: CPU threads; 0 keeps PyTorch's choice.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        models: which networks; all by default.
-        sides: of the square images of `models`.
+        models: which networks; by default all, of `large` and with `quick` MKPN.
+        sides: of the square images of `models`, by default 128, 256, 512 and 1024.
         clock: `cpu` counts processor time, for a machine with other work; with one thread only.
         quick: tiny sizes, to see that everything runs.
 
     Raises:
-        ValueError: if the folder of `out`, the device or a model does not exist, or threads, sides or clock cannot be
-            used.
+        ValueError: if the folder of `out`, the device or a model does not exist, threads, sides or clock cannot be
+            used, or models or sides would have no effect.
     """
     if out is not None and not out.parent.is_dir():
         raise ValueError(f"out: expected a file in an existing folder, got {out}")
@@ -84,6 +86,10 @@ def bench(
         model_config(model)
     for side in sides:
         whole("sides", side, 1)
+    if sides and (quick or only in ("ops", "large")):
+        raise ValueError("sides: expected none with --quick, --only ops and --only large, which have their own")
+    if models and only == "ops":
+        raise ValueError("models: expected none with --only ops, whose networks are fixed")
     keep_large_blocks()
     if threads:
         torch.set_num_threads(threads)
@@ -104,7 +110,7 @@ def bench(
     if only in (None, "ops"):
         parts += [lambda: bench_ops(where, quick), lambda: bench_training(where, quick)]
     if only in (None, "models"):
-        parts.append(lambda: bench_models(where, models, (32, 48) if quick else sides, quick))
+        parts.append(lambda: bench_models(where, models, (32, 48) if quick else sides or SIDES, quick))
     with timed_by(clock):
         for part in parts:
             for row in part():

@@ -155,7 +155,7 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path) -> None:
 
     def stop(run: CapturedRun | None) -> Captured:
         if run is None or run.closed or len(run.finished) + len(run.failed) == len(run.models):
-            warn("Nothing is running.")
+            warn("No network is running. A burst that was still being read is given up.")
             return Captured()
         run.cancel()
         return Captured(viewer=compared(run), outcome=outcome(run))

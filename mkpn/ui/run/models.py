@@ -18,7 +18,7 @@ from mkpn.model.config import model_config
 from mkpn.ops import warm_up
 from mkpn.ui.run.going import Going
 
-LOGGER = logging.getLogger(__name__)
+LOGGER = logging.getLogger("mkpn.service")
 
 
 class ModelStore:
@@ -42,8 +42,10 @@ class ModelStore:
             going: where runs are counted.
 
         Raises:
-            ValueError: if the device is not available.
+            ValueError: if the device is not available, or the folder not there.
         """
+        if folder is not None and not folder.is_dir():
+            raise ValueError(f"checkpoints: expected a folder, got {shown(str(folder))}, which is none")
         self.folder = folder or checkpoint_folder()
         self.paths: dict[str, Path] = {}
         self.metadata: dict[str, dict[str, Any]] = {}

@@ -221,14 +221,16 @@ def run_models(run: Run, store: ModelStore) -> Iterator[Pane]:
                 result = store.get(pane.id)(run.burst, stop=run.stop.is_set)
                 if run.stop.is_set():
                     return
-                _finish(run, pane, result.image)
+                # Before the pane is called done: a page may copy it at any moment.
                 pane.result, pane.seconds = result, result.seconds
+                _finish(run, pane, result.image)
             except Stopped:
                 pane.status = "stopped"
                 return
             # One model that fails in any way must not lose the others' results.
             except Exception as error:
                 pane.status, pane.message = "failed", reason(error, store.folder)
+                pane.result = pane.seconds = None
             fields = {"model": pane.id, "status": pane.status, "seconds": pane.seconds, "message": pane.message}
             LOGGER.info("model", extra={"fields": {name: value for name, value in fields.items() if value}})
             mark_next(run)

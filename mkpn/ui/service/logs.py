@@ -50,6 +50,9 @@ def configure(kind: str) -> None:
     LOGGER.setLevel(logging.INFO if kind == "json" else logging.WARNING)
     # It would tell of the one request with which Gradio asks itself whether it is there.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    for logger in (LOGGER, logging.getLogger("uvicorn.error")):
+    # A line that is no JSON would stop whoever reads these lines: so warnings and lost tasks are told the same way.
+    logging.captureWarnings(kind == "json")
+    for name in (LOGGER.name, "uvicorn.error", *(("asyncio", "py.warnings") if kind == "json" else ())):
+        logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.propagate = False
