@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,11 +15,11 @@ import pytest
 from helpers import two_ranks
 
 from mkpn.model.checkpoint import read_metadata, shipped_models
-from mkpn.model.config import MODELS
+from mkpn.model.config import MODELS, model_config
 from mkpn.training import phases
 from mkpn.training.config import RegisterConfig, TrainConfig, recorded
 from mkpn.training.phases import TRUNK, phase_settings, train_recipe
-from mkpn.training.recipes import OF_ALL, Recipe, recipes
+from mkpn.training.recipes import OF_ALL, Phase, Recipe, recipes
 from mkpn.training.start.register import register
 
 THREE = ("kpn-l3", "kpn", "mkpn")
@@ -226,15 +227,12 @@ def test_the_recipe_is_that_of_the_shipped_weights(model: str) -> None:
     while network:
         told.insert(0, (network["model"], network["training"]))
         network = network["training"].get("started_from")
-    # What a phase leaves out has the default of today.
-    nobody = recorded(TrainConfig(images=(Path(),), run=Path()))
-    unstated = {key: value for key, value in nobody.items() if key not in OF_ONE_RUN and not key.endswith("_every")}
     lineage = _lineages(recipe)[model]
     (_, start), *runs = told
     assert start["registration"]["model"] == TRUNK
     assert [name for name, _ in runs] == [name for _, name in lineage]
     for (name, training), (phase, _) in zip(runs, lineage, strict=True):
-        wanted = {**unstated, **phase_settings(phases[phase], name, "compact")}
+        wanted = _settings(phases[phase], name)
         own = training["recipe"]
         assert training["steps_done"] == wanted["steps"], (phase, name)
         assert Path(own.get("teacher") or "").stem == (phases[phase].teacher or ""), (phase, name)
@@ -246,6 +244,37 @@ def test_the_recipe_is_that_of_the_shipped_weights(model: str) -> None:
                 assert own[key] == pytest.approx(wanted[key], abs=0.005), (phase, name)
             else:
                 assert own[key] == wanted[key], (phase, name, key)
+
+
+def test_the_model_card_counts_steps_and_hours() -> None:
+    """Steps of eight 64x64 patches, with those of the networks that each one started from."""
+    recipe = recipes()[OF_ALL]
+    phases = {phase.name: phase for phase in recipe.phases}
+    card = (Path(__file__).parent.parent.parent / "checkpoints" / "README.md").read_text(encoding="utf-8")
+    names, counts = (re.search(rf"^\| {head} \|(.*)\|$", card, re.MULTILINE) for head in ("network", "steps"))
+    assert names
+    assert counts
+    told = dict(zip(names[1].split("|"), counts[1].split("|"), strict=True))
+    for model, lineage in _lineages(recipe).items():
+        settings = [_settings(phases[phase], name) for phase, name in lineage]
+        steps = sum(one["steps"] * one["batch"] * one["patch"] ** 2 for one in settings) / (8 * 64**2)
+        label = model_config(model).label.removeprefix("KPN ")
+        assert told[f" {label} "].strip() == f"{steps:,.0f}", model
+    # A phase that several networks come from is counted once.
+    hours: dict[str, float] = {}
+    for model in MODELS:
+        training: dict[str, Any] | None = read_metadata(shipped_models()[model])["training"]
+        while training and "hours" in training:
+            hours[json.dumps(training, sort_keys=True)] = training["hours"]
+            training = (training.get("started_from") or {}).get("training")
+    assert f"together took {sum(hours.values()):.0f} hours" in card.replace("\n", " ")
+
+
+def _settings(phase: Phase, model: str) -> dict[str, Any]:
+    """All of a phase; what it leaves out has the default of today."""
+    nobody = recorded(TrainConfig(images=(Path(),), run=Path()))
+    unstated = {key: value for key, value in nobody.items() if key not in OF_ONE_RUN and not key.endswith("_every")}
+    return {**unstated, **phase_settings(phase, model, "compact")}
 
 
 def _lineages(recipe: Recipe) -> dict[str, list[tuple[str, str]]]:
