@@ -334,8 +334,10 @@ def curves(
         from mkpn.checks import writable_folder
         from mkpn.figures.learning_curves import learning_curves, read_curve
 
-        if out.is_dir() or out.suffix.lower() != ".png":
-            raise ValueError(f"out: expected a .png file, got {'the folder ' if out.is_dir() else ''}{out}")
+        if out.is_dir():
+            raise ValueError(f"out: expected a file, got the folder {out}")
+        if out.suffix.lower() != ".png":
+            raise ValueError(f"out: expected a .png file, got {out}")
         writable_folder(out.parent, "out")
         figure = learning_curves([read_curve(run) for run in runs])
         out.write_bytes(figure)
