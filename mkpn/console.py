@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -115,9 +116,9 @@ def exit_code(command: Callable[[], object]) -> int:
         return _say(f"{error.filename or 'a file'}: {error.strerror or error}", FAILED)
     except (MemoryError, RuntimeError) as error:
         # PyTorch's own errors for want of memory are RuntimeErrors, on the CPU without a class of their own.
-        if not isinstance(error, MemoryError) and "memory" not in str(error).lower():
+        if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory", str(error)):
             raise
-        return _say("out of memory; a larger --downsample needs less, --device cpu none of a GPU", FAILED)
+        return _say("out of memory; a larger --downsample needs less, and --device cpu uses none of the GPU's", FAILED)
     return DONE
 
 

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 from test_explorer import EXPLORER, IMAGE, expect, probed, recomposed, ui, view, watched
-from test_explorer_late import HOLD, hold, release, wait_held
+from test_explorer_late import FRAMES, HOLD, hold, release, wait_held
 
 from mkpn.ui.page import handlers
-
-FRAMES = "() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
 
 TOUCH = """([kind, id, x, y]) => {
   const stage = document.querySelector('.mkpn-explorer [data-ui="stage"]');

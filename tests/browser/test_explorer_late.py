@@ -22,6 +22,9 @@ HOLD = """() => {
 }"""
 """Holds the answer to the next question whose text contains `held.text`."""
 
+FRAMES = "() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))"
+"""Resolves when what has been asked to be drawn is drawn."""
+
 
 @pytest.fixture(scope="module")
 def page(chromium, address: str) -> Iterator[Any]:
@@ -43,7 +46,7 @@ def release(page) -> None:
     wait_held(page)
     page.evaluate("() => window.held.answers.pop()()")
     page.evaluate(f"() => {EXPLORER}.ask({{ what: 'regions' }})")
-    page.evaluate("() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(resolve)))")
+    page.evaluate(FRAMES)
 
 
 def test_maps_of_an_earlier_model_that_come_late_are_dropped(page) -> None:

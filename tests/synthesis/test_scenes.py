@@ -37,7 +37,7 @@ def test_most_of_a_page_is_paper() -> None:
 
 
 def test_a_star_is_light_and_dark_by_turns_around_its_centre() -> None:
-    """At twice the distance as often as at half of it; so is a point of any other drawing not."""
+    """A circle around the centre changes twice for each spoke, a small circle as often as a large one."""
     side, changes = 256, []
     seed = next(seed for seed in range(100) if np.all(np.abs(_star_of(seed, side)[1:] - side / 2) < 20))
     spokes, x0, y0 = _star_of(seed, side)
