@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 import numpy as np
@@ -20,9 +21,10 @@ from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.images import to_uint8
+from mkpn.ui.page import captured
 from mkpn.ui.page.answers import KEEP
 from mkpn.ui.page.captured import captured_panel, compared, outcome, wire_captured
-from mkpn.ui.run.captured import run_captured, start_captured
+from mkpn.ui.run.captured import CapturedRun, run_captured, start_captured
 from mkpn.ui.run.models import ModelStore
 
 
@@ -177,6 +179,37 @@ def test_a_new_burst_of_the_page_closes_the_one_before(store: ModelStore, frames
     assert (first.run.closed, second.run.closed) == (True, False)
     second.run.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_stop_while_a_burst_is_read_leaves_nothing(
+    store: ModelStore, frames: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with gr.Blocks() as page:
+        wire_captured(captured_panel(store, 60), store, tmp_path)
+    named = {function.name: function.fn for function in page.fns.values()}
+    denoise, stop = named["denoise"], named["stop"]
+    assert denoise is not None
+    assert stop is not None
+    said: list[str] = []
+    monkeypatch.setattr(captured, "warn", said.append)
+
+    def read_then_stop(*arguments: Any, **options: Any) -> CapturedRun:
+        run = start_captured(*arguments, **options)
+        stop(None)
+        return run
+
+    kept = store.going.kept
+    monkeypatch.setattr(captured, "start_captured", read_then_stop)
+    assert list(denoise(frames, "auto", None, None, "auto", ["kpn-l3"], None)) == []
+    assert said == ["The burst that was being read is given up."]
+    assert list(tmp_path.iterdir()) == []
+    assert store.going.kept == kept
+    # The next burst of the same visitor is not given up with it.
+    monkeypatch.setattr(captured, "start_captured", start_captured)
+    *_, last = denoise(frames, "auto", None, None, "auto", ["kpn-l3"], None)
+    assert "Done." in last.outcome
+    stop(None)
+    assert said[1:] == ["No network is running."]
 
 
 def test_nothing_is_left_where_a_burst_is_refused(store: ModelStore, frames: list[Path], tmp_path: Path) -> None:

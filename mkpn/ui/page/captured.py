@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -122,6 +123,8 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path) -> None:
         store: the networks.
         root: folder below which the pictures go.
     """
+    # By session, the burst whose files are being read: it has no run yet that a Stop could reach.
+    reading: dict[str, threading.Event] = {}
 
     def denoise(
         files: list[str] | None,
@@ -133,6 +136,8 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path) -> None:
         previous: CapturedRun | None,
         request: gr.Request | None = None,
     ) -> Iterator[Captured]:
+        owner, given_up = owner_of(request), threading.Event()
+        reading[owner] = given_up
         try:
             known = noise
             if known == "entered":
@@ -143,7 +148,14 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path) -> None:
             failure = f'<p class="failure">{escape(worded(str(error)))}</p>'
             yield Captured(viewer=gr.update(visible=False), outcome=failure)
             return
-        run.owner = owner_of(request)
+        finally:
+            if reading.get(owner) is given_up:
+                del reading[owner]
+        if given_up.is_set():
+            # Gradio does not wait for this any more, so nobody would show the run or close it.
+            run.close()
+            return
+        run.owner = owner
         store.going.keep(run)
         yield Captured(run, gr.update(value=compared(run), visible=True), outcome(run))
         close_run(previous)
@@ -153,9 +165,14 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path) -> None:
         if run.stop.is_set():
             yield Captured(viewer=compared(run), outcome=outcome(run))
 
-    def stop(run: CapturedRun | None) -> Captured:
+    def stop(run: CapturedRun | None, request: gr.Request | None = None) -> Captured:
+        unread = reading.get(owner_of(request))
+        if unread is not None:
+            unread.set()
+            warn("The burst that was being read is given up.")
+            return Captured()
         if run is None or run.closed or len(run.finished) + len(run.failed) == len(run.models):
-            warn("No network is running. A burst that was still being read is given up.")
+            warn("No network is running.")
             return Captured()
         run.cancel()
         return Captured(viewer=compared(run), outcome=outcome(run))

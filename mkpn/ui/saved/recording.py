@@ -21,7 +21,7 @@ from mkpn.ui.run.pictures import PictureFolder
 from mkpn.ui.run.session import CROP_DEFINITION, Pane, Run
 from mkpn.ui.run.settings import Recorded
 from mkpn.ui.saved.look import PANES, Look
-from mkpn.ui.saved.state import SIDES, State
+from mkpn.ui.saved.state import State
 
 PSNR_TOLERANCE = 0.0055
 """dB: half of the last digit shown, and half of the last one that an address keeps."""
@@ -54,11 +54,10 @@ class Sheet:
 
 def state_of(run: Run, look: Look, panes: tuple[str, ...], shown: str, store: ModelStore) -> State:
     """Returns the state of a run with the numbers that were measured in it."""
-    side = min((side for side in SIDES if side >= run.square.w), default=SIDES[-1])
     return State(
         image=run.image,
         settings=run.settings,
-        square=(*run.pixel, side),
+        square=(*run.pixel, run.side),
         region=run.region,
         shown=shown,
         panes=panes,
