@@ -90,7 +90,7 @@ def measured_on(settings: Mapping[str, Any], images: int) -> str:
     crop, factor = settings["crop"], settings["downsample"]
     # Figures that were written before these settings existed have none.
     still = ", without motion" if settings.get("still") else ""
-    still += ", every frame moved by 3 to 16 pixels" if settings.get("far") else ""
+    still += ", every frame but the reference moved by 3 to 16 pixels" if settings.get("far") else ""
     seen = f", {settings['frames']} of 8 frames seen" if settings.get("frames", 8) < 8 else ""
     return (
         f"{' + '.join(settings['images'])}: {images} images, {f'box-downsampled by {factor}, ' if factor > 1 else ''}"

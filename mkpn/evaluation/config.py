@@ -29,7 +29,7 @@ class EvaluateConfig:
         frames: how many frames of a burst are seen; the others become copies of the reference. With 1, what a network
             still reaches is what it does not owe to the burst.
         still: leave the hand motion out.
-        far: move every frame by 3 to 16 pixels, beyond what small kernels reach.
+        far: move every frame but the reference by 3 to 16 pixels along one axis at least, beyond small kernels.
         oracle: measure also the mean of the frames that are truly aligned within the reach of each network's kernels,
             which no network knows.
         oracle_nlm: denoise these means by non-local means, too: how much of what a network lacks is due to its reach.

@@ -105,9 +105,11 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         if rank == 0:
             try:
                 _write(config, report)
-            except OSError as error:
+            except OSError:
+                # Hours of work must not be lost with the files.
                 tables = markdown_report(report, MetricDefinition(border=config.border, channels=config.channels))
-                raise ValueError(f"out: {config.out} could not be written ({error}); measured:\n{tables}") from error
+                log.error("out: %s could not be written; measured:\n%s", config.out, tables)
+                raise
     return report
 
 
@@ -336,7 +338,8 @@ def _usable(
         try:
             height, width = (side - 2 * margin for side in scenes(path).shape[:2])
             if not definition.fits(height, width):
-                raise ValueError(f"image: expected pixels within the border, got {width}x{height} in all")
+                least = 2 * config.border + 11
+                raise ValueError(f"image: expected sides of {least} pixels or more, got {width}x{height}")
         except ValueError as error:
             if config.strict:
                 raise ValueError(f"images: {path} cannot be used: {error}") from error

@@ -136,7 +136,7 @@ class Denoiser:
         Args:
             burst: `frames [N,C,H,W]` and `noise_std [C,H,W]`, with N and C of the network's configuration.
             progress: called with the finished fraction, 0 to 1.
-            stop: asked before every layer whether to give up, at one megapixel on one thread every 0.2 s or sooner.
+            stop: asked before every layer whether to give up.
 
         Raises:
             ValueError: if the shapes do not fit, a number is NaN or infinite, or not even the smallest tile fits into

@@ -101,7 +101,7 @@ def _shares(wide: torch.Tensor, frames: torch.Tensor, rim: int) -> bool:
 
 
 def rng_for(*key: int) -> np.random.Generator:
-    """Returns a generator that is a pure function of its key, e.g. (seed, index) or (seed, step, rank, index)."""
+    """Returns a generator that is a pure function of its key, e.g. (seed, step, rank * batch + index)."""
     return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
 
 

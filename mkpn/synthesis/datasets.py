@@ -107,7 +107,7 @@ def load_photographs(
 
 
 class TrainingStream:
-    """An endless stream of training batches; every sample is a pure function of (seed, step, rank, index).
+    """An endless stream of training batches; every sample is a pure function of (seed, step, rank * batch + index).
 
     Rank and index enter as one number, `rank * batch + index`, so that two processes with batches of 4 see what one
     process with a batch of 8 sees.

@@ -33,8 +33,8 @@ class TrainConfig:
         lr: peak learning rate of AdamW.
         lr_end: learning rate at the end of the cosine, as a fraction of `--lr`.
         lr_last: learning rate of the last convolution, as a fraction of `--lr`: it predicts the kernels directly.
-        rotate: move convolutions along sums and differences of their inputs, the last one of its taps too, instead of
-            along single weights (see `mkpn.training.optimizer`).
+        rotate: AdamW moves convolutions along cosines of each window, the last one also along cosines of each kernel's
+            taps, instead of along single weights (see `mkpn.training.optimizer`).
         warmup: steps of linear warm-up.
         weight_decay: AdamW's decoupled weight decay.
         clip: largest norm of the gradient.
@@ -42,11 +42,12 @@ class TrainConfig:
         start_share: share of the weights that the run started with in what is evaluated and exported, 0 to 1: one half
             is the mean of before and after (WiSE-FT, arXiv:2109.01903). It helps after a high learning rate, whose last
             weights are noisy.
-        beta: weight of the annealing term (Eq. 6; the paper needs it to register, and 100 is ours for it).
+        beta: weight of the annealing term (Eq. 6). The paper's 100 multiplies a sum over frames and sizes, this one
+            their mean: the paper's weight is 800 here for one kernel size, and 4800 for MKPN.
         intensity_weight: lambda_1 of Eq. 5, 0 to 1; lambda_2 is the rest (reading 8 in mkpn/training/README.md).
-        balance: how far the bursts of a step count alike, 0 to 1: 0 is the mean of their losses, 1 nearly their mean
-            PSNR (see `mkpn.training.losses.balanced`).
-        annealing: step at which the annealing term has decayed by 1/e (the paper's alpha 0.9998 is 5000).
+        balance: how evenly the bursts of a step count, 0 to 1. 0 is the mean of their losses, in which noisy bursts
+            rule; 1 is nearly their mean PSNR (see `mkpn.training.losses.balanced`).
+        annealing: step at which the annealing term has decayed to 1/e (the paper's alpha 0.9998 is 5000).
         sharp: share of samples that show a synthetic scene, e.g. text or a chart, instead of a photograph.
         synthesis: where bursts are drawn: on the `host`, with the same numbers on every machine; on the `device`, by
             the same law from a stream of its own; `auto` is the device where that is a CUDA GPU, else the host.
@@ -122,15 +123,13 @@ class TrainConfig:
     validate_every: int = 500
 
     def __post_init__(self) -> None:
-        positive = ("steps", "batch", "downsample", "large_downsample", "annealing", "checkpoint_every", "log_every")
-        positive += ("validate_every",)
-        for field in positive:
-            if getattr(self, field) <= 0:
-                raise ValueError(f"{field}: expected a positive number, got {getattr(self, field)}")
+        counts = ("steps", "batch", "downsample", "large_downsample", "large_side", "checkpoint_every", "log_every")
+        for field in (*counts, "validate_every"):
+            whole(field, getattr(self, field), 1)
         thread_count(self.threads)
         for field in ("sample_every", "warmup", "seed"):
             whole(field, getattr(self, field), 0)
-        for field in ("lr", "clip"):
+        for field in ("lr", "clip", "annealing"):
             if not 0 < getattr(self, field) < math.inf:
                 raise ValueError(f"{field}: expected a positive number, got {getattr(self, field)}")
         for field in ("lr_end", "lr_last", "beta", "weight_decay", "teacher_weight"):
@@ -159,13 +158,13 @@ class RegisterConfig:
     Attributes:
         images: folders of training photographs, searched recursively.
         out: the checkpoint to write, a `.safetensors` file from which `train --init` starts.
-        model: the network to write; any other with as wide or a wider head can start from it: of `compact`, all from
-            the default.
+        model: the network to write. Networks whose last block is as wide or wider can start from it: with `compact`,
+            all ten from the default.
         preset: width of the network, `compact` or `paper` (whose KPN L1 and L3 are too narrow).
         bursts: how many bursts to look at, of each patch side.
         patches: sides of the training patches in pixels, multiples of 16.
         steps: length of the training.
-        batch: places of a sixteenth of the resolution per step; a place is seven samples, one for each displaced frame.
+        batch: positions per step, at 1/16 of the resolution. Each counts for the seven frames that may be displaced.
         lr: peak learning rate of AdamW.
         noise_range: `gains` or `paper`.
         sharp: share of bursts that show a synthetic scene instead of a photograph.

@@ -38,7 +38,7 @@ def basic_loss(
 
 
 def balanced(losses: torch.Tensor, balance: float) -> torch.Tensor:
-    """Mean of the losses of bursts, in which bursts that are hard, dark or noisy need not count more than others.
+    """Mean of the losses of bursts, in which noisy or detailed bursts need not count more than others.
 
     The squared error at gain 8 is eight times that at gain 1, and that of drawn text larger still. PSNR is a
     logarithm, and each image counts alike in its mean.

@@ -43,16 +43,6 @@ log = logging.getLogger(__name__)
 # Bursts over which a donor's mean kernels, and the scale of new channels, are taken.
 _TYPICAL = 8
 
-# What a run did before an option existed, where that is not the option's default today.
-_BEFORE: dict[str, Any] = {"intensity_weight": 0.5, "sharp": 0.0, "lr_last": 1.0, "rotate": False} | {
-    "lr_registration": 1.0,
-    "balance": 0.0,
-    "synthesis": "host",
-}
-
-# Options by the names that they had in runs of earlier versions.
-_RENAMED = {"recipe": "noise_range"}
-
 _ADVICE = "`mkpn register` writes a start for --init"
 
 # What may change when a run is resumed: none of it changes the numbers of a step, if the folders hold the same images.
@@ -417,7 +407,7 @@ def check_settings(model: str, config: TrainConfig, free: Collection[str] = ()) 
         ValueError: if the run has others that change the numbers of a step, or none that can be read.
     """
     defaults = {field.name: field.default for field in fields(config) if field.default is not MISSING}
-    before = {**defaults, **_BEFORE, **_settings_of(config.run / "config.json")}
+    before = {**defaults, **_settings_of(config.run / "config.json")}
     if changed := differences(before, _settings(model, _settled(config)), {*_FREE_FIELDS, *free}):
         raise ValueError(f"run: {config.run} holds a run with other settings ({changed}); expected the same command")
 
@@ -450,11 +440,7 @@ def _settings_of(path: Path) -> dict[str, Any]:
     try:
         settings: Any = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(settings, dict):
-            named = {_RENAMED.get(str(key), str(key)): value for key, value in settings.items()}
-            if "hold_registration" in named:
-                # Before there was a rate, what measures motion was held or not.
-                named["lr_registration"] = 0.0 if named.pop("hold_registration") else 1.0
-            return named
+            return {str(key): value for key, value in settings.items()}
     except (OSError, ValueError):
         pass
     raise ValueError(

@@ -20,7 +20,7 @@ from mkpn.checks import shown
 from mkpn.ui.run.going import Going
 from mkpn.ui.service.options import ServiceOptions
 
-_LEAVE_SECONDS = 3.0  # for runs to notice that they are stopped; they ask between two blocks of a picture
+_LEAVE_SECONDS = 3.0  # for runs to notice that they are stopped; they ask before every layer
 
 MAX_WAITING = 16
 """Runs that may wait for their turn; the next one is told that the queue is full."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import math
 import shutil
@@ -297,13 +298,26 @@ def test_frames_can_be_hidden_and_motion_left_out(config: EvaluateConfig) -> Non
             replace(whole_set, **changes)
 
 
+def test_what_was_measured_is_told_where_it_cannot_be_written(
+    config: EvaluateConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("mkpn.evaluation.evaluate._write", full)
+    with pytest.raises(OSError, match="No space left"), caplog.at_level("ERROR"):
+        evaluate(config)
+    assert "could not be written; measured:" in caplog.text
+    assert "| MKPN" in caplog.text
+
+
 def test_far_frames_are_beyond_small_kernels(config: EvaluateConfig) -> None:
     """No frame but the reference is within one pixel, and some are within five, so only the larger oracle averages."""
     report = evaluate(replace(config, far=True, oracle=True))
     psnr = psnr_by_model(report)
     assert psnr["oracle-1"] == psnr["noisy"]
     assert psnr["oracle-5"] > psnr["noisy"] + 0.5
-    assert "every frame moved by 3 to 16 pixels" in (config.out / "results.md").read_text()
+    assert "every frame but the reference moved by 3 to 16 pixels" in (config.out / "results.md").read_text()
     assert "truly aligned mean, reach 5" in (config.out / "results.md").read_text()
     without = evaluate(replace(config, far=True, oracle=False))
     assert set(psnr_by_model(without)) == {"noisy", "mean", "kpn-l3", "mkpn"}

@@ -225,30 +225,6 @@ def test_a_run_from_before_an_option_existed_resumes(config: TrainConfig) -> Non
         train("kpn-l1", replace(short, clip=2.0))
 
 
-def test_a_run_with_the_names_of_an_earlier_version_resumes(config: TrainConfig) -> None:
-    """The noise range was called `recipe`; holding, rotating and a rate of the last convolution were no defaults."""
-    short = replace(config, steps=5, sample_every=0, noise_range="paper", lr_registration=1.0)
-    exported = train("kpn-l1", short)
-    before = exported.stat().st_mtime_ns
-    path = config.run / "config.json"
-    settings = json.loads(path.read_text())
-    settings["recipe"] = settings.pop("noise_range")
-    for later in ("lr_last", "rotate", "lr_registration", "registration"):
-        del settings[later]
-    path.write_text(json.dumps(settings))
-    assert train("kpn-l1", short).stat().st_mtime_ns == before
-    with pytest.raises(ValueError, match="noise_range was 'paper', is 'gains'"):
-        train("kpn-l1", replace(short, noise_range="gains"))
-    with pytest.raises(ValueError, match=r"lr_last was 1\.0, is 0\.15, rotate was False, is True"):
-        train("kpn-l1", replace(short, lr_last=0.15, rotate=True))
-    # There was no rate for what measures motion, but a switch.
-    path.write_text(json.dumps({**settings, "hold_registration": True}))
-    with pytest.raises(ValueError, match=r"lr_registration was 0\.0, is 1\.0"):
-        train("kpn-l1", short)
-    path.write_text(json.dumps({**settings, "hold_registration": False}))
-    assert train("kpn-l1", short).stat().st_mtime_ns == before
-
-
 def test_other_settings_are_refused(config: TrainConfig) -> None:
     short = replace(config, steps=5, sample_every=0)
     train("kpn-l1", short)
@@ -256,6 +232,14 @@ def test_other_settings_are_refused(config: TrainConfig) -> None:
         train("kpn-l1", replace(short, lr=0.1))
     with pytest.raises(ValueError, match=r"model was 'kpn-l1'"):
         train("kpn-l3", short)
+    # An option that did not exist when the run began has its default there.
+    path = config.run / "config.json"
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    del settings["balance"]
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    assert train("kpn-l1", short).exists()
+    with pytest.raises(ValueError, match=r"balance was 0\.7, is 0\.5"):
+        train("kpn-l1", replace(short, balance=0.5))
 
 
 def test_one_process_trains_in_a_folder(config: TrainConfig) -> None:

@@ -16,6 +16,7 @@ from mkpn.inference.denoiser import Denoiser
 from mkpn.synthesis.images import EXAMPLES, example_image, load_image
 from mkpn.ui.page.answers import Shown
 from mkpn.ui.page.handlers import Handlers
+from mkpn.ui.page.run_controls import CUSTOM, RunControls
 from mkpn.ui.page.sharing import Pending, Sharing
 from mkpn.ui.run import session
 from mkpn.ui.run.first import FirstRun
@@ -157,8 +158,8 @@ def test_a_refused_run_leaves_the_first_results_coming(
     assert handlers.first is not None
     arrived = handlers.arrive("noisy", 64).run
     source = example_source(EXAMPLES[0].name, tmp_path)
-    settings = (source, 1, "shrink", "4", None, None, 1.5, 2, 16, 1e17, list(NAMES))
-    assert list(handlers.run(*settings, "noisy", 64, arrived)) == [Shown()]
+    controls = (1, "shrink", "4", None, None, 1.5, 2, 16, 1e17, list(NAMES))
+    assert list(handlers.run(source, "noisy", 64, arrived, None, *controls)) == [Shown()]
     handlers.first.compute()
     *_, last, _ = handlers.follow(arrived)
     assert "Done: 2 models" in last.status
@@ -200,19 +201,18 @@ def test_results_of_other_settings_or_another_picture_are_marked(
 ) -> None:
     handlers, run = Handlers(store, tmp_path), first.copy(64)
     own, other = (example_source(example.name, tmp_path) for example in EXAMPLES[:2])
-    chosen: dict[str, Any] = {"source": own, "downsample": 1, "fit": "shrink", "gain": str(FIRST_GAIN)}
-    chosen |= {"sigma_r": None, "sigma_s": None, "rate": 1.5, "small": 2, "large": 16, "seed": FIRST_SEED}
-    chosen["models"] = list(NAMES)
-    assert handlers.fits(run, **chosen) == ""
+    chosen = RunControls(1, "shrink", str(FIRST_GAIN), None, None, 1.5, 2, 16, FIRST_SEED, list(NAMES))
+    assert handlers.fits(run, own, *chosen) == ""
     # A checkpoint that is not there runs nowhere.
-    assert handlers.fits(run, **chosen | {"models": [*NAMES, "kpn-l25"]}) == ""
-    others = ({"source": other}, {"gain": "1"}, {"gain": "8"}, {"seed": FIRST_SEED + 1}, {"models": ["kpn-l3"]})
-    for change in (*others, {"fit": "crop"}, {"rate": 99.0}, {"downsample": 2}):
-        if chosen | change != chosen:
-            assert "other settings" in handlers.fits(run, **chosen | change), change
-    assert handlers.fits(None, **chosen) == ""
+    assert handlers.fits(run, own, *chosen._replace(models=[*NAMES, "kpn-l25"])) == ""
+    assert "other settings" in handlers.fits(run, other, *chosen)
+    changes: list[dict[str, Any]] = [{"gain": "1"}, {"gain": "8"}, {"seed": FIRST_SEED + 1}, {"models": ["kpn-l3"]}]
+    changes += [{"fit": "crop"}, {"rate": 99.0}, {"downsample": 2}, {"gain": CUSTOM, "sigma_r": None}]
+    for change in changes:
+        assert "other settings" in handlers.fits(run, own, *chosen._replace(**change)), change
+    assert handlers.fits(None, own, *chosen) == ""
     run.close()
-    assert handlers.fits(run, **chosen | {"gain": "1"}) == ""
+    assert handlers.fits(run, own, *chosen._replace(gain="1")) == ""
 
 
 def test_runs_of_equal_settings_are_told_apart(store: ModelStore, tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ def handlers(store: ModelStore, tmp_path: Path) -> Handlers:
 def press_run(handlers: Handlers, previous: Any = None, downsample: int = 2, seed: float | None = 7) -> Iterator[Shown]:
     """What a click sends: the noisy frame is shown whole, the square has 32 pixels."""
     source = example_source(EXAMPLE, handlers.root)
-    settings = (source, downsample, "shrink", "4", None, None, 1.5, 2, 8, seed, NAMES)
-    return handlers.run(*settings, "noisy", 32, previous)
+    controls = (downsample, "shrink", "4", None, None, 1.5, 2, 8, seed, NAMES)
+    return handlers.run(source, "noisy", 32, previous, None, *controls)
 
 
 def whole_picture(markup: str) -> str:

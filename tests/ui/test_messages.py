@@ -19,8 +19,8 @@ from mkpn.ui.service.events import Page
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Noise(2, 0), "σr: expected a number from 0 to 1, got 2"),
-        (lambda: BurstConfig(rate=99), "Far-moved frames on average: expected a number from 0 to 64, got 99"),
+        (lambda: Noise(2, 0), "Read noise σr: expected a number from 0 to 1, got 2"),
+        (lambda: BurstConfig(rate=99), "Frames that move far, on average: expected a number from 0 to 64, got 99"),
         (
             lambda: Settings(noise=Noise(0, 0), seed=-1),
             "Seed: expected a whole number, 0 to 9007199254740991, got -1",

@@ -68,8 +68,9 @@ def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def press_run(sharing: Sharing, source: Source, gain: str = "8", previous: Run | None = None) -> Run:
-    arguments = (source, 2, "shrink", gain, 0.05, 0.02, 1.5, 2, 8, 7, MODELS, "noisy", 32, previous)
-    return next(page[0] for page in list(sharing.handlers.run(*arguments)) if isinstance(page[0], Run))
+    controls = (2, "shrink", gain, 0.05, 0.02, 1.5, 2, 8, 7, MODELS)
+    pages = list(sharing.handlers.run(source, "noisy", 32, previous, None, *controls))
+    return next(page[0] for page in pages if isinstance(page[0], Run))
 
 
 @pytest.fixture(scope="module")
@@ -416,9 +417,9 @@ def test_the_png_can_be_read_without_the_app(sheet: Sheet) -> None:
 
 def test_the_last_page_of_a_stopped_run_says_so(sharing: Sharing) -> None:
     """Gradio sends a run's last answer once more at its end: it must not be the one before Stop."""
-    arguments = (example_source(EXAMPLE, sharing.root), 2, "shrink", "8", 0.05, 0.02, 1.5, 2, 8, 7, MODELS, "noisy", 32)
+    controls = (2, "shrink", "8", 0.05, 0.02, 1.5, 2, 8, 7, MODELS)
     pages = []
-    for page in sharing.handlers.run(*arguments, None):
+    for page in sharing.handlers.run(example_source(EXAMPLE, sharing.root), "noisy", 32, None, None, *controls):
         pages.append(page)
         pages[0].run.cancel()
     assert "Stopped: 0 of" in pages[-1].status

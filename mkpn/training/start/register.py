@@ -31,10 +31,8 @@ from mkpn.training.start.wiring import evidence_of, is_registered, read_reader, 
 _HELD_OUT = 0.04
 _WARMUP = 100
 _LR_END = 0.01  # of the learning rate, at the end of the cosine
-_LEAK, _LEAK_UNTIL = (
-    0.2,
-    0.4,
-)  # of the reader's rectified numbers at the first step; the share of steps at which it ends
+_LEAK = 0.2  # slope below zero of the reader's rectifiers at the first step
+_LEAK_UNTIL = 0.4  # share of the steps after which it is 0
 _PIXELS = 8 * 128 * 128  # of a batch of bursts that is looked at at a time
 _DECAY = 0.995  # of the moving average of the weights, which is what is written
 

@@ -1,7 +1,7 @@
 """Writes the measurement of hand motion (`mkpn.training.start.reader`) into the network of Fig. 1.
 
 The encoder's third level holds the rectified differences, the levels below add them up, the fifth level and the first
-decoder block hold the perceptron, and the second decoder block and the head carry what it says to the last convolution,
+decoder block hold the reader, and the second decoder block and the head carry what it says to the last convolution,
 whose kernels start as deltas at the measured displacements. Everything else in the first two levels and in the head
 starts at random and learns to denoise.
 """

@@ -70,7 +70,7 @@ def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
     )
     with gr.Row():
         noise = gr.Radio(
-            [("from the file, else estimated", "auto"), ("estimated", "estimate"), ("entered", "entered")],
+            [("from the file, or else estimated", "auto"), ("estimated", "estimate"), ("entered", "entered")],
             value="auto",
             label="Noise",
             min_width=240,
@@ -82,7 +82,11 @@ def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
         sigma_s = noise_number(first.sigma_s, "Shot noise σs, if entered", min_width=110)
     with gr.Row():
         light = gr.Radio(
-            [("as the noise asks", "auto"), ("linear light", "linear"), ("display values", "display")],
+            [
+                ("display values where noise is weak, else linear", "auto"),
+                ("linear light", "linear"),
+                ("display values", "display"),
+            ],
             value="auto",
             label="Raw files: what the networks see",
             min_width=240,

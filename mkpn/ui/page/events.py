@@ -11,9 +11,10 @@ from mkpn.ui.explorer.component import OPEN_TAB
 from mkpn.ui.page import api, layout
 from mkpn.ui.page.burst_panel import wire_burst
 from mkpn.ui.page.captured import wire_captured
-from mkpn.ui.page.handlers import CUSTOM, Handlers
+from mkpn.ui.page.handlers import Handlers
 from mkpn.ui.page.layout import Controls, Results
 from mkpn.ui.page.queues import MODELS, PRIVATE, QUICK
+from mkpn.ui.page.run_controls import CUSTOM
 from mkpn.ui.page.share_panel import Recorder, wire_open, wire_record
 from mkpn.ui.page.sharing import Sharing
 from mkpn.ui.run.first import FirstRun
@@ -92,12 +93,11 @@ def _wire_share(
 ) -> tuple[Any, Recorder]:
     """Returns the event that runs a restored state, and what keeps the address up to date."""
     sharing = Sharing(handlers)
-    source, *others = left.settings
     rebuilding, opened = wire_open(
         sharing,
         right.share,
-        [source, left.preview, *others, right.side, right.shown],
-        source,
+        [left.source, left.preview, *left.for_run, right.side, right.shown],
+        left.source,
         uploaded,
         right.run,
         _page(right),
@@ -117,15 +117,15 @@ def _wire_run(
 ) -> None:
     # The table changes with every model: a new run has other settings than the one before.
     gr.on(
-        [left.preview.change, right.table.change, *(control.change for control in left.settings[1:])],
+        [left.preview.change, right.table.change, *(control.change for control in left.for_run)],
         handlers.fits,
-        [right.run, *left.settings],
+        [right.run, left.source, *left.for_run],
         right.stale,
         **_LATEST,
     )
     running = right.start.click(
         handlers.run,
-        [*left.settings, right.shown, right.side, right.run],
+        [left.source, right.shown, right.side, right.run, *left.for_run],
         _page(right),
         **MODELS,
     )

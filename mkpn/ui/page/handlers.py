@@ -18,26 +18,23 @@ from gradio import EventData
 from gradio.utils import get_upload_folder, is_in_or_equal
 from PIL import Image
 
-from mkpn.checks import choice
 from mkpn.figures import drawings
 from mkpn.geometry import Rectangle
-from mkpn.synthesis.motion import BurstConfig
-from mkpn.synthesis.noise import GAINS, Noise
 from mkpn.ui.explorer.service import Service
 from mkpn.ui.page import views
 from mkpn.ui.page.answers import KEEP, Chosen, Moved, Shown, Stopped, Strengths, warn
 from mkpn.ui.page.compare import compare
 from mkpn.ui.page.fields import strengths
+from mkpn.ui.page.run_controls import CUSTOM, RunControls, chosen_noise
 from mkpn.ui.run.first import FirstRun
 from mkpn.ui.run.going import Run as AnyRun
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, mark_next, run_models, start_run, stay_in_place
-from mkpn.ui.run.settings import MAX_SIDE, Settings, example_fit
+from mkpn.ui.run.settings import MAX_SIDE, example_fit
 from mkpn.ui.run.sources import Source, example_source, forget_source, upload_source
 from mkpn.ui.saved.checked import NOTHING, check, text, whole
 from mkpn.ui.viewer.component import ViewerValue, parse_event
 
-CUSTOM = "custom"
 LONGEST = 4096
 """Characters of a path, a name or a reason that an event may bring: a path of Linux has no more."""
 
@@ -93,7 +90,7 @@ class Handlers:
 
     def choose_gain(self, gain: str) -> Strengths:
         """Shows the parameters of one of the four gains; custom keeps what is there."""
-        return Strengths() if gain == CUSTOM else strengths(_gain(gain))
+        return Strengths() if gain == CUSTOM else strengths(chosen_noise(gain))
 
     def show_own_noise(self, gain: str) -> Any:
         """Unfolds the two numbers of Eq. 7 where they are to be typed."""
@@ -102,7 +99,7 @@ class Handlers:
     def noise_curve(self, gain: str, sigma_r: float | None, sigma_s: float | None, dark: bool) -> Any:
         """Draws the chosen noise; a value that is still being typed keeps the curve that is there."""
         try:
-            noise = _noise(gain, sigma_r, sigma_s)
+            noise = chosen_noise(gain, sigma_r, sigma_s)
         except ValueError:
             return KEEP
         return _picture(drawings.noise_curve(noise, _theme(dark)))
@@ -114,28 +111,28 @@ class Handlers:
     def run(
         self,
         source: Source | None,
-        downsample: int,
-        fit: str,
-        gain: str,
-        sigma_r: float | None,
-        sigma_s: float | None,
-        rate: float,
-        small: float,
-        large: float,
-        seed: float | None,
-        models: list[str],
         shown: str,
         side: int,
         previous: Run | None,
         request: gr.Request | None = None,
+        *controls: Any,
     ) -> Iterator[Shown]:
-        """Makes the burst, then runs model after model; yields the page after each of them."""
+        """Makes the burst, then runs model after model; yields the page after each of them.
+
+        Args:
+            source: the picture.
+            shown: the pane that is shown whole.
+            side: of the compared square in pixels.
+            previous: the run that the page shows.
+            request: whose call it is; Gradio puts it here.
+            controls: the values of `RunControls`.
+        """
         try:
             if source is None:
                 raise ValueError("Choose an image first.")
             if self.store.going.forgotten(owner_of(request)):
                 raise ValueError(AWAY)
-            settings = _settings(downsample, fit, gain, sigma_r, sigma_s, rate, small, large, seed, models)
+            settings = RunControls(*controls).settings()
             run = start_run(source.pixels(), source.title, settings, self.store, self.root, side)
         except ValueError as error:
             warn(str(error))
@@ -184,26 +181,12 @@ class Handlers:
         if run.stop.is_set():
             yield self._page(run)
 
-    def fits(
-        self,
-        run: Run | None,
-        source: Source | None,
-        downsample: int,
-        fit: str,
-        gain: str,
-        sigma_r: float | None,
-        sigma_s: float | None,
-        rate: float,
-        small: float,
-        large: float,
-        seed: float | None,
-        models: list[str],
-    ) -> str:
+    def fits(self, run: Run | None, source: Source | None, *controls: Any) -> str:
         """Says so where the results on the page were made with other settings than those that are chosen now."""
         if (run := kept(run)) is None or source is None:
             return ""
         try:
-            settings = _settings(downsample, fit, gain, sigma_r, sigma_s, rate, small, large, seed, models)
+            settings = RunControls(*controls).settings()
         except ValueError:
             return _STALE  # a value that is still being typed
         chosen, made = ({*these.models} & {*self.store.names} for these in (settings, run.settings))
@@ -280,36 +263,6 @@ def kept(run: Run | None) -> Run | None:
 def owner_of(request: gr.Request | None) -> str:
     """Returns whose call this is: the session's random name."""
     return str(request.session_hash or "") if request is not None else ""
-
-
-def _settings(
-    downsample: int,
-    fit: str,
-    gain: str,
-    sigma_r: float | None,
-    sigma_s: float | None,
-    rate: float,
-    small: float,
-    large: float,
-    seed: float | None,
-    models: list[str],
-) -> Settings:
-    return Settings(
-        noise=_noise(gain, sigma_r, sigma_s),
-        downsample=downsample,
-        fit="crop" if fit == "crop" else "shrink",
-        motion=BurstConfig(rate=rate, small=int(small), large=int(large)),
-        seed=int(seed or 0),
-        models=tuple(models),
-    )
-
-
-def _noise(gain: str, sigma_r: float | None, sigma_s: float | None) -> Noise:
-    return Noise(sigma_r or 0.0, sigma_s or 0.0) if gain == CUSTOM else _gain(gain)
-
-
-def _gain(gain: str) -> Noise:
-    return GAINS[int(choice("gain", gain, [str(known) for known in GAINS]))]
 
 
 def sent(event: EventData, field: str, kind: Any) -> Any:

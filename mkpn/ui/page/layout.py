@@ -20,8 +20,9 @@ from mkpn.ui.page.burst_panel import BurstPanel, burst_panel
 from mkpn.ui.page.captured import CapturedPanel, captured_panel
 from mkpn.ui.page.compare import compare
 from mkpn.ui.page.fields import model_choices, noise_number, strengths
-from mkpn.ui.page.handlers import CUSTOM, close_run
+from mkpn.ui.page.handlers import close_run
 from mkpn.ui.page.published import table1
+from mkpn.ui.page.run_controls import CUSTOM, RunControls
 from mkpn.ui.page.share_panel import Share, figure_panel, link_button, share
 from mkpn.ui.run.first import FirstRun
 from mkpn.ui.run.models import ModelStore
@@ -32,7 +33,7 @@ from mkpn.ui.viewer.component import comparison_viewer
 
 HERE = Path(__file__).parent
 STATE_SECONDS = 1800
-"""How long an idle session's burst and features (about 170 MB for ten models at 512 px) are kept."""
+"""How long an idle session's burst and features (about 240 MB for ten models at 512 px) are kept."""
 
 _FIGURE_BUTTONS: list[Literal["download", "share", "fullscreen"] | gr.Button] = ["download", "fullscreen"]
 
@@ -78,10 +79,9 @@ class Controls:
         return [self.gain, self.sigma_r, self.sigma_s]
 
     @property
-    def settings(self) -> list[Any]:
-        """What a run is made from, in the order in which `Handlers.run` takes it."""
-        motion = [self.rate, self.small, self.large]
-        return [self.source, self.downsample, self.fit, *self.noise, *motion, self.seed, self.models]
+    def for_run(self) -> list[Any]:
+        """What a run is made from besides the picture, in the order of `RunControls`."""
+        return [getattr(self, name) for name in RunControls._fields]
 
 
 @dataclass(frozen=True, kw_only=True)

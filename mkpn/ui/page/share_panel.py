@@ -34,8 +34,8 @@ _REBUILD = (
     'file"><span><b>Rebuild a view</b> from a figure’s JSON</span></label>'
 )
 _EMPTY = (
-    '<p class="caption">The whole pictures with the rectangle above, the rectangle enlarged below, with PSNR and SSIM: '
-    "the region selected in the viewer, else the square of the tab Crops.</p>"
+    '<p class="caption">Upper row: whole pictures with a rectangle. Lower row: the rectangle enlarged. PSNR and SSIM '
+    "stand below. The rectangle is the region selected in the viewer, or else the square of the tab Crops.</p>"
 )
 
 

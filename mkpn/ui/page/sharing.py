@@ -14,7 +14,8 @@ from gradio import EventData
 from mkpn.model.config import model_config
 from mkpn.ui.page.answers import KEEP, Drawn, GivenUp, Opened, Remembered, Shown, Told, warn
 from mkpn.ui.page.fields import strengths
-from mkpn.ui.page.handlers import CUSTOM, LONGEST, Handlers, Update, kept, owner_of, sent_text
+from mkpn.ui.page.handlers import LONGEST, Handlers, Update, kept, owner_of, sent_text
+from mkpn.ui.page.run_controls import CUSTOM
 from mkpn.ui.run.pictures import picture_url
 from mkpn.ui.run.session import Run, start_run
 from mkpn.ui.run.settings import FIRST_SIDE

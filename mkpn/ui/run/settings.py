@@ -17,7 +17,7 @@ from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import Noise
 
 MAX_SIDE = 512
-"""Longest side of the scene in pixels: ten models then keep about 170 MB of features per session."""
+"""Longest side of the scene in pixels: ten models then keep about 240 MB of features per session."""
 
 _LEAST_LEFT = 0.75
 """Part of `MAX_SIDE` below which a bundled picture would be shrunk too far, so that it is cropped instead."""
@@ -30,7 +30,7 @@ FIRST_SIDE = 64
 
 FIRST_GAIN = 4
 FIRST_SEED = 4
-"""A burst with two strongly displaced frames, which most seeds also have: seed 0 happens to have none."""
+"""A burst with two frames that move far. Three seeds in five have one or more; seed 0 has none."""
 
 LARGEST_SEED = 2**53 - 1
 """Beyond it the page's JavaScript rounds whole numbers, so that neither an address nor a figure's file has them."""
