@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from helpers import perturbed
 from numpy.typing import NDArray
 from PIL import Image
@@ -30,6 +32,15 @@ def photo_folder(tmp_path_factory: pytest.TempPathFactory, photo: NDArray[np.uin
         top, left = 25 * index, 50 * index
         Image.fromarray(photo[top : top + 128, left : left + 128]).save(folder / f"{index}.png")
     return folder
+
+
+@pytest.fixture
+def double_by_default() -> Iterator[None]:
+    """PyTorch makes tensors of float64 where nothing else is said, as a program around this one may want."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
 
 
 @pytest.fixture(scope="session")

@@ -168,7 +168,7 @@ class Denoiser:
         block_area = max(_FEWEST, block_bytes // exit_bytes(self.config, runs_reference(frames)))
         # What is made in inference mode could never be changed in place; what a caller gets can.
         with torch.inference_mode(mode=False):
-            image = torch.empty(burst.frames.shape[1:], device=self.device)
+            image = torch.empty(burst.frames.shape[1:], dtype=torch.float32, device=self.device)
             kept = self._room_for_features(all_cells)
         done = 0
         for core, source in plan_tiles(*padded.shape, tile_area):

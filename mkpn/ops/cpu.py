@@ -147,8 +147,8 @@ def backward(
     from mkpn.ops import cpu_rows
 
     b, n, _, height, _ = frames.shape
-    grad_frames = torch.empty(frames.shape if need_frames else (0,))
-    grad_coeffs = torch.zeros(coeffs.shape if need_coeffs else (0,))
+    grad_frames = frames.new_empty(frames.shape if need_frames else (0,))
+    grad_coeffs = coeffs.new_zeros(coeffs.shape if need_coeffs else (0,))
     nothing = np.empty(0, np.float32)
     flat_coeffs = _flat(coeffs)
     common = (

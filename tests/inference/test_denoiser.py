@@ -199,6 +199,17 @@ def test_the_budget_holds_without_compiled_kernels(monkeypatch: pytest.MonkeyPat
     assert taken < 1.25 * 2**28
 
 
+def test_an_image_is_float32_whatever_the_default(
+    burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork, request: pytest.FixtureRequest
+) -> None:
+    denoiser = mkpn.Denoiser(mkpn_network, "cpu")
+    expected = denoiser(burst).image
+    request.getfixturevalue("double_by_default")
+    image = denoiser(burst).image
+    assert image.dtype == torch.float32
+    assert torch.equal(image, expected)
+
+
 def test_progress_and_stop(burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork) -> None:
     denoiser = mkpn.Denoiser(mkpn_network, "cpu", memory_budget=3 * 2**20)
     seen: list[float] = []

@@ -193,6 +193,15 @@ def test_non_contiguous_inputs_and_cotangents() -> None:
     assert_close(leaf.grad, other.grad)
 
 
+@pytest.mark.usefixtures("double_by_default")
+def test_the_default_dtype_does_not_matter() -> None:
+    frames, coeffs = make_inputs((1, 2, 3, 16, 20), (3, 1), separable=True)
+    expected = run_with_gradients(frames, coeffs, (3, 1), "reference")
+    for got, wanted in zip(run_with_gradients(frames, coeffs, (3, 1), "cpu"), expected, strict=True):
+        assert got.dtype == torch.float32
+        assert_close(got, wanted)
+
+
 def test_threads_do_not_change_the_result() -> None:
     sizes = (3, 7)
     frames, coeffs = make_inputs((2, 3, 3, 70, 130), sizes, separable=True)
