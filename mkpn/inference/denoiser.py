@@ -6,6 +6,7 @@ import time
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,7 +47,8 @@ class Result:
 
     Attributes:
         image: `[C,H,W]` float32 on the CPU, not clipped.
-        seconds: time of the network and the local convolution.
+        seconds: time of the network and the local convolution. On the CPU without that of the caller's `progress` and
+            `stop`; a GPU goes on computing while they run.
         local_seconds: the local convolution's part of it; on the CPU only, else 0.
         device: where it ran.
         features: `[head,h,w]`, what the last convolution read; the kernels of any pixel follow from it. None if it is
@@ -144,7 +146,7 @@ class Denoiser:
             Stopped: if `stop` said so.
         """
         started = time.perf_counter()
-        local_seconds = 0.0
+        local_seconds = callers_seconds = 0.0
 
         def timed(call: Callable[[], Tensor]) -> Tensor:
             nonlocal local_seconds
@@ -154,8 +156,15 @@ class Denoiser:
             local_seconds += time.perf_counter() - before
             return value
 
+        def callers(call: Callable[[], Any]) -> Any:
+            nonlocal callers_seconds
+            before = time.perf_counter()
+            answer = call()
+            callers_seconds += time.perf_counter() - before
+            return answer
+
         def checkpoint() -> None:
-            if stop is not None and stop():
+            if stop is not None and callers(stop):
                 raise Stopped("stopped")
 
         frames, noise_std = self._prepared(burst)
@@ -194,14 +203,15 @@ class Denoiser:
                     )
                 done += block.area
                 if progress is not None:
-                    progress(done / padded.area)
+                    callers(partial(progress, done / padded.area))
             del trunk
         with torch.inference_mode(mode=False):
             output = image.cpu()
+        seconds, on_cpu = time.perf_counter() - started, self.device.type == "cpu"
         return Result(
             image=output,
-            seconds=time.perf_counter() - started,
-            local_seconds=local_seconds if self.device.type == "cpu" else 0.0,
+            seconds=seconds - callers_seconds if on_cpu else seconds,
+            local_seconds=local_seconds if on_cpu else 0.0,
             device=self.device,
             features=kept,
             denoiser=self,

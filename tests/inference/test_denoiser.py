@@ -7,6 +7,7 @@ import time
 import weakref
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -219,6 +220,22 @@ def test_progress_and_stop(burst: mkpn.Burst, mkpn_network: KernelPredictionNetw
     assert seen[-1] == 1
     with pytest.raises(Stopped):
         denoiser(burst, stop=lambda: len(seen) > 0)
+
+
+def test_the_time_of_the_callers_functions_is_not_the_network_s(
+    burst: mkpn.Burst, mkpn_network: KernelPredictionNetwork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock that only these functions move."""
+    now = [0.0]
+
+    def slowly(*_: object) -> bool:
+        now[0] += 1
+        return False
+
+    monkeypatch.setattr("mkpn.inference.denoiser.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    result = mkpn.Denoiser(mkpn_network, "cpu")(burst, progress=slowly, stop=slowly)
+    assert now[0] > 10
+    assert result.seconds == result.local_seconds == 0
 
 
 @pytest.mark.parametrize("name", ["encoder.0.0", "encoder.1.4", "encoder.4.0", "decoder.0.2", "head.2"])
