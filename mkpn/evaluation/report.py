@@ -91,8 +91,8 @@ def detail_table(rows: Rows, keys: tuple[str, ...], scale: float = 1.0) -> str:
     for model in models:
         texts = [
             " / ".join(
-                "–" if cells[model, gain].get(key) is None else f"{scale * cells[model, gain][key]:.2f}" for key in keys
-            ).replace("-", "−")
+                "–" if (value := cells[model, gain].get(key)) is None else _fixed(scale * value) for key in keys
+            )
             for gain in gains
         ]
         lines.append(f"| {label(model)} | " + " | ".join(texts) + " |")
@@ -186,8 +186,12 @@ def _table(
     return gains, models, cells, best
 
 
+def _fixed(value: float, sign: str = "-") -> str:
+    return f"{round(value, 2) + 0.0:{sign}.2f}".replace("-", "−")  # + 0.0: no negative zero
+
+
 def _signed(value: float) -> str:
-    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")  # + 0.0: no negative zero
+    return _fixed(value, "+")
 
 
 def _axes(rows: Rows) -> tuple[list[int], list[str]]:

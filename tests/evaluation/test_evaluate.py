@@ -19,7 +19,7 @@ import mkpn
 from mkpn.__main__ import main
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.evaluation.evaluate import Measurement, compare, evaluate, summarise
-from mkpn.evaluation.report import csv_table, interval_table, latex_table, markdown_table, spread, spread_table
+from mkpn.evaluation.report import csv_table, detail_table, interval_table, latex_table, markdown_table, spread, spread_table
 from mkpn.explain.regions import REGIONS, classify
 from mkpn.figures.table1 import table1_chart
 from mkpn.metrics import LUMA
@@ -189,6 +189,11 @@ def test_tables_mark_the_best_and_the_ties() -> None:
     assert r"KPN 5$\times$5 & 29.50 & 0.738 \\" in latex
     assert "| KPN L5 | +0.05 [−0.10, +0.20] ≈ |" in interval_table(against)
     assert "| KPN 5×5 | +1.00 [+1.00, +1.00] |" in interval_table(against)
+
+
+def test_no_zero_has_a_sign() -> None:
+    rows = [{"model": "mkpn", "gain": gain, "bias": bias} for gain, bias in ((1, -1e-6), (2, 1e-6), (4, -1e-4))]
+    assert "| MKPN | 0.00 | 0.00 | −0.03 |" in detail_table(rows, ("bias",), 255)
 
 
 def test_images_are_listed_by_where_mkpn_differs() -> None:
