@@ -46,6 +46,9 @@ Method = Callable[[Burst], torch.Tensor]
 
 _BOOTSTRAP_SAMPLES = 10_000
 _SCENES, _SCENE_SIDE = 6, 128
+# Equal pictures, e.g. of one white, would have an infinite PSNR, of which there is no mean: 120 dB.
+_LEAST_ERROR = 1e-12
+_HIGHEST = -10 * math.log10(_LEAST_ERROR)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Measurement:
         model: the method.
         gain: of the noise.
         image: its name.
-        psnr: in dB.
+        psnr: in dB, at most 120.
         ssim: at most 1.
         bias: mean error of the brightness, intensities of the clipped result minus the truth.
         psnr_flat: PSNR of flat pixels by `mkpn.explain.regions`; None where there are none.
@@ -277,7 +280,8 @@ def _earlier(path: Path, report: dict[str, Any], images: list[str]) -> list[Meas
         before = {"metric": other["metric"], **other["settings"], "first_burst_sha256": {}}
         before["files"] = list(dict.fromkeys(row["image"] for row in other["images"]))
         hashes: dict[str, str] = other["settings"]["first_burst_sha256"]
-        measurements = [Measurement(**row) for row in other["images"]]
+        # A run of one image, of an earlier version, may hold an infinite figure.
+        measurements = [Measurement(**{**row, "psnr": min(row["psnr"], _HIGHEST)}) for row in other["images"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"against: expected a results.json of mkpn evaluate, got {path} ({error})") from error
     now: dict[str, Any] = {"metric": report["metric"], **report["settings"], "files": images}
@@ -391,7 +395,7 @@ def _measure(
                     model,
                     test.gain,
                     name,
-                    psnr(image, burst.clean, definition),
+                    min(psnr(image, burst.clean, definition), _HIGHEST),
                     ssim(image, burst.clean, definition),
                     **_details(image, burst.clean, regions, definition),
                 )
@@ -417,5 +421,5 @@ def _details(
     details: dict[str, float | None] = {"bias": float(error.mean())}
     for index, region in enumerate(REGIONS):
         here = squares[kinds == index]
-        details[f"psnr_{region}"] = -10 * math.log10(max(float(here.mean()), 1e-12)) if here.size else None
+        details[f"psnr_{region}"] = -10 * math.log10(max(float(here.mean()), _LEAST_ERROR)) if here.size else None
     return details

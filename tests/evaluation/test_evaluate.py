@@ -303,6 +303,23 @@ def test_frames_can_be_hidden_and_motion_left_out(config: EvaluateConfig) -> Non
             replace(whole_set, **changes)
 
 
+def test_a_picture_without_an_error_has_a_finite_figure(
+    config: EvaluateConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mkpn.evaluation.evaluate.noise_for_gain", lambda _: mkpn.Noise(0, 0))
+    report = evaluate(replace(config, gains=(8,), limit=2))
+    noisy = report["rows"][0]
+    assert [noisy[key] for key in ("model", "psnr", "psnr_sd", "psnr_flat")] == ["noisy", 120, 0, 120]
+    json.dumps(report, allow_nan=False)
+    # A run of one image could write an infinite figure.
+    for row in report["images"]:
+        row["psnr"] = math.inf if row["psnr"] == 120 else row["psnr"]
+    earlier = config.out / "earlier.json"
+    earlier.write_text(json.dumps(report))
+    again = evaluate(replace(config, gains=(8,), limit=2, against=earlier))
+    assert {row["difference"] for row in again["previous"]} == {0}
+
+
 def test_what_was_measured_is_told_where_it_cannot_be_written(
     config: EvaluateConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
