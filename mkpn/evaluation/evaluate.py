@@ -224,8 +224,7 @@ def compare(measurements: Iterable[Measurement], against: str) -> Rows:
     """Paired bootstrap over images: how much better `against` is than every other model, in dB of PSNR.
 
     Returns:
-        `{model, gain, difference, low, high, tie}`: the mean difference, its 95 % interval, and whether that interval
-        contains zero.
+        `{model, gain, difference, low, high, tie}` as `interval` tells.
     """
     table = _by_gain(measurements)
     return [
@@ -253,9 +252,12 @@ def compare_runs(measurements: Iterable[Measurement], earlier: Iterable[Measurem
 def interval(differences: ArrayLike) -> dict[str, Any]:
     """Returns the mean of differences, its 95 % bootstrap interval, and whether that contains zero (a tie).
 
-    The same resampling from a fixed seed serves every comparison: the intervals are reproducible.
+    The same resampling from a fixed seed serves every comparison: the intervals are reproducible. A single difference
+    says nothing of its spread: it has no interval (None), and tells nothing apart (a tie).
     """
     values = np.asarray(differences, np.float64)
+    if len(values) < 2:
+        return {"difference": float(values.mean()), "low": None, "high": None, "tie": True}
     picks = np.random.default_rng(0).integers(len(values), size=(_BOOTSTRAP_SAMPLES, len(values)))
     low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
     return {

@@ -15,7 +15,9 @@ from mkpn.paper import label, measured_on
 Rows = list[dict[str, Any]]
 
 TIE = "≈"
-TIE_NOTE = f"Bold: best of the column. {TIE}: ties with MKPN, the 95 % paired bootstrap interval contains zero."
+_BOLD_NOTE = "Bold: best of the column."
+_TIE_NOTE = f"{_BOLD_NOTE} {TIE}: ties with MKPN, the 95 % paired bootstrap interval contains zero."
+_ONE_IMAGE_NOTE = f"{_BOLD_NOTE} {TIE}: not told apart from MKPN: one image has no interval."
 _DIGITS = (("psnr", 2), ("ssim", 3))
 _LISTED = 5
 
@@ -25,7 +27,7 @@ def markdown_table(rows: Rows, against: Rows | None = None) -> str:
 
     Args:
         rows: `{model, gain, psnr, ssim}`.
-        against: `{model, gain, tie}`, see `mkpn.evaluation.evaluate.compare`.
+        against: `{model, gain, low, tie}`, see `mkpn.evaluation.evaluate.compare`.
     """
     gains, models, cells, best = _table(rows)
     ties = _ties(against)
@@ -57,20 +59,22 @@ def latex_table(rows: Rows, against: Rows | None = None) -> str:
             ]
             texts += [pair[0] + (r"$^{\approx}$" if (model, gain) in ties else ""), pair[1]]
         lines.append(" & ".join(texts) + r" \\")
-    note = TIE_NOTE.replace(TIE, r"$\approx$").replace("%", r"\%")
+    note = _note(against).replace(TIE, r"$\approx$").replace("%", r"\%")
     return "\n".join([*lines, r"\end{tabular}", f"% {note}", ""])
 
 
 def interval_table(rows: Rows) -> str:
-    """Returns mean differences and their 95 % intervals in dB as Markdown; `rows` as `evaluate.compare` gives."""
+    """Returns mean differences and their 95 % intervals in dB as Markdown; `rows` as `evaluate.compare` gives.
+
+    A dash stands where there is no interval.
+    """
     gains, models = _axes(rows)
     cells = {(row["model"], row["gain"]): row for row in rows}
     lines = ["| PSNR difference (dB) | " + " | ".join(f"gain {gain}" for gain in gains) + " |"]
     lines.append("| --- |" + " --- |" * len(gains))
     for model in models:
         texts = [
-            f"{_signed(row['difference'])} [{_signed(row['low'])}, {_signed(row['high'])}]"
-            + (f" {TIE}" if row["tie"] else "")
+            f"{_signed(row['difference'])} {_ends(row)}" + (f" {TIE}" if row["tie"] else "")
             for row in (cells[model, gain] for gain in gains)
         ]
         lines.append(f"| {label(model)} | " + " | ".join(texts) + " |")
@@ -90,9 +94,7 @@ def detail_table(rows: Rows, keys: tuple[str, ...], scale: float = 1.0) -> str:
     lines = ["| | " + " | ".join(f"gain {gain}" for gain in gains) + " |", "| --- |" + " --- |" * len(gains)]
     for model in models:
         texts = [
-            " / ".join(
-                "–" if (value := cells[model, gain].get(key)) is None else _fixed(scale * value) for key in keys
-            )
+            " / ".join("–" if (value := cells[model, gain].get(key)) is None else _fixed(scale * value) for key in keys)
             for gain in gains
         ]
         lines.append(f"| {label(model)} | " + " | ".join(texts) + " |")
@@ -158,7 +160,7 @@ def markdown_report(report: Mapping[str, Any], definition: MetricDefinition) -> 
     where = measured_on(report["settings"], rows[0]["images"])
     parts = [markdown_table(rows, against), f"{where} {definition.describe()}"]
     if against:
-        parts[-1] += f" {TIE_NOTE}"
+        parts[-1] += f" {_note(against)}"
         parts += ["MKPN minus the others, mean over images [95 % interval]:", interval_table(against)]
     parts += [f"PSNR (dB) of flat / edge / textured pixels. {report['settings']['regions']}"]
     parts += [detail_table(rows, tuple(f"psnr_{region}" for region in REGIONS))]
@@ -196,6 +198,16 @@ def _signed(value: float) -> str:
 
 def _axes(rows: Rows) -> tuple[list[int], list[str]]:
     return list(dict.fromkeys(row["gain"] for row in rows)), list(dict.fromkeys(row["model"] for row in rows))
+
+
+def _ends(row: Mapping[str, Any]) -> str:
+    return "[–]" if row["low"] is None else f"[{_signed(row['low'])}, {_signed(row['high'])}]"
+
+
+def _note(against: Rows | None) -> str:
+    if not against:
+        return _BOLD_NOTE
+    return _ONE_IMAGE_NOTE if any(row["low"] is None for row in against) else _TIE_NOTE
 
 
 def _ties(against: Rows | None) -> set[tuple[str, int]]:

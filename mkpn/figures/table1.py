@@ -65,7 +65,7 @@ def _size_panel(axes: Any, rows: Rows, bars: Rows) -> None:
     style_axes(axes)
     single = [(model_config(name), values[name]) for name in MODELS if name in values and name != "mkpn"]
     for config, value in single:
-        for bar in (bar for bar in bars if bar["model"] == config.name and value >= low):
+        for bar in (bar for bar in bars if bar["model"] == config.name and bar["low"] is not None and value >= low):
             ends = reference - bar["high"], reference - bar["low"]
             axes.plot([config.sizes[0]] * 2, ends, color=FAINT, linewidth=1, label="95 % interval against MKPN")
     if oracles:

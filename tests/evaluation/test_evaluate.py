@@ -19,7 +19,15 @@ import mkpn
 from mkpn.__main__ import main
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.evaluation.evaluate import Measurement, compare, evaluate, summarise
-from mkpn.evaluation.report import csv_table, detail_table, interval_table, latex_table, markdown_table, spread, spread_table
+from mkpn.evaluation.report import (
+    csv_table,
+    detail_table,
+    interval_table,
+    latex_table,
+    markdown_table,
+    spread,
+    spread_table,
+)
 from mkpn.explain.regions import REGIONS, classify
 from mkpn.figures.table1 import table1_chart
 from mkpn.metrics import LUMA
@@ -189,6 +197,20 @@ def test_tables_mark_the_best_and_the_ties() -> None:
     assert r"KPN 5$\times$5 & 29.50 & 0.738 \\" in latex
     assert "| KPN L5 | +0.05 [−0.10, +0.20] ≈ |" in interval_table(against)
     assert "| KPN 5×5 | +1.00 [+1.00, +1.00] |" in interval_table(against)
+
+
+def test_one_image_has_no_interval() -> None:
+    figures = measurements(**{"kpn-l5": [30.0]}, mkpn=[31.0])
+    rows, against = summarise(figures), compare(figures, "mkpn")
+    assert against == [{"model": "kpn-l5", "gain": 4, "difference": 1.0, "low": None, "high": None, "tie": True}]
+    assert "| KPN L5 | +1.00 [–] ≈ |" in interval_table(against)
+    assert "| KPN L5 | 30.00 / 0.750 ≈ |" in markdown_table(rows, against)
+    latex = latex_table(rows, against)
+    assert "one image has no interval" in latex
+    assert "contains zero" not in latex
+    # Without a comparison nothing is said of one.
+    assert "MKPN" not in latex_table(rows[:1])
+    assert table1_chart(rows, against, "One image.").startswith(b"\x89PNG")
 
 
 def test_no_zero_has_a_sign() -> None:

@@ -77,6 +77,17 @@ def test_the_app_shows_the_stamped_figures_beside_the_papers(folder: Path, tmp_p
     assert '<td class="best">32.10<span class="tie"' in html
 
 
+def test_a_tie_of_one_image_is_told_as_such(folder: Path) -> None:
+    stamps = {name: read_metadata(folder / f"{name}.safetensors") for name in FIGURES}
+    for stamp in stamps.values():
+        for row in (*stamp["metrics"]["rows"], *stamp["metrics"]["references"]):
+            row["images"] = 1
+    html = table1(stamps)
+    assert "≈ not told apart from MKPN: one image has no interval." in html
+    assert "ties with MKPN" not in html
+    assert "contains zero" not in html
+
+
 def test_a_stamp_of_another_gain_is_left_out(folder: Path) -> None:
     stamp = read_metadata(folder / "mkpn.safetensors")["metrics"]
     stamp["rows"][0]["gain"] = 3

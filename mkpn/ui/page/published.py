@@ -105,23 +105,22 @@ def _table(rows: list[dict[str, Any]], ties: set[tuple[str, int]], name: str) ->
         for key, digits in _DIGITS
         for gain in gains
     }
+    said, reason = "ties with MKPN", "the 95 % paired bootstrap interval contains zero"
+    if ties and rows[0]["images"] < 2:
+        said, reason = "not told apart from MKPN", "one image has no interval"
     body = ""
     for model in dict.fromkeys(row["model"] for row in rows):
         texts = ""
         for gain in gains:
             row = cells.get((model, gain))
             for key, digits in _DIGITS:
-                tie = (
-                    '<span class="tie" title="ties with MKPN">≈</span>'
-                    if (model, gain) in ties and key == "psnr"
-                    else ""
-                )
+                tie = f'<span class="tie" title="{said}">≈</span>' if (model, gain) in ties and key == "psnr" else ""
                 texts += _cell(row[key], digits, best[key, gain], tie) if row else "<td>–</td>"
         body += (
             f'<tr class="{"mkpn" if model == "mkpn" else ""}"><th scope="row">{escape(label(model))}</th>{texts}</tr>'
         )
     heads = "".join(f'<th scope="colgroup" colspan="2">gain {gain}</th>' for gain in gains)
-    note = " ≈ ties with MKPN: the 95 % paired bootstrap interval contains zero." if ties else ""
+    note = f" ≈ {said}: {reason}." if ties else ""
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{name}"><table class="results">'
         f'<thead><tr><th scope="col" rowspan="2">Model</th>{heads}</tr>'
