@@ -26,8 +26,8 @@ class EvaluateConfig:
         crop: side of the centred crop that is evaluated; 0 takes whole images.
         limit: evaluate only this many images; 0 takes all.
         seed: of the test sets.
-        frames: how many frames of a burst are seen; the others become copies of the reference. With 1, what a network
-            still reaches is what it does not owe to the burst.
+        frames: how many frames of a burst are seen; a network gets copies of the reference for the others, every other
+            method only these. With 1, what a network still reaches is what it does not owe to the burst.
         still: leave the hand motion out.
         far: move every frame but the reference by 3 to 16 pixels along one axis at least, beyond small kernels.
         oracle: measure also the mean of the frames that are truly aligned within the reach of each network's kernels,

@@ -148,6 +148,7 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
         methods |= {f"{ORACLE}{side // 2}": partial(aligned_mean, size=side) for side in sides}
         if config.oracle_nlm:
             methods |= {f"{ORACLE}{side // 2}{DENOISED}": partial(nlm_within, size=side) for side in sides}
+    methods = {name: _of_seen(method, config.frames) for name, method in methods.items()}
     for name, network in networks.items():
         methods[name] = _denoise_with(network)
     measurements = _measure(methods, sets, definition, rank, world)
@@ -322,6 +323,16 @@ def _checkpoints(models: tuple[str, ...]) -> dict[str, Path]:
         else:
             raise ValueError(f"models: expected names of {', '.join(MODELS)} or .safetensors files, got {model!r}")
     return paths
+
+
+def _of_seen(method: Method, frames: int) -> Method:
+    """A method that is given only the frames that are seen; with copies among them it would expect less noise."""
+
+    def given(burst: Burst) -> torch.Tensor:
+        seen = replace(burst, frames=burst.frames[:frames], offsets=burst.offsets[:frames], surroundings=None)
+        return method(seen)
+
+    return given
 
 
 def _denoise_with(denoiser: Denoiser) -> Method:

@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import perturbed, two_ranks
+from numpy.typing import NDArray
 
 import mkpn
 from mkpn.__main__ import main
+from mkpn.evaluation.baselines import _DENOISERS  # pyright: ignore[reportPrivateUsage]
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.evaluation.evaluate import Measurement, compare, evaluate, summarise
 from mkpn.evaluation.report import (
@@ -323,6 +325,22 @@ def test_frames_can_be_hidden_and_motion_left_out(config: EvaluateConfig) -> Non
     for changes in ({"still": True}, {"limit": 1}, {"gains": (8,)}, {"frames": 4}):
         with pytest.raises(ValueError, match="stamp: expected figures of all photographs"):
             replace(whole_set, **changes)
+
+
+def test_copies_of_the_reference_average_no_noise_away(config: EvaluateConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[float] = []
+
+    def watched(image: NDArray[np.float32], level: float, _: object) -> NDArray[np.float32]:
+        levels.append(level)
+        return image
+
+    monkeypatch.setitem(_DENOISERS, "nlm", watched)
+    alone = replace(
+        config, gains=(1,), limit=1, frames=1, baselines=("nlm",), oracle_nlm=True, models=config.models[:1]
+    )
+    noisy = psnr_by_model(evaluate(alone))["noisy"]
+    # The baseline and the truly aligned mean expect the noise of the one frame that they see.
+    assert levels == pytest.approx([10 ** (-noisy / 20)] * 2, rel=0.1)
 
 
 def test_a_picture_without_an_error_has_a_finite_figure(
