@@ -92,8 +92,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
     Returns:
         What `results.json` holds: `rows` (a model at a gain: means and standard deviations over images), `against`
         (MKPN minus each other method, paired bootstrap), `previous` (this run minus `config.against`), `images`
-        (per-image figures), `metric`, `settings`, `weights`, `skipped` (baselines that cannot run, and why),
-        `left_out` (images that cannot be used, and why).
+        (per-image figures), `burst_sha256` (by gain and image), `metric`, `settings`, `weights`, `skipped` (baselines
+        that cannot run, and why), `left_out` (images that cannot be used, and why).
 
     Raises:
         ValueError: if models, gains or `out` cannot be used, no image can be used, or, with `config.strict`, any of
@@ -137,7 +137,7 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
         "first_burst_sha256": {str(test.gain): burst_hash(test[0]) for test in sets},
     }
     report: dict[str, Any] = {"metric": definition.to_dict(), "settings": settings}
-    earlier = _earlier(config.against, report, _names(sets[0].files)) if config.against else []
+    earlier = _earlier(config.against, report, sets) if config.against else []
     methods: dict[str, Method] = {"noisy": lambda burst: burst.frames[0], "mean": lambda burst: burst.frames.mean(0)}
     classical, skipped = baselines(config.baselines)
     methods |= classical
@@ -151,7 +151,7 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     methods = {name: _of_seen(method, config.frames) for name, method in methods.items()}
     for name, network in networks.items():
         methods[name] = _denoise_with(network)
-    measurements = _measure(methods, sets, definition, rank, world)
+    measurements, hashes = _measure(methods, sets, definition, rank, world)
     return {
         "rows": summarise(measurements),
         "against": compare(measurements, "mkpn") if "mkpn" in methods else [],
@@ -161,6 +161,7 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
         "skipped": skipped,
         "left_out": left_out,
         "images": [vars(measurement) for measurement in measurements],
+        "burst_sha256": hashes,
     }
 
 
@@ -276,18 +277,22 @@ def _by_gain(measurements: Iterable[Measurement]) -> dict[int, dict[str, list[fl
     return table
 
 
-def _earlier(path: Path, report: dict[str, Any], images: list[str]) -> list[Measurement]:
+def _earlier(path: Path, report: dict[str, Any], sets: list[TestSet]) -> list[Measurement]:
     """Reads the measurements of an earlier run; a run that was measured differently is refused."""
     try:
         other = json.loads(path.read_text(encoding="utf-8"))
         before = {"metric": other["metric"], **other["settings"], "first_burst_sha256": {}}
         before["files"] = list(dict.fromkeys(row["image"] for row in other["images"]))
         hashes: dict[str, str] = other["settings"]["first_burst_sha256"]
+        # A run of an earlier version tells those of the first image only.
+        all_hashes: dict[str, dict[str, str]] = {
+            gain: dict(by_image) for gain, by_image in dict(other.get("burst_sha256", {})).items()
+        }
         # A run of one image, of an earlier version, may hold an infinite figure.
         measurements = [Measurement(**{**row, "psnr": min(row["psnr"], _HIGHEST)}) for row in other["images"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"against: expected a results.json of mkpn evaluate, got {path} ({error})") from error
-    now: dict[str, Any] = {"metric": report["metric"], **report["settings"], "files": images}
+    now: dict[str, Any] = {"metric": report["metric"], **report["settings"], "files": _names(sets[0].files)}
     wrong = [
         f"{key} was {_short(before[key])}, is {_short(now[key])}"
         for key in ("metric", "downsample", "crop", "seed", "files")
@@ -297,9 +302,19 @@ def _earlier(path: Path, report: dict[str, Any], images: list[str]) -> list[Meas
     wrong += [f"other bursts at gain {gain}" for gain in own if hashes.get(gain, own[gain]) != own[gain]]
     if not {*own} & {*hashes}:
         wrong.append(f"gains were {', '.join(hashes)}, are {', '.join(own)}")
+    # All bursts are made for this, besides those that are measured: only where nothing else tells the runs apart.
+    wrong = wrong or [other for test in sets for other in _other_bursts(test, all_hashes.get(str(test.gain)))]
     if wrong:
         raise ValueError(f"against: {path} was measured differently, so its figures do not compare: {'; '.join(wrong)}")
     return measurements
+
+
+def _other_bursts(test: TestSet, hashes: dict[str, str] | None) -> list[str]:
+    """Says where the bursts of a set begin to differ from those with the given hashes, by image; nothing if nowhere."""
+    for name, burst in zip(_names(test.files), test, strict=True) if hashes is not None else ():
+        if hashes.get(name) != burst_hash(burst):
+            return [f"other bursts at gain {test.gain}, first of {name}"]
+    return []
 
 
 def _short(value: object) -> str:
@@ -394,30 +409,38 @@ def _names(files: Sequence[Path]) -> list[str]:
 
 def _measure(
     methods: dict[str, Method], sets: list[TestSet], definition: MetricDefinition, rank: int, world: int
-) -> list[Measurement]:
-    """Measures every `world`-th burst and gathers what the other processes measured, in one process's order."""
+) -> tuple[list[Measurement], dict[str, dict[str, str]]]:
+    """Measures every `world`-th burst and gathers what the other processes measured, in one process's order.
+
+    Returns:
+        The measurements, and the bursts' hashes by gain and image.
+    """
     bursts = [(test, index, name) for test in sets for index, name in enumerate(_names(test.files))]
-    shards: list[list[list[Measurement]]] = [[] for _ in range(world)]
+    shards: list[list[tuple[str, list[Measurement]]]] = [[] for _ in range(world)]
     for test, index, name in tqdm(bursts[rank::world], unit="burst", disable=not shows_progress(rank)):
         burst = test[index]
+        own_hash = burst_hash(burst)
         images = {model: method(burst).clamp(0, 1) for model, method in methods.items()}
         regions = classify(burst.clean.numpy())
-        shards[rank].append(
-            [
-                Measurement(
-                    model,
-                    test.gain,
-                    name,
-                    min(psnr(image, burst.clean, definition), _HIGHEST),
-                    ssim(image, burst.clean, definition),
-                    **_details(image, burst.clean, regions, definition),
-                )
-                for model, image in images.items()
-            ]
-        )
+        rows = [
+            Measurement(
+                model,
+                test.gain,
+                name,
+                min(psnr(image, burst.clean, definition), _HIGHEST),
+                ssim(image, burst.clean, definition),
+                **_details(image, burst.clean, regions, definition),
+            )
+            for model, image in images.items()
+        ]
+        shards[rank].append((own_hash, rows))
     if world > 1:
         distributed.all_gather_object(shards, shards[rank])
-    return [row for position in range(len(bursts)) for row in shards[position % world][position // world]]
+    measured = [shards[position % world][position // world] for position in range(len(bursts))]
+    hashes: dict[str, dict[str, str]] = {}
+    for (test, _, name), (own_hash, _) in zip(bursts, measured, strict=True):
+        hashes.setdefault(str(test.gain), {})[name] = own_hash
+    return [row for _, rows in measured for row in rows], hashes
 
 
 def _details(

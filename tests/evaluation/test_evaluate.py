@@ -268,6 +268,15 @@ def test_runs_are_compared_only_where_they_were_measured_alike(
     with pytest.raises(ValueError, match="gains were 1, are 8"):
         evaluate(replace(again, against=config.out / "low" / "results.json"))
     other = json.loads(kept.read_text())
+    assert [list(other["burst_sha256"][gain]) for gain in ("1", "8")] == [["0.png", "1.png", "2.png"]] * 2
+    other["burst_sha256"]["8"]["2.png"] = "0"
+    kept.write_text(json.dumps(other))
+    with pytest.raises(ValueError, match=r"other bursts at gain 8, first of 2\.png"):
+        evaluate(again)
+    # A run of an earlier version knows the first burst only.
+    del other["burst_sha256"]
+    kept.write_text(json.dumps(other))
+    assert evaluate(again)["previous"] == rows
     other["settings"]["first_burst_sha256"]["8"] = "0"
     kept.write_text(json.dumps(other))
     with pytest.raises(ValueError, match="other bursts at gain 8"):
