@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from mkpn.device import keep_large_blocks
-from mkpn.model.checkpoint import load_model, read_metadata, read_tensors, save_model, write_tensors
+from mkpn.model.checkpoint import load_model, read_tensors, save_model, write_tensors
 from mkpn.model.config import ModelConfig, model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
@@ -39,6 +39,8 @@ from mkpn.training.start.wiring import Slowed, copy_measurement, held_rows, hold
 from mkpn.whole_files import written_whole
 
 log = logging.getLogger(__name__)
+
+_Groups = dict[str, dict[str, torch.Tensor]]
 
 # Bursts over which a donor's mean kernels, and the scale of new channels, are taken.
 _TYPICAL = 8
@@ -66,7 +68,7 @@ def train(model: str, config: TrainConfig) -> Path:
     Raises:
         ValueError: if the run folder holds a run with other settings or one that goes on, or there is nothing to train
             on.
-        FloatingPointError: if the loss is not finite; the message names the step and the seed.
+        FloatingPointError: if the loss or its gradient is not finite; the message names the step and the seed.
     """
     keep_large_blocks()
     if config.threads:
@@ -179,15 +181,17 @@ def _step(
         with torch.no_grad():
             factors = teacher(batch.frames, batch.noise_std)
         loss = loss + imitation * imitation_loss(coeffs, factors)
-    value = losses.mean().item()
-    if not math.isfinite(value):
-        raise FloatingPointError(
-            f"lr: the loss is {value} at step {state.step} of seed {config.seed}; expected a rate that keeps "
-            f"it finite, got {config.lr:g}"
-        )
     state.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
+    norm = torch.nn.utils.clip_grad_norm_(state.network.parameters(), config.clip)
+    # Both at once: a GPU is waited for once a step.
+    value, length = torch.stack((losses.detach().mean(), norm)).tolist()
+    if not (math.isfinite(value) and math.isfinite(length)):
+        found = f"norm of the gradient is {length}" if math.isfinite(value) else f"loss is {value}"
+        raise FloatingPointError(
+            f"lr: the {found} at step {state.step} of seed {config.seed}; expected a rate that keeps "
+            f"it finite, got {config.lr:g}"
+        )
     with state.slowed:
         state.optimizer.step()
     state.average(config.ema)
@@ -233,8 +237,11 @@ class TrainingState:
         torch.manual_seed(config.seed)
         self.network = KernelPredictionNetwork(architecture)
         self.ancestry: dict[str, Any] | None = None
-        if saved:
-            self.ancestry = read_metadata(saved)["ancestry"]
+        before = self._read(saved) if saved else None
+        if before:
+            # Now, as `hold` looks at the weights.
+            self.network.load_state_dict(before[0]["weights"])
+            self.ancestry = before[1]["ancestry"]
         elif config.init:
             self._start_from(config.init, photographs)
         registered = is_registered(self.ancestry)
@@ -257,8 +264,8 @@ class TrainingState:
         self.losses: list[float] = []
         self.seconds = 0.0
         self._clock = time.monotonic()
-        if saved:
-            self._resume(saved)
+        if before:
+            self._resume(*before)
 
     def _start_from(self, path: Path, photographs: Sequence[NDArray[np.uint8]]) -> None:
         donor, metadata = load_model(path)
@@ -324,10 +331,10 @@ class TrainingState:
         metadata = {"step": self.step, "losses": self.losses, "seconds": self._elapsed(), "ancestry": self.ancestry}
         write_tensors(path, tensors, metadata)
 
-    def _resume(self, path: Path) -> None:
-        """Reads what `save` wrote."""
+    def _read(self, path: Path) -> tuple[_Groups, dict[str, Any]]:
+        """Reads what `save` wrote: tensors by group and name, and metadata."""
         tensors, metadata = read_tensors(path)
-        groups: dict[str, dict[str, torch.Tensor]] = {"weights": {}, "averaged": {}, "first": {}, "optimizer": {}}
+        groups: _Groups = {"weights": {}, "averaged": {}, "first": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
             groups[group][rest] = tensor
@@ -338,7 +345,10 @@ class TrainingState:
                 f"run: {path.parent} holds a network of another width, first at {wrong[0]}, from an earlier version; "
                 "go on from its exported checkpoint with --init and another --run"
             )
-        self.network.load_state_dict(groups["weights"])
+        return groups, metadata
+
+    def _resume(self, groups: _Groups, metadata: dict[str, Any]) -> None:
+        """Goes on from what was read, but for the weights, which the network has already."""
         for name, tensor in groups["averaged"].items():
             self.averaged[name].copy_(tensor)
         for name, tensor in groups["first"].items():
@@ -356,7 +366,7 @@ class TrainingState:
         self.step, self.seconds = int(metadata["step"]), float(metadata["seconds"])
         # A run of an earlier version kept none.
         self.losses = list(metadata.get("losses", []))
-        log.info("resumed %s at step %d", path.parent, self.step)
+        log.info("resumed %s at step %d", self.config.run, self.step)
 
     def export(self, path: Path, photographs: int) -> None:
         """Writes the weights of `averaged_network` as a checkpoint for `mkpn.load`."""

@@ -506,6 +506,14 @@ def test_a_run_that_holds_resumes_bit_for_bit(
     holding = replace(holding, rotate=True, lr_registration=lr_registration)
     straight = train("kpn-l5", replace(holding, run=holding.run / "straight"))
     real_step, calls = module._step, []
+    entries: list[bool] = []
+
+    def watched_step(network: torch.nn.Module, *args: object) -> float:
+        first = network.get_submodule("encoder.2.0")
+        handle = first.register_forward_hook(lambda _, inputs, __: entries.append(inputs[0].requires_grad))
+        loss = real_step(network, *args)  # pyright: ignore[reportArgumentType]
+        handle.remove()
+        return loss
 
     def failing_step(*args: object) -> float:
         calls.append(None)
@@ -517,12 +525,14 @@ def test_a_run_that_holds_resumes_bit_for_bit(
     monkeypatch.setattr(module, "_step", failing_step)
     with pytest.raises(KeyboardInterrupt):
         train("kpn-l5", again)
-    monkeypatch.setattr(module, "_step", real_step)
+    monkeypatch.setattr(module, "_step", watched_step)
     (one, _), (two, _) = (
         read_tensors(path.parent / "state.safetensors") for path in (straight, train("kpn-l5", again))
     )
     assert one.keys() == two.keys()
     assert all(torch.equal(one[name], two[name]) for name in one)
+    # Nor does it compute again what a run that holds leaves out.
+    assert entries == [lr_registration > 0] * 2
 
 
 def test_the_last_convolution_has_a_learning_rate_of_its_own(holding: TrainConfig) -> None:

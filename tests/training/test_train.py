@@ -259,6 +259,33 @@ def test_a_run_that_failed_at_once_does_not_block_its_folder(config: TrainConfig
     assert json.loads((config.run / "config.json").read_text(encoding="utf-8"))["lr"] == 1e-3
 
 
+def test_a_gradient_that_is_not_finite_ends_a_run_before_its_step(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mkpn.training import train as module
+
+    short = replace(config, steps=2, checkpoint_every=1, sample_every=0)
+    real, balanced, calls = module._step, module.balanced, list[None]()
+    states: list[dict[str, torch.Tensor]] = []
+
+    def steep(losses: torch.Tensor, _: float) -> torch.Tensor:
+        """Zero, whose slope is infinite."""
+        return (losses - losses.detach()).sqrt().mean()
+
+    def step(network: torch.nn.Module, state: TrainingState, *rest: Any) -> float:
+        calls.append(None)
+        monkeypatch.setattr(module, "balanced", steep if len(calls) == 2 else balanced)
+        states.append(state.network.state_dict())
+        return real(network, state, *rest)
+
+    monkeypatch.setattr(module, "_step", step)
+    with pytest.raises(FloatingPointError, match=r"lr: the norm of the gradient is (nan|inf) at step 1 of seed 0"):
+        train("kpn-l1", short)
+    assert all(tensor.isfinite().all() for tensor in states[-1].values())
+    assert read_tensors(config.run / "state.safetensors")[1]["step"] == 1
+    train("kpn-l1", short)
+
+
 def test_a_run_goes_on_without_the_file_that_it_started_from(config: TrainConfig) -> None:
     """And whatever has that file's name since; the checkpoint still tells where the run comes from."""
     donor = train("kpn-l3", replace(config, run=config.run / "donor", steps=1, sample_every=0))
