@@ -311,7 +311,9 @@ def _earlier(path: Path, report: dict[str, Any], sets: list[TestSet]) -> list[Me
 
 def _other_bursts(test: TestSet, hashes: dict[str, str] | None) -> list[str]:
     """Says where the bursts of a set begin to differ from those with the given hashes, by image; nothing if nowhere."""
-    for name, burst in zip(_names(test.files), test, strict=True) if hashes is not None else ():
+    if hashes is None:
+        return []
+    for name, burst in zip(_names(test.files), test, strict=True):
         if hashes.get(name) != burst_hash(burst):
             return [f"other bursts at gain {test.gain}, first of {name}"]
     return []
