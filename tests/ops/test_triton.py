@@ -42,7 +42,8 @@ for shape, sizes, separable, extra in eval(sys.argv[1]):
 CASES = [
     ((1, 2, 1, 12, 10), (3, 1), True, 0),
     ((1, 1, 1, 7, 11), (5,), True, 1),
-    ((2, 1, 2, 5, 6), (1, 3), False, 0),
+    # Several bursts of several frames and channels: each index takes its own stride.
+    ((2, 2, 2, 5, 6), (1, 3), False, 0),
 ]
 
 
