@@ -59,9 +59,10 @@ def test_border_and_luma_are_parameters() -> None:
     b[:, :8] = 1
     assert mkpn.psnr(a, b) == math.inf
     assert mkpn.psnr(a, b, MetricDefinition(border=0)) == pytest.approx(-10 * math.log10(1 / 8))
-    red = a.copy()
-    red[0] = 0.5
-    assert mkpn.psnr(a, red, MetricDefinition(channels="luma")) == pytest.approx(-20 * math.log10(0.299 * 0.5))
+    for channel, weight in enumerate((0.299, 0.587, 0.114)):
+        pure = a.copy()
+        pure[channel] = 0.5
+        assert mkpn.psnr(a, pure, MetricDefinition(channels="luma")) == pytest.approx(-20 * math.log10(weight * 0.5))
 
 
 def test_small_images_are_measured_without_a_border() -> None:

@@ -20,7 +20,7 @@ import mkpn
 from mkpn.__main__ import main
 from mkpn.evaluation.baselines import _DENOISERS  # pyright: ignore[reportPrivateUsage]
 from mkpn.evaluation.config import EvaluateConfig
-from mkpn.evaluation.evaluate import Measurement, compare, evaluate, summarise
+from mkpn.evaluation.evaluate import Measurement, compare, evaluate, interval, summarise
 from mkpn.evaluation.report import (
     csv_table,
     detail_table,
@@ -181,6 +181,13 @@ def test_bootstrap_tells_ties_from_differences() -> None:
     # A paired interval of a mean: about +-1.96 sd/sqrt(n), far narrower than the spread between images.
     assert worse["high"] - worse["low"] == pytest.approx(2 * 1.96 * 0.1 / math.sqrt(68), rel=0.3)
     assert tied["tie"]
+
+
+def test_an_interval_is_of_the_mean_and_holds_95_percent() -> None:
+    """Of nine ones and zeros, the resampled sum is binomial, 4 to 15 (90 % would be 5 to 14); the median is zero."""
+    found = interval([1.0] * 9 + [0.0] * 81)
+    assert found["difference"] == pytest.approx(9 / 90)
+    assert (found["low"], found["high"]) == (pytest.approx(4 / 90), pytest.approx(15 / 90))
 
 
 def test_tables_mark_the_best_and_the_ties() -> None:
@@ -429,7 +436,9 @@ def test_regions_and_bias_are_those_of_the_errors(config: EvaluateConfig, photo_
     text = (config.out / "results.md").read_text()
     cells = " / ".join(f"{row[f'psnr_{name}']:.2f}" for name in REGIONS)
     assert f"| burst mean | {cells} |" in text
-    assert "Bias of the brightness" in text
+    # In levels of 255.
+    bias = f"{255 * float(error.mean()):.2f}".replace("-", "−")
+    assert f"| burst mean | {bias} |" in text.split("Bias of the brightness")[1]
 
 
 def psnr_by_model(report: dict[str, Any]) -> dict[str, float]:
