@@ -16,6 +16,7 @@ from mkpn.synthesis.datasets import TestSet, TrainingStream, centre_crop, image_
 from mkpn.synthesis.images import box_downsample
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS
+from mkpn.synthesis.scenes import KINDS
 
 
 def photographs(folder: Path, **changes: int) -> list[NDArray[np.uint8]]:
@@ -130,3 +131,12 @@ def test_test_sets_are_identical_everywhere(photo_folder: Path) -> None:
     assert test[0].frames.shape == (8, 3, 64, 64)
     assert burst_hash(test[0]) == burst_hash(test[0]) != burst_hash(test[1])
     assert burst_hash(test[0])[:16] == "4331ab14cc597d6b"
+
+
+def test_drawn_scenes_of_one_kind_differ_and_are_the_same_at_every_gain() -> None:
+    settings = {"downsample": 1, "crop": 32, "seed": 0, "burst": BurstConfig(), "drawn": True}
+    names = tuple(Path(f"{kind} {number}") for number in (0, 1) for kind in KINDS)
+    low, high = (TestSet(files=names, noise=GAINS[gain], gain=gain, **settings) for gain in (1, 8))
+    for index in range(len(KINDS)):
+        assert not torch.equal(low[index].clean, low[index + len(KINDS)].clean), names[index]
+        assert torch.equal(low[index].clean, high[index].clean)
