@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mkpn.__main__ import curves
-from mkpn.figures.learning_curves import _apart, learning_curves, read_curve
+from mkpn.figures.learning_curves import _apart, _smooth, learning_curves, read_curve
 from mkpn.figures.table1 import table1_chart
 from mkpn.model.config import MODELS
 from mkpn.paper import PAPER, label, measured_on, paper_rows
@@ -54,6 +54,19 @@ def test_the_chart_of_table_1() -> None:
     assert table1_chart([*rows, *oracles], against, "Test images.") != png
     assert label("oracle-12") == "truly aligned mean, reach 12"
     assert table1_chart(rows, against, "Test images.", "pdf") == table1_chart(rows, against, "Test images.", "pdf")
+
+
+def test_the_bars_are_the_intervals_below_mkpn(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr("mkpn.figures.table1.save_figure", lambda figure, _: drawn.append(figure) or b"")
+    rows = [{"model": "kpn-l9", "gain": 8, "psnr": 29.8}, {"model": "mkpn", "gain": 8, "psnr": 30.0}]
+    table1_chart(rows, [{"model": "kpn-l9", "gain": 8, "low": 0.1, "high": 0.4}], "Test images.")
+    own, paper = drawn[0].axes
+    (bar,) = [line for line in own.get_lines() if str(line.get_label()).startswith("95 % interval")]
+    # MKPN minus KPN L9 is 0.1 to 0.4 dB, so that KPN L9 is as much below MKPN's 30 dB.
+    np.testing.assert_allclose(bar.get_xdata(), 9)
+    np.testing.assert_allclose(sorted(bar.get_ydata()), [29.6, 29.9])
+    assert not any(str(line.get_label()).startswith("95 % interval") for line in paper.get_lines())
 
 
 def write_run(folder: Path, model: str, level: float, validate: bool = False) -> Path:
@@ -109,3 +122,13 @@ def test_labels_are_moved_apart_about_their_mean() -> None:
     assert _apart([0.1, 0.5, 0.9], 0.05) == pytest.approx([0.1, 0.5, 0.9])
     assert _apart([0.1, 0.5, 0.5, 0.5], 0.05) == pytest.approx([0.1, 0.45, 0.5, 0.55])
     assert _apart([0.98, 1.0], 0.05) == pytest.approx([0.95, 1.0])
+
+
+def test_the_loss_is_smoothed_by_a_centred_mean_over_a_twentieth() -> None:
+    impulse = np.zeros(80)
+    impulse[40] = 1
+    np.testing.assert_allclose(_smooth(impulse), (np.abs(np.arange(80) - 40) <= 2) / 5, atol=1e-12)
+    # At the ends the mean is that of the places that there are.
+    ends = [1, 1.5, 2, 3], [76, 77, 77.5, 78]
+    ramp = _smooth(np.arange(80.0))
+    np.testing.assert_allclose((ramp[:4], ramp[-4:]), ends)
