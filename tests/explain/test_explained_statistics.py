@@ -117,10 +117,11 @@ def test_the_true_place_shows_the_same_spot() -> None:
         np.testing.assert_allclose(values[index, :, row, column], burst.clean[:, y, x], atol=1e-6)
 
 
-def test_pixels_are_sorted_into_thirds() -> None:
+@pytest.mark.parametrize("slope", [0, 1, -1], ids=["upright", "rising", "falling"])
+def test_pixels_are_sorted_into_thirds(slope: int) -> None:
     rng = np.random.default_rng(1)
     clean = np.full((3, 96, 96), 0.5, np.float32)
-    clean[:, :, 32:64] += 0.25 * (np.arange(32) % 8 < 4)  # upright stripes
+    clean[:, :, 32:64] += 0.25 * ((np.arange(32) + slope * np.arange(96)[:, None]) % 8 < 4)  # stripes
     clean[:, :, 64:] += rng.uniform(-0.3, 0.3, (96, 32)).astype(np.float32)
     regions = classify(clean)
     assert set(np.unique(regions)) == {FLAT, EDGE, TEXTURE}
@@ -275,3 +276,20 @@ def test_noise_far_below_a_level_is_no_structure() -> None:
     clean = (0.3 + 1e-7 * rng_for(0).standard_normal((3, 32, 32))).astype(np.float32)
     assert np.ptp(clean) > 0
     assert (classify(clean) == FLAT).all()
+
+
+def test_gradients_are_averaged_over_two_pixels() -> None:
+    """A step has gradients in two columns; the Gaussian of two pixels ends at four times its width beside them."""
+    clean = np.zeros((3, 16, 96), np.float32)
+    clean[..., 48:] = 0.5
+    lively = (classify(clean) != FLAT).all(0)
+    assert np.flatnonzero(lively).tolist() == list(range(47 - 8, 48 + 8 + 1))
+
+
+def test_what_is_hardly_any_weight_is_told_by_all_of_the_pixel_s() -> None:
+    """A pixel that the network makes dark has small weights in all; they are renormalised like any other's."""
+    sums = torch.tensor([[0.015, 3.0], [0.025, 77.0]])
+    estimates = Estimates((1, 3), (3, 1, 2), torch.ones(2, 6), sums, sums.mean(0))
+    picture, stayed = recompose(estimates, (1,), (0,), renormalise=True)
+    assert stayed == pytest.approx(1 / 2)
+    np.testing.assert_allclose(picture[0, 0], [0.5 * 0.04 / 0.015, 0.5], rtol=1e-6)
