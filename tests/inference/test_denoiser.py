@@ -69,6 +69,11 @@ def test_a_result_is_its_caller_s_to_change(burst: mkpn.Burst) -> None:
     assert not result.image.requires_grad
 
 
+def test_the_local_convolution_takes_a_part_of_the_time(burst: mkpn.Burst) -> None:
+    result = mkpn.Denoiser(KernelPredictionNetwork(model_config("kpn-l3")), "cpu")(burst)
+    assert 0 < result.local_seconds < result.seconds
+
+
 def test_an_untrained_network_is_the_mean_at_any_size(burst: mkpn.Burst) -> None:
     denoiser = mkpn.Denoiser(KernelPredictionNetwork(model_config("kpn-l3")), "cpu")
     torch.testing.assert_close(denoiser(burst).image, burst.frames.mean(0), atol=2e-6, rtol=0)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from mkpn.model.config import MODELS, model_config
-from mkpn.model.network import KernelPredictionNetwork, parameter_count
+from mkpn.model.network import KernelPredictionNetwork, Up, parameter_count
 from mkpn.ops import local_conv
 
 
@@ -76,3 +76,18 @@ def test_wrong_shapes_name_both(mkpn_network: KernelPredictionNetwork) -> None:
         mkpn_network(torch.rand(1, 7, 3, 32, 32), torch.rand(1, 3, 32, 32))
     with pytest.raises(ValueError, match="noise_std: expected"):
         mkpn_network(torch.rand(1, 8, 3, 32, 32), torch.rand(1, 1, 32, 32))
+
+
+def test_the_decoder_up_samples_between_the_centres_of_pixels() -> None:
+    """By hand: a pixel lies a quarter of the way from the centre of its own low pixel to that of the next one."""
+    block = Up(2, 2)
+    convolution = block[0]
+    with torch.no_grad():
+        torch.nn.init.dirac_(convolution.weight)
+        torch.nn.init.zeros_(convolution.bias)
+    low, skip = torch.tensor([[1.0, 5.0], [9.0, 2.0]]), torch.arange(16.0).view(4, 4)
+    quarters = torch.tensor([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
+    with torch.inference_mode():
+        found = block(low[None, None], skip[None, None])
+    torch.testing.assert_close(found[0, 0], quarters @ low @ quarters.T)
+    torch.testing.assert_close(found[0, 1], skip)
