@@ -102,17 +102,19 @@ def test_only_so_many_forgotten_names_are_remembered() -> None:
 
 
 def test_the_oldest_uploads_go_first(tmp_path: Path) -> None:
-    for number, name in enumerate("bac"):
+    # Neither the names nor the order in which a folder lists them tell the age.
+    for number, name in enumerate("cab"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.png").write_bytes(bytes(100))
         os.utime(tmp_path / name / "x.png", (number, number))
     each = 2 * 4096  # a block of its own, and one for its folder
     assert trim(tmp_path, 3 * each) == 0
     assert trim(tmp_path, 3 * each - 1) == 1
+    assert sorted(path.parent.name for path in tmp_path.rglob("*.png")) == ["a", "b"]
     assert trim(tmp_path, 3 * each // 2) == 1
-    assert [path.parent.name for path in tmp_path.rglob("*.png")] == ["c"]
+    assert [path.parent.name for path in tmp_path.rglob("*.png")] == ["b"]
     # A folder that is empty then goes, too.
-    assert [path.name for path in tmp_path.iterdir()] == ["c"]
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
     assert trim(tmp_path / "none", 0) == 0
 
 
