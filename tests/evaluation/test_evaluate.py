@@ -184,7 +184,7 @@ def test_bootstrap_tells_ties_from_differences() -> None:
 
 
 def test_an_interval_is_of_the_mean_and_holds_95_percent() -> None:
-    """Of nine ones and zeros, the resampled sum is binomial, 4 to 15 (90 % would be 5 to 14); the median is zero."""
+    """Nine ones among 90: a resampled sum is binomial, 4 to 15 (5 to 14 at 90 %), and the median is zero."""
     found = interval([1.0] * 9 + [0.0] * 81)
     assert found["difference"] == pytest.approx(9 / 90)
     assert (found["low"], found["high"]) == (pytest.approx(4 / 90), pytest.approx(15 / 90))
@@ -437,7 +437,7 @@ def test_regions_and_bias_are_those_of_the_errors(config: EvaluateConfig, photo_
     cells = " / ".join(f"{row[f'psnr_{name}']:.2f}" for name in REGIONS)
     assert f"| burst mean | {cells} |" in text
     # In levels of 255.
-    bias = f"{255 * float(error.mean()):.2f}".replace("-", "−")
+    bias = f"{255 * row['bias']:.2f}".replace("-", "−")
     assert f"| burst mean | {bias} |" in text.split("Bias of the brightness")[1]
 
 
