@@ -130,11 +130,15 @@ def denoise(
     synthetic = options.each or len(images) == 1 or any(image.is_dir() for image in images)
     if options.burst is None and not images:
         raise ValueError("images: expected an image, several photographs, a folder, or --burst DIR, got nothing")
-    with output.results() as results, keeping(lambda: f"{options.out} keeps the pictures so far"):
+    with output.results() as results, keeping(lambda: _kept_in(options.out)):
         if synthetic and options.burst is None:
             results.value = _denoise_synthetic(images, options)
         else:
             results.value = _denoise_real(images, options)
+
+
+def _kept_in(out: Path) -> str:
+    return f"{out} keeps the pictures so far" if out.is_dir() and any(out.iterdir()) else "nothing was written"
 
 
 _OF_SYNTHETIC = ("gain", "seed", "each", "strict", "save_burst")
@@ -152,14 +156,17 @@ def _networks(options: DenoiseOptions) -> dict[str, Denoiser]:
     """Loads all networks, before any of them runs: a wrong name after nine networks would cost minutes."""
     import mkpn
     from mkpn.evaluation.names import named_networks
+    from mkpn.ops import warm_up
 
     if not options.models:
         raise ValueError("models: expected at least one network, got none")
     networks = named_networks(options.models)
+    # Once a process, and no part of a network's time.
+    warm_up()
     return {name: mkpn.load(model, device=options.device) for name, model in networks.items()}
 
 
-def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> list[dict[str, Any]]:
+def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> dict[str, Any]:
     from mkpn.capture.burst import burst_files, given_noise, read_burst
     from mkpn.capture.raw import is_raw
     from mkpn.checks import writable_folder
@@ -197,10 +204,11 @@ def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> list[dic
             {"model": done.model, "mean": report.mean, "std": report.std, "expected": report.expected}
             | {"neighbours": report.neighbours, "seconds": done.seconds, "verdict": report.verdict()}
         )
-    return rows
+    return {"notes": describe(burst), "models": rows}
 
 
 def _denoise_synthetic(given: tuple[Path, ...], options: DenoiseOptions) -> list[dict[str, Any]]:
+    from collections import Counter
     from statistics import fmean
 
     from mkpn.checks import writable_folder
@@ -229,9 +237,13 @@ def _denoise_synthetic(given: tuple[Path, ...], options: DenoiseOptions) -> list
                 print(done.metric if alone else f"{image}: {done.metric}")
             seconds = "" if done.seconds is None else f"  {done.seconds:.2f} s"
             print(f"{done.model:8}  {done.psnr:6.2f} dB  {done.ssim:.3f}{seconds}", flush=True)
-            rows.append(asdict(done))
+            rows.append(asdict(done) | {"folder": str(folder)})
     if len(images) > 1:
-        print(f"mean of {len(images)} pictures:")
+        metrics = Counter(row["metric"] for row in rows if row["model"] == "noisy")
+        # Small pictures are measured without a border removed.
+        fewer = metrics.total() - max(metrics.values())
+        unlike = f", {fewer} of which had another metric" if len(metrics) > 1 else ""
+        print(f"mean of {len(images)} pictures{unlike}:")
         for model in dict.fromkeys(row["model"] for row in rows):
             own = [row for row in rows if row["model"] == model]
             print(f"{model:8}  {fmean(row['psnr'] for row in own):6.2f} dB  {fmean(row['ssim'] for row in own):.3f}")

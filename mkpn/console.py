@@ -94,7 +94,12 @@ def keeping(kept: Callable[[], str]) -> Generator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise Interrupted(kept()) from error
+        try:
+            phrase = kept()
+        # What it asks may itself have been interrupted, as an import can be.
+        except Exception:
+            raise KeyboardInterrupt from error
+        raise Interrupted(phrase) from error
 
 
 def exit_code(command: Callable[[], object]) -> int:

@@ -511,7 +511,7 @@ def test_a_picture_that_cannot_be_measured_is_left_out(
     code, out, err = mkpn_command("denoise", photos, *given)
     assert code == 0, err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"b", "c"}
-    assert "mean of 2 pictures:" in out
+    assert "mean of 2 pictures, 1 of which had another metric:" in out
     (said,) = [record.message for record in caplog.records]
     assert said.startswith(f"left out {photos / 'a.png'}: image: expected room for one 11x11 window of SSIM")
     assert said.endswith("got 42x42 after downsampling by 2")

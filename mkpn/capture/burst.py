@@ -98,7 +98,11 @@ def burst_files(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise ValueError(f"burst: expected a folder, got {folder}, which is none")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in (*SUFFIXES, *RAW_SUFFIXES))
+    files = sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in (*SUFFIXES, *RAW_SUFFIXES) and path.is_file() and not path.name.startswith(".")
+    )
     if (folder / BURST_FACTS).is_file():
         # Beside the frames lies the truth.
         files = [path for path in files if path.stem != "clean"]
@@ -165,14 +169,18 @@ def read_burst(
         raise ValueError(
             f"{names[0]}: expected at least {_SMALLEST} pixels per side after downsampling, got {first.size}"
         )
-    notes = [] if first.raw else [f"{names[0]}: {note}." for note in conversion_notes(files[0], max_megapixels)]
+    photographs = () if first.raw else files
+    notes = [f"{path.name}: {note}." for path in photographs for note in conversion_notes(path, max_megapixels)]
     later = (_read(path, downsample, crop, max_megapixels, first.raw) for path in files[1:])
     wide, motions, brightness = _aligned(names, first, later, crop, tolerance, notes)
     frames = wide[: len(files)]
     clips = _clips(first)
     found, source = _noise(first, frames, clips, brightness, noise, notes)
     # Scaling a frame scales its noise, and the value at which it clips: not before both have been looked at.
-    frames /= np.array(brightness, np.float32)[:, None, None, None]
+    for name, frame, ratio in zip(names, frames, brightness, strict=True):
+        if ratio > 1:
+            notes += _unclipped(name, frame, frames[0] * ratio, clips)
+        frame /= ratio
     chosen = _light(first, found, light)
     if chosen == "display":
         for frame in frames:
@@ -356,6 +364,21 @@ def _brightness(name: str, reference: NDArray[np.float32], frame: NDArray[np.flo
             f"{name}: expected the brightness of the first photograph within {tolerance:.0%}, got {ratio:.0%} of it"
         )
     return ratio
+
+
+def _unclipped(
+    name: str, frame: NDArray[np.float32], reference: NDArray[np.float32], clips: list[tuple[float, float]]
+) -> list[str]:
+    """Puts the reference, scaled to a brighter frame, where that frame has clipped: scaled back it would be too dark.
+
+    Returns:
+        A sentence where that is more than a thousandth of the frame.
+    """
+    high = np.array([high for _, high in clips], np.float32)[:, None, None]
+    clipped = frame >= high
+    np.copyto(frame, reference, where=clipped)
+    share = float(clipped.any(0).mean())
+    return [f"{name}: {share:.1%} has clipped and is taken from the first photograph."] if share > 1e-3 else []
 
 
 def _told(name: str, motion: Motion) -> list[str]:

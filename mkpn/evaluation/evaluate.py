@@ -22,7 +22,7 @@ from tqdm import tqdm
 from mkpn.checks import one_line, writable_folder
 from mkpn.evaluation.baselines import BASELINES, baselines, nlm_within
 from mkpn.evaluation.config import EvaluateConfig
-from mkpn.evaluation.names import REFERENCES
+from mkpn.evaluation.names import REFERENCES, keep_photographs
 from mkpn.evaluation.report import Rows, csv_table, latex_table, markdown_report, spread
 from mkpn.explain.oracle import aligned_mean
 from mkpn.explain.regions import REGIONS, RULE, classify
@@ -103,6 +103,7 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
         torch.set_num_threads(config.threads)
     with process_group(local_device(config.device)) as (rank, world):
         if rank == 0:
+            keep_photographs([config.out / "table1.png"], [], config.images)
             writable_folder(config.out, "out")
         report = _report(config, rank, world)
         if rank == 0:

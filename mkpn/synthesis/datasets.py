@@ -48,8 +48,12 @@ class Batch:
     offsets: torch.Tensor
 
 
-def image_files(folders: Sequence[Path]) -> list[Path]:
-    """Lists the image files under the folders, sorted by path, each once.
+def image_files(folders: Sequence[Path], without: Path | None = None) -> list[Path]:
+    """Lists the image files under the folders, sorted by path, each once; nothing whose name begins with a dot.
+
+    Args:
+        folders: searched recursively.
+        without: a folder that is left out, e.g. one that a command writes pictures into.
 
     Raises:
         ValueError: if a folder does not exist or nothing is found.
@@ -62,16 +66,29 @@ def image_files(folders: Sequence[Path]) -> list[Path]:
         path.resolve(): path
         for folder in reversed(folders)
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file()
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not _is_hidden(path.relative_to(folder))
     }
+    if without is not None:
+        found = {place: path for place, path in found.items() if without.resolve() not in place.parents}
     files = sorted(found.values())
     if not files:
         raise ValueError(f"images: expected {', '.join(SUFFIXES)} under {', '.join(map(str, folders))}, got none")
     return files
 
 
+def _is_hidden(path: Path) -> bool:
+    """Tells whether a file or a folder on its way begins with a dot, as what other systems put beside photographs."""
+    return any(part.startswith(".") for part in path.parts)
+
+
 def load_photographs(
-    folders: Sequence[Path], *, downsample: int, large_downsample: int, large_side: int, min_side: int
+    folders: Sequence[Path],
+    *,
+    downsample: int,
+    large_downsample: int,
+    large_side: int,
+    min_side: int,
+    without: Path | None = None,
 ) -> list[NDArray[np.uint8]]:
     """Reads photographs, box-downsampled, as `[C,H,W]` 8-bit arrays.
 
@@ -82,12 +99,13 @@ def load_photographs(
         large_side: see `large_downsample`.
         min_side: smallest side after downsampling; smaller photographs are named in the log and skipped, and so are
             unreadable ones.
+        without: see `image_files`.
 
     Raises:
         ValueError: if nothing usable is left.
     """
     photographs: list[NDArray[np.uint8]] = []
-    for path in image_files(folders):
+    for path in image_files(folders, without):
         try:
             image = load_image(path, min_side=1, max_megapixels=OWN_MEGAPIXELS)
         except ValueError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import struct
 import zlib
@@ -73,7 +74,10 @@ def write_picture(
         else:
             import tifffile  # here, because most pictures are PNG
 
-            tifffile.imwrite(temporary, to_channels_last(values), photometric="rgb", iccprofile=profile)
+            # Not into the file itself: NumPy's error for a full disk names neither reason nor file.
+            tiff = io.BytesIO()
+            tifffile.imwrite(tiff, to_channels_last(values), photometric="rgb", iccprofile=profile)
+            temporary.write_bytes(tiff.getbuffer())
     return path
 
 

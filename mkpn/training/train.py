@@ -94,6 +94,8 @@ def _train(model: str, config: TrainConfig, rank: int, world: int) -> Path:
         large_downsample=config.large_downsample,
         large_side=config.large_side,
         min_side=config.patch + 2 * BurstConfig().margin,
+        # Its sample pictures are no photographs, and are not there yet when it begins.
+        without=config.run,
     )
     stream: Callable[[int], Batch]
     shared: dict[str, Any] = {"batch": config.batch, "patch": config.patch, "noise_range": config.noise_range}

@@ -158,16 +158,21 @@ def launch(
 
 
 def leave_on_signals(root: Path, going: Going) -> None:
-    """Makes SIGTERM and Ctrl+C end the process at any time: runs are stopped, and the app's folder is removed.
+    """Makes SIGTERM, Ctrl+C and a closed terminal end the process: runs are stopped, the app's folder is removed.
 
     Args:
         root: the app's folder.
         going: the runs.
     """
 
+    ends = [signal.SIGINT, signal.SIGTERM]
+    # Not where somebody wants the app to outlive the terminal (nohup); Windows has no such signal.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        ends.append(signal.SIGHUP)
+
     def leave(_number: int, _frame: FrameType | None) -> None:
         # A second signal does not wait.
-        for name in (signal.SIGINT, signal.SIGTERM):
+        for name in ends:
             signal.signal(name, signal.SIG_DFL)
         going.cancel_all(_LEAVE_SECONDS)
         shutil.rmtree(root, ignore_errors=True)
@@ -176,7 +181,7 @@ def leave_on_signals(root: Path, going: Going) -> None:
         # Not by an exception: threads that are inside of C++ code then take the process down with "terminate called".
         os._exit(0)
 
-    for name in (signal.SIGINT, signal.SIGTERM):
+    for name in ends:
         signal.signal(name, leave)
 
 

@@ -15,8 +15,7 @@ import pytest
 import tyro
 from serving import HOME, Server, free_port, serving
 
-from mkpn.ui.service.guard import FILES_AT_ONCE
-from mkpn.ui.service.options import ServiceOptions
+from mkpn.ui.service.options import FILES_AT_ONCE, ServiceOptions
 
 DEPLOY = HOME / ".deploy"
 

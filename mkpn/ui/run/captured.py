@@ -123,12 +123,14 @@ def start_captured(
     burst = read_burst(paths, noise=noise, light=light, crop=MAX_SIDE, max_megapixels=MAX_MEGAPIXELS)
     folder = PictureFolder(root)
     height, width = burst.frames.shape[-2:]
+    with folder.removed_on_error():
+        noisy = folder.save("noisy", burst.displayed(burst.frames[0]))
     return CapturedRun(
         burst=burst,
         models=chosen,
         notes=[f"{width}×{height} pixels at the centre.", *describe(burst)],
         folder=folder,
-        noisy=folder.save("noisy", burst.displayed(burst.frames[0])),
+        noisy=noisy,
     )
 
 

@@ -183,13 +183,14 @@ def start_run(
     scene, notes = fit_scene(pixels, settings)
     burst = burst_of(scene, settings.noise, rng_for(settings.seed), settings.motion)
     height, width = burst.clean.shape[1:]
+    folder = PictureFolder(root)
     run = Run(
         title=title,
         notes=notes,
         settings=settings,
         burst=burst,
         panes=_empty_panes(settings.models),
-        folder=PictureFolder(root),
+        folder=folder,
         definition=definition_for(height, width),
         device=store.device_name,
         square=Rectangle.around((width // 2, height // 2), side, width, height),
@@ -198,10 +199,11 @@ def start_run(
         image=ImageRef(title),
         scene=scene,
     )
-    run.frames = [run.folder.save(f"frame-{index}", frame) for index, frame in enumerate(burst.frames)]
-    _finish(run, run.panes["noisy"], burst.frames[0])
-    _finish(run, run.panes["mean"], burst.frames.mean(0))
-    _finish(run, run.panes["truth"], burst.clean)
+    with folder.removed_on_error():
+        run.frames = [folder.save(f"frame-{index}", frame) for index, frame in enumerate(burst.frames)]
+        _finish(run, run.panes["noisy"], burst.frames[0])
+        _finish(run, run.panes["mean"], burst.frames.mean(0))
+        _finish(run, run.panes["truth"], burst.clean)
     return run
 
 

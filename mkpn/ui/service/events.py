@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 import uuid
 from typing import Any
@@ -44,6 +45,11 @@ class Page(gr.Blocks):
                 raise refusal(str(error)) from error
             raise self._unexpected(block_fn, error) from error
         except Exception as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+                LOGGER.error("the disk is full", exc_info=error)
+                raise refusal(
+                    "disk: expected free space on the server, but its disk is full; try again later"
+                ) from error
             raise self._unexpected(block_fn, error) from error
         finally:
             if outcome:

@@ -17,16 +17,13 @@ from urllib.parse import urlsplit
 
 from mkpn.ui.run.pictures import PICTURES
 from mkpn.ui.service.logs import LOGGER, REQUEST_ID, request_id
-from mkpn.ui.service.options import ServiceOptions
+from mkpn.ui.service.options import FILES_AT_ONCE, ServiceOptions
 from mkpn.ui.service.visitors import Visitors
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
-
-FILES_AT_ONCE = 8
-"""Files of one upload: a burst has so many frames."""
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1", "[::1]")
 """This machine's names for itself."""
@@ -114,6 +111,8 @@ class Guard:
         async def worded(message: Message) -> None:
             """Lets an answer pass, unless it is one that Gradio words for programmers: they get a sentence instead."""
             if message["type"] == "http.response.start" and message["status"] in (422, 500):
+                if asked["path"].rstrip("/") == "/login":
+                    raise Refusal(400, "login: expected a name and a password")
                 raise Refusal(message["status"], "body: expected the JSON of a call, with the fields that it needs")
             await answer(message)
 

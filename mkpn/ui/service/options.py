@@ -16,6 +16,10 @@ _ORIGIN = re.compile(r"https?://(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?
 _ROOT = re.compile(r"(https?://[a-z0-9.:-]+)?(/[A-Za-z0-9._~-]+)*")
 
 
+FILES_AT_ONCE = 8
+"""Files of one upload: a burst has so many frames."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ServiceOptions:
     """Serve the app to others.
@@ -30,7 +34,8 @@ class ServiceOptions:
         root_path: path or full address under which a proxy serves the app.
         kept_runs: runs whose results are kept at the same time, 1 to 1000; the oldest goes first.
         forget_seconds: how long results are kept after their page was closed, 1 to 86400.
-        max_disk_mb: uploads are kept up to this size together, 64 to 1048576; the oldest goes first.
+        max_disk_mb: uploads are kept up to this size together, 64 to 1048576 and 8 times `--max-upload-mb` at least;
+            the oldest goes first.
         log: text prints problems only, json one line for each request, event and problem.
         share: ask gradio.live for a public link that lasts a week; everybody who knows it may use the app.
         mcp: serve the endpoints to language models, too (needs the extra mcp).
@@ -54,6 +59,11 @@ class ServiceOptions:
         whole("kept_runs", self.kept_runs, 1, 1000)
         whole("forget_seconds", self.forget_seconds, 1, 86400)
         whole("max_disk_mb", self.max_disk_mb, 64, 2**20)
+        if self.max_disk_mb < FILES_AT_ONCE * self.max_upload_mb:
+            raise ValueError(
+                f"max_disk_mb: expected room for a burst of {FILES_AT_ONCE} files of max_upload_mb, "
+                f"{FILES_AT_ONCE * self.max_upload_mb} or more, got {self.max_disk_mb}"
+            )
         choice("log", self.log, ("text", "json"))
         for host in self.hosts:
             if not _HOST.fullmatch(host):
