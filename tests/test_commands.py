@@ -19,7 +19,9 @@ from PIL import Image, ImageCms
 
 import mkpn
 from mkpn import __main__ as command_line
-from mkpn.console import Failed, Interrupted, Output, exit_code
+from mkpn.__main__ import _kept_in
+from mkpn.capture.burst import burst_files
+from mkpn.console import Failed, Interrupted, Output, exit_code, keeping
 from mkpn.evaluation import synthetic
 from mkpn.evaluation import verify as verification
 from mkpn.model.checkpoint import digest, load_model, read_tensors, save_model, shipped_models, write_tensors
@@ -526,7 +528,9 @@ def test_a_single_picture_keeps_its_profile(
     given = ("--models", "kpn-l1", "--device", "cpu", "--out", tmp_path / "out")
     code, out, _ = mkpn_command("denoise", tmp_path / "a.jpg", *given, "--json", "--quiet")
     assert code == 0
-    assert [row["model"] for row in json.loads(out)] == ["noisy", "mean", "kpn-l1"]
+    rows = json.loads(out)
+    assert [row["model"] for row in rows] == ["noisy", "mean", "kpn-l1"]
+    assert {row["folder"] for row in rows} == {str(tmp_path / "out")}
     for name in ("clean", "noisy", "kpn-l1"):
         assert Image.open(tmp_path / "out" / f"{name}.png").info["icc_profile"] == srgb
 
@@ -538,12 +542,36 @@ def test_real_bursts_keep_the_profile(
     for index, frame in enumerate(burst.frames[:2]):
         write_picture(tmp_path, f"{index}", frame, "png", srgb)
     given = ("--models", "kpn-l1", "--device", "cpu", "--out", tmp_path / "out")
-    code, _, err = mkpn_command("denoise", tmp_path / "0.png", tmp_path / "1.png", *given)
+    code, out, err = mkpn_command("denoise", tmp_path / "0.png", tmp_path / "1.png", *given, "--json", "--quiet")
     assert code == 0, err
+    found = json.loads(out)
+    assert [row["model"] for row in found["models"]] == ["kpn-l1"]
+    assert any(note.startswith("2 photographs are repeated") for note in found["notes"])
     assert Image.open(tmp_path / "out" / "kpn-l1.png").info["icc_profile"] == srgb
     code, _, err = mkpn_command("denoise", tmp_path / "0.png", tmp_path / "1.png", *given, "--save-burst")
     assert code == 2
     assert err == "mkpn: save_burst: expected an image with a synthetic burst, got a real burst\n"
+
+
+def test_a_burst_in_a_folder_may_have_hidden_files_beside_it(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    for name in ("b.png", "a.png"):
+        Image.fromarray(photo[:64, :64]).save(tmp_path / name)
+    (tmp_path / "._a.png").write_bytes(b"what a Mac leaves on a card")
+    (tmp_path / "c.png").mkdir()
+    assert [path.name for path in burst_files(tmp_path)] == ["a.png", "b.png"]
+
+
+def test_ctrl_c_says_whether_anything_is_kept(tmp_path: Path) -> None:
+    def stopped(kept: Callable[[], str]) -> str:
+        with pytest.raises(KeyboardInterrupt) as caught, keeping(kept):
+            raise KeyboardInterrupt
+        return str(caught.value)
+
+    assert stopped(lambda: _kept_in(tmp_path / "out")) == stopped(lambda: _kept_in(tmp_path)) == "nothing was written"
+    (tmp_path / "a.png").touch()
+    assert stopped(lambda: _kept_in(tmp_path)) == f"{tmp_path} keeps the pictures so far"
+    # An import that Ctrl+C has interrupted may fail when it is asked again.
+    assert stopped(lambda: torch.not_there) == ""  # pyright: ignore
 
 
 def test_a_profile_of_another_colour_space_is_left_out(tmp_path: Path, srgb: bytes) -> None:

@@ -180,6 +180,26 @@ def test_brightness_is_evened_told_and_refused(tmp_path: Path, scene: NDArray[np
         read_burst([paths[0], paths[3]], noise=GAINS[1])
 
 
+def test_what_a_brighter_frame_has_clipped_is_taken_from_the_first(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    clean = 0.6 * moved_scene(scene)
+    clean[40:80, 40:80] = 0.97
+    paths = write(tmp_path, [noisy(clean, Noise(0.01, 0), 0), noisy(1.2 * clean, Noise(0.01, 0), 1)])
+    burst = read_burst(paths, noise=Noise(0.01, 0))
+    inner = slice(45 - RIM, 75 - RIM)
+    for frame in burst.frames[:2]:
+        assert frame[:, inner, inner].mean().item() == pytest.approx(0.97, abs=0.01)
+    assert any(note.startswith("1.png: ") and "has clipped" in note for note in burst.notes)
+    assert not any("clipped" in note for note in read_burst(paths[::-1], noise=Noise(0.01, 0)).notes)
+
+
+def test_what_reading_changes_is_told_of_every_photograph(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    paths = write(tmp_path, [scene, scene])
+    for path in paths:
+        Image.open(path).convert("L").save(path)
+    notes = read_burst(paths, noise=GAINS[1]).notes
+    assert sum("grey" in note for note in notes) == 2
+
+
 @pytest.mark.parametrize("brightness", [0.78, 1.2])
 def test_noise_is_that_of_the_reference_as_stored(
     tmp_path: Path, scene: NDArray[np.float32], brightness: float

@@ -376,6 +376,12 @@ def test_a_picture_without_an_error_has_a_finite_figure(
     assert {row["difference"] for row in again["previous"]} == {0}
 
 
+def test_results_are_not_written_among_the_photographs(config: EvaluateConfig) -> None:
+    """The next time, the plot would be measured, too."""
+    with pytest.raises(ValueError, match=r"^out: expected a folder without the photographs themselves"):
+        evaluate(replace(config, out=config.images[0] / "out"))
+
+
 def test_what_was_measured_is_told_where_it_cannot_be_written(
     config: EvaluateConfig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -338,6 +338,8 @@ def test_a_file_without_logins_does_not_leave_the_app_open(tmp_path: Path, text:
         {"root_path": "ftp://mkpn"},
         {"root_path": "/x y"},
         {"log": "xml"},
+        {"max_disk_mb": 64},
+        {"max_disk_mb": 8 * 32 - 1, "max_upload_mb": 32},
     ],
 )
 def test_wrong_options_are_named(options: dict[str, Any]) -> None:

@@ -18,10 +18,11 @@ from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS
 from mkpn.synthesis.scenes import KINDS
 
+SETTINGS = {"downsample": 1, "large_downsample": 2, "large_side": 700, "min_side": 96}
+
 
 def photographs(folder: Path, **changes: int) -> list[NDArray[np.uint8]]:
-    settings = {"downsample": 1, "large_downsample": 2, "large_side": 700, "min_side": 96, **changes}
-    return load_photographs([folder], **settings)
+    return load_photographs([folder], **{**SETTINGS, **changes})
 
 
 def test_unusable_files_are_named_and_skipped(
@@ -51,6 +52,18 @@ def test_a_file_counts_once_by_whatever_way_it_is_reached(photo_folder: Path, tm
     files = image_files([photo_folder])
     assert image_files([photo_folder, tmp_path / "link"]) == files
     assert len(image_files([tmp_path / "link", photo_folder])) == len(files)
+
+
+def test_hidden_files_and_a_folder_that_is_left_out_are_no_photographs(photo_folder: Path, tmp_path: Path) -> None:
+    picture = (photo_folder / "0.png").read_bytes()
+    for name in ("a.png", "._a.png", ".thumbnails/a.png", "run/samples/1.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(picture)
+    assert image_files([tmp_path]) == [tmp_path / "a.png", tmp_path / "run" / "samples" / "1.png"]
+    assert image_files([tmp_path], tmp_path / "run") == [tmp_path / "a.png"]
+    assert len(load_photographs([tmp_path], without=tmp_path / "run", **SETTINGS)) == 1
+    # Where the photographs lie below a hidden folder, that was asked for.
+    assert len(image_files([tmp_path / ".thumbnails"])) == 1
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:

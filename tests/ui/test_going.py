@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 import subprocess
@@ -11,12 +12,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from mkpn.model.checkpoint import read_metadata, save_model, write_tensors
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
+from mkpn.synthesis.noise import Noise
 from mkpn.ui.page.published import table1
 from mkpn.ui.run.going import Going
 from mkpn.ui.run.models import ModelStore
@@ -54,7 +57,7 @@ threading.Event().wait()
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_the_run_and_removes_the_folder(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "a#b%20c&copy d"
     process = subprocess.Popen(
@@ -72,6 +75,38 @@ def test_a_signal_stops_the_run_and_removes_the_folder(tmp_path: Path, number: s
     out, err = process.communicate(timeout=60)
     assert (out, err, process.returncode) == ("stopped\n", "", 0)
     assert list(folder.iterdir()) == []
+
+
+def test_what_a_killed_process_has_left_is_removed_at_the_next_start(tmp_path: Path) -> None:
+    from mkpn.ui.run.pictures import make_root
+
+    process = subprocess.Popen([sys.executable, "-c", PROCESS, str(tmp_path)], cwd=HOME, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    (left,) = tmp_path.iterdir()
+    own = make_root(tmp_path)
+    assert left.is_dir(), "its process lives"
+    process.kill()
+    process.communicate(timeout=60)
+    later = make_root(tmp_path)
+    assert not left.exists()
+    assert {*tmp_path.iterdir()} == {own, later}
+
+
+def test_a_run_that_finds_no_room_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mkpn.ui.run.pictures import PictureFolder
+    from mkpn.ui.run.session import start_run
+    from mkpn.ui.run.settings import Settings
+
+    def full(self: PictureFolder, name: str, _: Any) -> Path:
+        (self.path / f"{name}.png").write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(PictureFolder, "save", full)
+    store = ModelStore(None, "cpu")
+    with pytest.raises(OSError, match="No space left"):
+        start_run(np.zeros((80, 80, 3), np.float32), "a", Settings(noise=Noise(0, 0)), store, tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
