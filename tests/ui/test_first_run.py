@@ -207,9 +207,19 @@ def test_results_of_other_settings_or_another_picture_are_marked(
     assert handlers.fits(run, own, *chosen._replace(models=[*NAMES, "kpn-l25"])) == ""
     assert "other settings" in handlers.fits(run, other, *chosen)
     changes: list[dict[str, Any]] = [{"gain": "1"}, {"gain": "8"}, {"seed": FIRST_SEED + 1}, {"models": ["kpn-l3"]}]
-    changes += [{"fit": "crop"}, {"rate": 99.0}, {"downsample": 2}, {"gain": CUSTOM, "sigma_r": None}]
-    for change in changes:
-        assert "other settings" in handlers.fits(run, own, *chosen._replace(**change)), change
+    for change in (*changes, {"fit": "crop"}, {"downsample": 2}):
+        assert "other settings. Run renews them." in handlers.fits(run, own, *chosen._replace(**change)), change
+    # While it is computed, another one does not begin.
+    with store.going.computing(run):
+        assert "other settings. Stop it, then Run." in handlers.fits(run, own, *chosen._replace(gain="1"))
+    # What cannot be run says why, before it is tried; an empty field is no zero.
+    for change, said in (
+        ({"rate": 99.0}, "Frames that move far, on average: expected a number from 0 to 64, got 99"),
+        ({"seed": -3}, "Seed: expected a whole number, 0 to 9007199254740991, got -3"),
+        ({"seed": None}, "Seed: expected a whole number, 0 to 9007199254740991, got None"),
+        ({"gain": CUSTOM}, "Read noise σr: expected a number from 0 to 1, got None"),
+    ):
+        assert said in handlers.fits(run, own, *chosen._replace(**change)), change
     assert handlers.fits(None, own, *chosen) == ""
     run.close()
     assert handlers.fits(run, own, *chosen._replace(gain="1")) == ""

@@ -26,4 +26,5 @@ def strengths(noise: Noise) -> Strengths:
 
 def noise_number(value: float, label: str, **options: Any) -> gr.Number:
     """Creates the field of one of the two numbers of Eq. 7, in [0,1], inside of the current block."""
-    return gr.Number(value, label=label, step=0.001, minimum=0, maximum=1, **options)
+    # Without minimum and maximum: Gradio would refuse a number once for each event that reads it, before any of them.
+    return gr.Number(value, label=label, step=0.001, **options)

@@ -10,6 +10,7 @@ import random
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ from mkpn.figures import drawings
 from mkpn.geometry import Rectangle
 from mkpn.ui.explorer.service import Service
 from mkpn.ui.page import views
-from mkpn.ui.page.answers import KEEP, Chosen, Moved, Shown, Stopped, Strengths, warn
+from mkpn.ui.page.answers import KEEP, Chosen, Moved, Shown, Stopped, Strengths, warn, worded
 from mkpn.ui.page.compare import compare
 from mkpn.ui.page.fields import strengths
 from mkpn.ui.page.run_controls import CUSTOM, RunControls, chosen_noise
@@ -38,7 +39,7 @@ from mkpn.ui.viewer.component import ViewerValue, parse_event
 LONGEST = 4096
 """Characters of a path, a name or a reason that an event may bring: a path of Linux has no more."""
 
-_STALE = '<p class="stale" role="status">These results were made with other settings. Run renews them.</p>'
+_OTHER = "These results were made with other settings."
 FORGOTTEN = (
     "This run is no longer kept: it is half an hour old, this page was away, or others needed its place. "
     "Press Run again."
@@ -187,11 +188,14 @@ class Handlers:
             return ""
         try:
             settings = RunControls(*controls).settings()
-        except ValueError:
-            return _STALE  # a value that is still being typed
+        except ValueError as error:
+            return _stale(worded(str(error)))
         chosen, made = ({*these.models} & {*self.store.names} for these in (settings, run.settings))
         same = replace(settings, models=()) == replace(run.settings, models=())
-        return "" if same and chosen == made and source.ref == run.image else _STALE
+        if same and chosen == made and source.ref == run.image:
+            return ""
+        going = run in self.store.going and not run.stop.is_set()
+        return _stale(f"{_OTHER} {'Stop it, then Run.' if going else 'Run renews them.'}")
 
     def stop(self, run: Run | None) -> Stopped:
         """Keeps what is finished; the running model's result is dropped."""
@@ -263,6 +267,10 @@ def kept(run: Run | None) -> Run | None:
 def owner_of(request: gr.Request | None) -> str:
     """Returns whose call this is: the session's random name."""
     return str(request.session_hash or "") if request is not None else ""
+
+
+def _stale(sentence: str) -> str:
+    return f'<p class="stale" role="status">{escape(sentence)}</p>'
 
 
 def sent(event: EventData, field: str, kind: Any) -> Any:

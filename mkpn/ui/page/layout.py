@@ -171,7 +171,6 @@ def controls(store: ModelStore, root: Path) -> Controls:
                 label="Seed",
                 info="Same number, same burst.",
                 precision=0,
-                minimum=0,
                 elem_id="seed",
                 min_width=120,
             )

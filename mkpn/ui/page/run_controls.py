@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mkpn.checks import choice, number
+from mkpn.checks import choice, number, whole
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import GAINS, Noise
-from mkpn.ui.run.settings import Fit, Settings
+from mkpn.ui.run.settings import LARGEST_SEED, Fit, Settings
 
 CUSTOM = "custom"
 """The choice of numbers of one's own for Eq. 7 in place of a gain."""
@@ -38,7 +38,7 @@ class RunControls(NamedTuple):
             downsample=self.downsample,
             fit=self.fit,
             motion=BurstConfig(rate=self.rate, small=int(self.small), large=int(self.large)),
-            seed=int(self.seed or 0),
+            seed=whole("seed", self.seed, 0, LARGEST_SEED),
             models=tuple(self.models),
         )
 

@@ -71,6 +71,10 @@ class Going:
         """How many runs are being computed."""
         return len(self._computed)
 
+    def __contains__(self, run: Run) -> bool:
+        """Tells whether a run is being computed."""
+        return any(other is run for other in list(self._computed))
+
     @property
     def kept(self) -> int:
         """How many runs have results that are kept."""
