@@ -38,7 +38,8 @@ class Inner:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         headers = [(b"access-control-allow-origin", b"*"), (b"x-frame-options", b"ALLOWALL")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        status = 422 if scope["path"] in ("/login", "/gradio_api/call/x") else 200
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": str(len(body)).encode()})
 
 
@@ -87,6 +88,13 @@ def test_every_answer_forbids_sniffing_and_foreign_frames() -> None:
         in (framed.headers["content-security-policy"])
     )
     assert "x-frame-options" not in framed.headers
+
+
+def test_what_gradio_words_for_programmers_is_a_sentence() -> None:
+    login, other = ask("POST", "/login"), ask("POST", "/gradio_api/call/x")
+    assert (login.status_code, login.json()) == (400, {"detail": "login: expected a name and a password"})
+    assert other.status_code == 422
+    assert other.json()["detail"].startswith("body: expected the JSON of a call")
 
 
 def test_whether_the_page_is_there_is_told_without_making_it() -> None:
