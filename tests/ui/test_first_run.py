@@ -14,7 +14,7 @@ from helpers import untrained
 import mkpn
 from mkpn.inference.denoiser import Denoiser
 from mkpn.synthesis.images import EXAMPLES, example_image, load_image
-from mkpn.ui.page.answers import Shown
+from mkpn.ui.page.answers import KEEP, Shown
 from mkpn.ui.page.handlers import Handlers
 from mkpn.ui.page.run_controls import CUSTOM, RunControls
 from mkpn.ui.page.sharing import Pending, Sharing
@@ -159,7 +159,9 @@ def test_a_refused_run_leaves_the_first_results_coming(
     arrived = handlers.arrive("noisy", 64).run
     source = example_source(EXAMPLES[0].name, tmp_path)
     controls = (1, "shrink", "4", None, None, 1.5, 2, 16, 1e17, list(NAMES))
-    assert list(handlers.run(source, "noisy", 64, arrived, None, *controls)) == [Shown()]
+    (refused,) = handlers.run(source, "noisy", 64, arrived, None, *controls)
+    assert "Seed: expected a whole number" in refused.stale
+    assert refused._replace(stale=KEEP) == Shown()
     handlers.first.compute()
     *_, last, _ = handlers.follow(arrived)
     assert "Done: 2 models" in last.status
@@ -223,6 +225,17 @@ def test_results_of_other_settings_or_another_picture_are_marked(
     assert handlers.fits(None, own, *chosen) == ""
     run.close()
     assert handlers.fits(run, own, *chosen._replace(gain="1")) == ""
+
+
+def test_a_visitor_is_told_of_another_one_s_run(store: ModelStore, tmp_path: Path) -> None:
+    handlers = Handlers(store, tmp_path, FirstRun(store, tmp_path))
+    assert handlers.first is not None
+    request: Any = SimpleNamespace(session_hash="me")
+    own, other = handlers.first.copy(64, "me"), handlers.first.copy(64, "you")
+    with store.going.computing(handlers.first.run), store.going.computing(own):
+        assert handlers.wait(request) == KEEP
+        with store.going.computing(other):
+            assert "Another visitor&#x27;s run comes first" in str(handlers.wait(request))
 
 
 def test_runs_of_equal_settings_are_told_apart(store: ModelStore, tmp_path: Path) -> None:

@@ -116,13 +116,10 @@ def _wire_run(
     handlers: Handlers, left: Controls, right: Results, arriving: Any, rebuilding: Any, recorder: Recorder
 ) -> None:
     # The table changes with every model: a new run has other settings than the one before.
-    gr.on(
-        [left.preview.change, right.table.change, *(control.change for control in left.for_run)],
-        handlers.fits,
-        [right.run, left.source, *left.for_run],
-        right.stale,
-        **_LATEST,
-    )
+    chosen = [right.run, left.source, *left.for_run]
+    changes = [left.preview.change, right.table.change, *(control.change for control in left.for_run)]
+    gr.on(changes, handlers.fits, chosen, right.stale, **_LATEST)
+    right.start.click(handlers.wait, None, right.stale, **QUICK)
     running = right.start.click(
         handlers.run,
         [left.source, right.shown, right.side, right.run, *left.for_run],
@@ -139,6 +136,8 @@ def _wire_run(
         cancels=[running, rebuilding],
         **QUICK,
     )
+    # A run that was still waiting for its turn has left a sentence.
+    stopping.then(handlers.fits, chosen, right.stale, **_LATEST)
     # The first results have no recorded numbers; what a link could not do stays told.
     recorder.follow(arrived)
     for finished in (running, rebuilt, stopping):

@@ -27,7 +27,7 @@ from mkpn.ui.page.answers import KEEP, Chosen, Moved, Shown, Stopped, Strengths,
 from mkpn.ui.page.compare import compare
 from mkpn.ui.page.fields import strengths
 from mkpn.ui.page.run_controls import CUSTOM, RunControls, chosen_noise
-from mkpn.ui.run.first import FirstRun
+from mkpn.ui.run.first import OWNER, FirstRun
 from mkpn.ui.run.going import Run as AnyRun
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.session import Run, mark_next, run_models, start_run, stay_in_place
@@ -137,12 +137,17 @@ class Handlers:
             run = start_run(source.pixels(), source.title, settings, self.store, self.root, side)
         except ValueError as error:
             warn(str(error))
-            yield Shown()
+            yield Shown(stale=_stale(worded(str(error))))
             return
         run.image, run.owner, run.shown = source.ref, owner_of(request), shown
         # A run may have waited for its turn: what the page shows is then known from the run before, not from the click.
         stay_in_place(run, previous)
         yield from self.stream(run, previous)
+
+    def wait(self, request: gr.Request | None = None) -> str | Update:
+        """Says that another visitor's run comes first, of which Gradio shows nothing; `run` takes the sentence away."""
+        first = self.store.going.of_others(owner_of(request), OWNER)
+        return _stale("Another visitor's run comes first; yours begins by itself.") if first else KEEP
 
     def arrive(self, shown: str, side: int, request: gr.Request | None = None) -> Shown:
         """Shows what there is of the first results to a page that has just been opened; `follow` shows the rest."""

@@ -18,6 +18,10 @@ from mkpn.ui.run.sources import example_source
 _LOOK_SECONDS = 0.5  # between two looks whether the page that waits is still there
 
 
+OWNER = "the app's own"
+"""Whose the first results are: no visitor waits for them."""
+
+
 class FirstRun:
     """All networks on the first bundled picture, with the settings that the page opens with; safe from several threads.
 
@@ -38,7 +42,7 @@ class FirstRun:
         settings = Settings(noise=GAINS[FIRST_GAIN], seed=FIRST_SEED, models=store.names)
         self.run = start_run(source.pixels(), source.title, settings, store, root)
         # A name that no session has, so that no visitor's leaving stops it.
-        self.run.image, self.run.owner = source.ref, "the app's own"
+        self.run.image, self.run.owner = source.ref, OWNER
         mark_next(self.run)
 
     def compute(self) -> None:

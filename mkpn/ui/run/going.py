@@ -89,6 +89,10 @@ class Going:
         """How many runs other than this one are being computed."""
         return sum(other is not run for other in list(self._computed))
 
+    def of_others(self, *owners: str) -> bool:
+        """Tells whether a run is being computed that is none of these owners'."""
+        return any(run.owner not in owners for run in list(self._computed))
+
     @contextmanager
     def computing(self, run: Run) -> Generator[None]:
         """Counts a run as being computed."""
