@@ -2,6 +2,7 @@
 
 const STEP = 1;
 const LEAP = 8;
+const TAP_SLACK = 4;
 
 function createPicture(app) {
   const { root, ui, state, signal, view } = app;
@@ -186,6 +187,7 @@ function createPicture(app) {
   // One finger moves the pixel, two pan and zoom. A mouse pans with Shift or its middle button.
   const down = new Map(); // where the pointers are that are down, in device pixels of the canvas
   let drag = "";
+  let from = null; // where a drag of the pixel began, and the pixel then
 
   function local(event) {
     const box = stage.getBoundingClientRect();
@@ -200,7 +202,9 @@ function createPicture(app) {
 
   stage.addEventListener("pointerdown", (event) => {
     if (event.button > 1 || !state.value || down.size >= 2) return;
-    stage.focus({ preventScroll: true });
+    const touch = event.pointerType === "touch";
+    // A finger that scrolls the page past the picture neither moves the pixel nor takes the focus; one that taps does both.
+    if (!touch) stage.focus({ preventScroll: true });
     try {
       stage.setPointerCapture(event.pointerId);
     } catch {
@@ -208,9 +212,12 @@ function createPicture(app) {
     }
     down.set(event.pointerId, local(event));
     drag = down.size === 2 ? "pinch" : event.shiftKey || event.button === 1 ? "pan" : "pixel";
-    if (drag === "pixel") move(event);
+    if (down.size === 1) from = { ...local(event), pixel: [state.x, state.y], tap: touch };
+    if (drag === "pixel" && !touch) move(event);
     event.preventDefault();
   }, { signal });
+  // The page scrolls under one finger; two are the picture's.
+  stage.addEventListener("touchstart", (event) => event.touches.length > 1 && event.preventDefault(), { signal, passive: false });
   stage.addEventListener("pointermove", (event) => {
     const before = down.get(event.pointerId);
     if (!before) return;
@@ -218,7 +225,11 @@ function createPicture(app) {
     const now = local(event);
     const was = drag === "pinch" ? spread() : null;
     down.set(event.pointerId, now);
-    if (drag === "pixel") return move(event);
+    if (drag === "pixel") {
+      if (from.tap && Math.hypot(now.x - from.x, now.y - from.y) < TAP_SLACK * pixelUnit()) return;
+      from.tap = false;
+      return move(event);
+    }
     if (was) {
       const is = spread();
       view.pan(is.x - was.x, is.y - was.y, pane);
@@ -228,7 +239,13 @@ function createPicture(app) {
   }, { signal });
   for (const name of ["pointerup", "pointercancel"]) {
     stage.addEventListener(name, (event) => {
-      down.delete(event.pointerId);
+      if (!down.delete(event.pointerId)) return;
+      // The browser takes a finger back that scrolls the page.
+      if (drag === "pixel" && name === "pointercancel") app.setPixel(...from.pixel);
+      else if (drag === "pixel" && from.tap) {
+        stage.focus({ preventScroll: true });
+        move(event);
+      }
       // The finger that is left of two would throw the pixel to where it is.
       drag = down.size ? "rest" : "";
     }, { signal });
