@@ -283,7 +283,7 @@ function createExplorer(root, ask) {
       }
     }
     root.style.setProperty("--above", `${Math.ceil(above + stuck)}px`);
-    root.style.scrollMarginTop = `${stuck}px`;
+    for (const node of [root, ui("lesson")]) node.style.scrollMarginTop = `${stuck}px`;
     if (visible !== (root.clientWidth > 0)) {
       visible = !visible;
       if (!link) app.remember();

@@ -15,6 +15,7 @@ const GLOSSARY = [
   ["SSIM", "structural similarity: how alike local brightness, contrast and structure are; 1 is equal"],
 ];
 
+const lead = (by) => (by < 0.005 ? "less than 0.01 dB" : `${by.toFixed(2)} dB`);
 const decibels = (value) => (typeof value === "number" ? `${value.toFixed(2)} dB` : "\u2013");
 
 /** The frame that has moved farthest, and how far. */
@@ -33,13 +34,12 @@ function rank(app, region) {
 
 const NOT_YET = "Wait for the figures.";
 
-/** What a region's figures say, for two steps. */
-function regionWords(app, region, text) {
+/** A region's figures, in the answers of two steps. */
+function bestFirst(app, region, text) {
   const order = rank(app, region);
-  if (order.length < 2) return ["Reading the run \u2026"];
   const named = new Set([order[0].name, order[1].name, "kpn-l1", "kpn-l5", "kpn-l25"]);
   const list = order.filter(({ name }) => named.has(name)).map(({ name, psnr }) => `${app.label(name)} ${decibels(psnr)}`);
-  return [`${text}, best first: ${list.join(", ")}.`];
+  return `${text}, best first: ${list.join(", ")}.`;
 }
 
 const LESSON = [
@@ -77,11 +77,12 @@ const LESSON = [
       app.parts.sizes.choose("flat");
       await app.parts.sizes.fill();
     },
-    text: (app) => ["In a flat area every neighbour has the same true value, so more weights can average more noise away.", ...regionWords(app, "flat", "Flat third")],
+    text: (app) => ["In a flat area every neighbour has the same true value, so more weights can average more noise away.", rank(app, "flat").length ? "The curve shows what each size reaches." : "Reading the run \u2026"],
+    withholds: true,
     question: "Which single size is best in the flat third?",
     answer(app) {
       const [best, next] = rank(app, "flat");
-      return next ? `${app.label(best.name)}, by ${(best.psnr - next.psnr).toFixed(2)} dB over ${app.label(next.name)}. A small lead may turn with other noise: measure three seeds.` : NOT_YET;
+      return next ? `${app.label(best.name)}, by ${lead(best.psnr - next.psnr)} over ${app.label(next.name)}. ${bestFirst(app, "flat", "Flat third")} A small lead may turn with other noise: measure three seeds.` : NOT_YET;
     },
   },
   {
@@ -96,13 +97,14 @@ const LESSON = [
       const texture = rank(app, "texture");
       if (!flat.length) return ["Reading the run \u2026"];
       const gap = (order) => (order[0].psnr - order[order.length - 1].psnr).toFixed(2);
-      return ["In texture a neighbour has another true value: a large kernel must choose its weights well, or it blurs.", ...regionWords(app, "texture", "Texture third"), `From best to worst single size: ${gap(texture)} dB here, ${gap(flat)} dB in the flat third.`];
+      return ["In texture a neighbour has another true value: a large kernel must choose its weights well, or it blurs.", `From best to worst single size: ${gap(texture)} dB here, ${gap(flat)} dB in the flat third.`];
     },
+    withholds: true,
     question: "Does the best size here differ from the flat third's?",
     answer(app) {
       const [flat] = rank(app, "flat");
       const [texture] = rank(app, "texture");
-      return flat && texture ? `${flat.name === texture.name ? "No" : "Yes"}. Flat: ${app.label(flat.name)}; texture: ${app.label(texture.name)}.` : NOT_YET;
+      return flat && texture ? `${flat.name === texture.name ? "No" : "Yes"}. Flat: ${app.label(flat.name)}; texture: ${app.label(texture.name)}. ${bestFirst(app, "texture", "Texture third")}` : NOT_YET;
     },
   },
   {
@@ -209,10 +211,10 @@ const LESSON = [
       const area = share === null ? "" : most;
       const { loss } = app.lesson;
       if (loss === undefined) return ["Looking for a place where it loses \u2026"];
-      const case_ = loss ? `At x ${loss.place.x}, y ${loss.place.y} it loses: ${app.label(loss.place.best)} has ${loss.place.psnr[loss.place.best].toFixed(2)} dB, MKPN ${loss.place.psnr.mkpn.toFixed(2)}.` : "At the listed places of this picture MKPN loses nowhere; try another picture.";
+      const case_ = loss ? `At x ${loss.place.x}, y ${loss.place.y} it loses by ${lead(loss.by)}: ${app.label(loss.place.best)} has ${loss.place.psnr[loss.place.best].toFixed(2)} dB, MKPN ${loss.place.psnr.mkpn.toFixed(2)}.` : "At the listed places of this picture MKPN loses nowhere; try another picture.";
       return [area, case_].filter(Boolean);
     },
-    question: "Is a patch where another network leads by 0.1 dB a defeat?",
+    question: (app) => `Is a patch where another network leads${app.lesson.loss ? ` by ${lead(app.lesson.loss.by)}` : ""} a defeat?`,
     answer: () => "Only if it stays one with other noise: press \u201cTwo more seeds\u201d. What turns grey depended on the noise.",
   },
 ];
@@ -243,8 +245,12 @@ function createLesson(app) {
     ui("lesson-toggle").setAttribute("aria-pressed", "true");
     tell();
     card.scrollTop = 0;
+    intoSight();
     if (ready()) await enter();
   }
+
+  /** On a phone the card lies below the picture and the view beside it. At once, not gliding: some people bear no motion. */
+  const intoSight = () => card.scrollIntoView({ block: "nearest", behavior: "instant" });
 
   /** Sets up the live app for the step that is open. What a step still waits for when another one is open is dropped. */
   async function enter() {
@@ -254,7 +260,10 @@ function createLesson(app) {
     await current.enter(app, still);
     if (!still()) return;
     app.remember();
+    const { top, bottom } = card.getBoundingClientRect();
     tell();
+    // With its figures the card is longer; whoever has scrolled away from it stays there.
+    if (top < window.innerHeight && bottom > 0) intoSight();
   }
 
   /** After new results: a lesson that has waited for the run's end, or has lost its run to a new one, begins its step. */
@@ -304,7 +313,7 @@ function createLesson(app) {
       parts.push(make("p", { class: "row" }, ...LESSON_PICTURES.map(([image, gain, text]) => make("a", { class: "tool", "data-lesson": `open-${image}`, href: `?image=${image}&gain=${gain}&seed=4#explore=kernels&lesson=1` }, text))));
     } else {
       parts.push(...step.text(app).map((text) => make("p", {}, text)));
-      if (step.question) parts.push(make("p", { class: "question" }, step.question));
+      parts.push(make("p", { class: "question" }, typeof step.question === "string" ? step.question : step.question(app)));
       if (revealed) parts.push(make("p", { class: "revealed" }, step.answer(app)));
     }
     const row = make("div", { class: "row" },
@@ -326,6 +335,8 @@ function createLesson(app) {
   return {
     open,
     follow,
+    /** Whether the step asks for what a view would say in words. */
+    withholds: () => state.lesson !== null && Boolean(LESSON[state.lesson].withholds) && ready() && !revealed,
     /** A new run: the figures of the last one are not its own. */
     reset() {
       stopBurst();
