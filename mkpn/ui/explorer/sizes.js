@@ -13,6 +13,7 @@ function createSizes(app) {
   let running = null;
   let scrubbed = null; // the gain that the slider has chosen, with the run's own seed alone
   let settle = 0;
+  let note = ""; // why the button has measured nothing
   let guess = null;
   let plot = null;
   let square = "";
@@ -34,7 +35,7 @@ function createSizes(app) {
     const text = gain === "run" ? "this run's noise" : `gain ${gain}`;
     ui("scrub").setAttribute("aria-valuetext", text);
     const how = measured(gain) ? "" : running?.running || renewing?.running ? ", being measured" : ", not all measured";
-    setText(ui("scrub-text"), scrubbed === null ? "" : `${text}, seed ${state.value.seed}${how}`);
+    setText(ui("scrub-text"), [scrubbed === null ? "" : `${text}, seed ${state.value.seed}${how}`, note].filter(Boolean).join(". "));
     setText(ui("sweep"), scrubbed === null ? "Measure" : "Measure all gains");
   }
 
@@ -43,6 +44,7 @@ function createSizes(app) {
       const button = make("button", { type: "button", "data-gain": gain, "aria-pressed": String(gains.has(gain)) }, gain === "run" ? "this run" : `gain ${gain}`);
       button.addEventListener("click", () => {
         scrubbed = null;
+        note = "";
         if (!gains.delete(gain)) gains.add(gain);
         button.setAttribute("aria-pressed", gains.has(gain));
         if (gains.has(own())) fill(); // costs nothing: the run's own pictures are there
@@ -95,6 +97,7 @@ function createSizes(app) {
   function scrub() {
     scrubbed = names()[Number(ui("scrub").value)];
     gains = new Set([scrubbed]);
+    note = "";
     buttons();
     app.remember();
     app.redraw();
@@ -104,15 +107,29 @@ function createSizes(app) {
     settle = setTimeout(() => scrubbed !== null && !running?.running && sweep([scrubbed]), SCRUB_MS);
   }
 
-  async function sweep(wanted = scrubbed === null ? [...gains] : names()) {
-    const mine = (running = app.sweep());
+  /** What is to be measured of some gains and is not yet. */
+  function missing(wanted) {
     const models = [...app.models().map((pane) => pane.id), "oracle"];
-    const jobs = wanted.flatMap((gain) => seedsWanted().flatMap((seed) => models.map((model) => [gain, seed, model])));
+    return wanted.flatMap((gain) => seedsWanted().flatMap((seed) => models.map((model) => [gain, seed, model]))).filter((job) => !results.has(keyOf(...job)));
+  }
+
+  /** The button: it says so where nothing is left to do. */
+  function measure() {
+    const wanted = scrubbed === null ? [...gains] : names();
+    note = !wanted.length ? "Choose a gain first." : missing(wanted).length ? "" : "Everything is measured already.";
+    tellGain();
+    if (!note) sweep(wanted);
+  }
+
+  async function sweep(wanted) {
+    const mine = (running = app.sweep());
+    const jobs = missing(wanted);
     const bar = ui("sweep-progress");
     swapButtons(ui("sweep"), ui("sweep-stop"), () => {
       ui("sweep").disabled = true;
-      ui("sweep-stop").hidden = bar.hidden = false;
+      ui("sweep-stop").hidden = false;
     });
+    bar.classList.remove("idle");
     bar.max = jobs.length;
     for (const [index, job] of jobs.entries()) {
       bar.value = index;
@@ -123,8 +140,9 @@ function createSizes(app) {
     if (running !== mine) return; // another one has begun meanwhile
     swapButtons(ui("sweep-stop"), ui("sweep"), () => {
       ui("sweep").disabled = false;
-      ui("sweep-stop").hidden = bar.hidden = true;
+      ui("sweep-stop").hidden = true;
     });
+    bar.classList.add("idle");
     app.redraw();
   }
 
@@ -251,11 +269,15 @@ function createSizes(app) {
     const atY = (value) => lower - ((lower - upper) * (value - low)) / (high - low);
     plot = { atX, atY, low, high, lower, upper };
     axes(context, ink, { left, right, upper, lower, width, height, low, high, atX, atY });
-    const taken = [];
-    for (const one of list) {
-      const color = list.length === 1 ? ink.accent : GAIN_STYLES[one.gain];
-      if (!secret) curve(context, ink, one, color, { left, right, upper, lower, low, high, atX, atY }, taken, list.length === 1);
-    }
+    const alone = list.length === 1;
+    const colored = secret ? [] : list.map((one) => ({ ...one, color: alone ? ink.accent : GAIN_STYLES[one.gain] }));
+    const area = { left, right, upper, lower, low, high, atX, atY };
+    const labels = createLabels(context, ink, type(), area);
+    for (const one of colored) curve(context, ink, one, area, labels, alone);
+    // After all lines, so that no label stands under one; MKPN's first, which are to stand beside theirs.
+    context.font = `${12 * type()}px sans-serif`;
+    for (const { mkpn } of colored) if (mkpn) labels.write(`MKPN ${mkpn.mean.toFixed(2)}`, right + 3, atY(mkpn.mean), ink.text);
+    for (const one of colored) values(context, ink, one, area, labels, alone);
     if (guess) drawGuess(context, ink);
   }
 
@@ -285,43 +307,22 @@ function createSizes(app) {
     context.restore();
   }
 
-  function label(context, ink, text, x, y, color, taken) {
-    const width = context.measureText(text).width;
-    const half = 8 * type();
-    const box = (at) => ({ left: x - 2, right: x + width + 2, top: at - half, bottom: at + half });
-    const clash = (a) => taken.some((b) => a.left < b.right && a.right > b.left && a.top < b.bottom && a.bottom > b.top);
-    let at = y;
-    for (const shift of [0, -2, 2, -4, 4]) {
-      at = y + shift * half;
-      if (!clash(box(at))) break;
-      if (shift === 4) return;
-    }
-    taken.push(box(at));
-    context.textAlign = "left";
-    context.lineWidth = 4;
-    context.strokeStyle = ink.paper;
-    context.strokeText(text, x, at);
-    context.fillStyle = color;
-    context.fillText(text, x, at);
-  }
-
-  function curve(context, ink, { gain, points, mkpn, full, oracle }, color, area, taken, alone) {
-    const { left, right, upper, lower, low, high, atX, atY } = area;
-    context.font = `${12 * type()}px sans-serif`;
+  /** Draws the lines and marks of one gain. */
+  function curve(context, ink, { points, mkpn, full, oracle, color }, { left, right, lower, low, high, atX, atY }, labels, alone) {
+    const through = (list) => {
+      context.beginPath();
+      list.forEach((p, i) => context[i ? "lineTo" : "moveTo"](atX(p.size), atY(p.mean)));
+      context.stroke();
+      labels.curve(list.map((p) => [atX(p.size), atY(p.mean)]));
+    };
     context.setLineDash([2, 4]);
     context.strokeStyle = alone ? ink.soft : color;
     context.lineWidth = 1.5;
-    context.beginPath();
-    const near = oracle.filter((p) => p.mean >= low && p.mean <= high);
-    near.forEach((p, i) => context[i ? "lineTo" : "moveTo"](atX(p.size), atY(p.mean)));
-    context.stroke();
+    through(oracle.filter((p) => p.mean >= low && p.mean <= high));
     context.setLineDash([]);
-    const inside = points.filter((p) => p.mean >= low);
     context.strokeStyle = color;
     context.lineWidth = 2.2;
-    context.beginPath();
-    inside.forEach((p, i) => context[i ? "lineTo" : "moveTo"](atX(p.size), atY(p.mean)));
-    context.stroke();
+    through(points.filter((p) => p.mean >= low));
     if (mkpn) {
       context.setLineDash([8, 4]);
       context.beginPath();
@@ -329,11 +330,53 @@ function createSizes(app) {
       context.lineTo(right, atY(mkpn.mean));
       context.stroke();
       context.setLineDash([]);
-      label(context, ink, `MKPN ${mkpn.mean.toFixed(2)}`, right + 3, atY(mkpn.mean), ink.text, taken);
+      labels.level(atY(mkpn.mean));
     }
+    if (full) {
+      const [x, y] = placeOfFull(full, { lower, low, atX, atY });
+      context.fillStyle = ink.paper;
+      context.lineWidth = 2;
+      shape(context, x, y, [[0, -6], [6, 0], [0, 6], [-6, 0]]);
+      context.fill();
+      context.stroke();
+      labels.curve([[x, y]]);
+    }
+    context.fillStyle = color;
+    for (const p of points) {
+      const x = atX(p.size);
+      if (p.mean < low) {
+        shape(context, x, lower, [[-5, -9], [5, -9], [0, 0]]);
+        context.fill();
+        continue;
+      }
+      if (p.high > p.low) {
+        context.lineWidth = 1.5;
+        context.beginPath();
+        context.moveTo(x, atY(p.low));
+        context.lineTo(x, atY(p.high));
+        context.stroke();
+        labels.curve([[x, atY(p.low)], [x, atY(p.high)]]);
+      }
+      context.beginPath();
+      context.arc(x, atY(p.mean), 4, 0, 7);
+      context.fill();
+    }
+  }
+
+  function shape(context, x, y, corners) {
+    context.beginPath();
+    for (const [dx, dy] of corners) context.lineTo(x + dx, y + dy);
+    context.closePath();
+  }
+
+  const placeOfFull = (full, { lower, low, atX, atY }) => [atX(5), full.mean < low ? lower - 8 : atY(full.mean)];
+
+  /** Writes the values of one gain and what its marks are. */
+  function values(context, ink, { gain, points, full, oracle, color }, area, labels, alone) {
+    const { right, upper, lower, low, high, atX, atY } = area;
     if (alone && oracle.length) {
       const last = oracle[oracle.length - 1];
-      if (near.includes(last)) label(context, ink, "aligned mean", right + 3, atY(last.mean), ink.soft, taken);
+      if (last.mean >= low && last.mean <= high) labels.write("aligned mean", right + 3, atY(last.mean), ink.soft);
       else {
         const below = last.mean < low;
         context.fillStyle = ink.soft;
@@ -342,48 +385,24 @@ function createSizes(app) {
         context.fillText(`${last.mean.toFixed(2)} ${below ? "\u2193" : "\u2191"}`, right + 3, below ? lower - 7 * type() : upper + 4 + 15 * type());
       }
     }
-    if (!alone && points.length) label(context, ink, `gain ${gain}`, right + 3, atY(points[points.length - 1].mean) + 14, color, taken);
-    if (full) {
-      const cut = full.mean < low;
-      const [x, y] = [atX(5), cut ? lower - 8 : atY(full.mean)];
-      context.fillStyle = ink.paper;
-      context.strokeStyle = color;
-      context.lineWidth = 2;
-      context.beginPath();
-      for (const [dx, dy] of [[0, -6], [6, 0], [0, 6], [-6, 0]]) context.lineTo(x + dx, y + dy);
-      context.closePath();
-      context.fill();
-      context.stroke();
-      if (alone) label(context, ink, `full 5\u00d75 ${full.mean.toFixed(1)}${cut ? " \u2193" : ""}`, x + 9, y, ink.soft, taken);
+    if (!alone && points.length) labels.write(`gain ${gain}`, right + 3, Math.min(lower, atY(points[points.length - 1].mean) + 14), color);
+    if (alone && full) {
+      const [x, y] = placeOfFull(full, area);
+      labels.write(`full 5\u00d75 ${full.mean.toFixed(1)}${full.mean < low ? " \u2193" : ""}`, x + 9, y, ink.soft);
     }
+    const inside = points.filter((p) => p.mean >= low);
     const crowded = atX(3) - atX(1) < 34 * type();
     const best = points.reduce((a, b) => (b.mean > (a?.mean ?? -1) ? b : a), null);
     for (const p of points) {
       const x = atX(p.size);
       if (p.mean < low) {
-        context.fillStyle = color;
-        context.beginPath();
-        for (const [dx, dy] of [[-5, -9], [5, -9], [0, 0]]) context.lineTo(x + dx, lower + dy);
-        context.fill();
-        label(context, ink, p.mean.toFixed(1), crowded ? x - 8 * type() : x + 7, crowded ? lower - 18 * type() : lower - 7 * type(), color, taken);
+        labels.write(p.mean.toFixed(1), crowded ? x - 8 * type() : x + 7, crowded ? lower - 18 * type() : lower - 7 * type(), color);
         continue;
       }
-      if (p.high > p.low) {
-        context.strokeStyle = color;
-        context.lineWidth = 1.5;
-        context.beginPath();
-        context.moveTo(x, atY(p.low));
-        context.lineTo(x, atY(p.high));
-        context.stroke();
-      }
-      context.fillStyle = color;
-      context.beginPath();
-      context.arc(x, atY(p.mean), 4, 0, 7);
-      context.fill();
-      // On a phone the table holds the values; the chart those of the best and of the ends.
-      if (crowded && p !== best && p !== inside[0] && p !== inside[inside.length - 1]) continue;
+      // On a phone, and of several gains, the table holds the values; the chart those of the best and of the ends.
+      if ((crowded || !alone) && p !== best && p !== inside[0] && p !== inside[inside.length - 1]) continue;
       const text = p.mean.toFixed(2);
-      label(context, ink, text, Math.min(x - 16 * type(), right - context.measureText(text).width), atY(p.mean) - 13 * type(), color, taken);
+      labels.write(text, Math.min(x - 16 * type(), right - context.measureText(text).width), atY(p.mean) - 13 * type(), color, 20 * type());
     }
   }
 
@@ -416,7 +435,13 @@ function createSizes(app) {
   /** One sentence per gain; a model ties with the best if it leads in one of the seeds. */
   function words(list, secret) {
     if (secret) return setText(ui("sizes-words"), "Draw where you expect the curve of KPN L1 to L25: drag in the chart, or focus it and use the arrow keys. Then press Reveal.");
-    const sentences = list.map((one) => {
+    if (app.lesson.withholds()) setText(ui("sizes-words"), "The lesson asks what the curve says. Press Reveal in it, and the sentence stands here.");
+    else sentences(list);
+    setText(ui("sizes-note"), `Dotted: mean of the truly aligned frames within reach, without a network; no bound, since a network may also average neighbours. Diamond: full 5\u00d75. Dashed: MKPN. At the lower edge: what lies further below, with its value. Bars: lowest and highest over the seeds. ${where() === "whole" ? state.value.metric.split(";")[0] : state.value.rule}`);
+  }
+
+  function sentences(list) {
+    const each = list.map((one) => {
       const { gain, points, mkpn } = one;
       if (!complete(one)) return `${gainText(gain)}, ${WHERE_TEXT[where()]}: not all models are measured.`;
       if (points.length < 2) return "";
@@ -431,8 +456,7 @@ function createSizes(app) {
       return `${gainText(gain)}, ${WHERE_TEXT[where()]}: ${who}${spread}${others}.`;
     });
     const off = guess ? ` Your curve was off by ${guessError(list[0]).toFixed(2)} dB on average.` : "";
-    setText(ui("sizes-words"), sentences.join(" ") + overGains() + off);
-    setText(ui("sizes-note"), `Dotted: mean of the truly aligned frames within reach, without a network; no bound, since a network may also average neighbours. Diamond: full 5\u00d75. Dashed: MKPN. At the lower edge: what lies further below, with its value. Bars: lowest and highest over the seeds. ${where() === "whole" ? state.value.metric.split(";")[0] : state.value.rule}`);
+    setText(ui("sizes-words"), each.join(" ") + overGains() + off);
   }
 
   /** What moving the gain has shown so far. */
@@ -460,7 +484,7 @@ function createSizes(app) {
     const rows = list.map((one) => {
       const { gain, points, full, mkpn } = one;
       const values = [...BASELINES.map((name) => points.find((p) => p.name === name)), full, mkpn];
-      const best = complete(one) ? Math.max(...values.map((v) => v?.mean ?? -1)) : null;
+      const best = complete(one) && !app.lesson.withholds() ? Math.max(...values.map((v) => v?.mean ?? -1)) : null;
       return make("tr", { class: scrubbed !== null && gain === shown ? "now" : "" }, make("th", { scope: "row" }, gainText(gain).toLowerCase()), ...values.map((v) => make("td", { class: v && v.mean === best ? "best" : "" }, v ? v.mean.toFixed(2) : "\u2013")));
     });
     ui("sizes-table").replaceChildren(make("table", { class: "numbers" }, make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)))), make("tbody", {}, ...rows)));
@@ -514,8 +538,8 @@ function createSizes(app) {
     app.redraw();
   }, { signal });
   ui("where").addEventListener("change", () => (app.remember(), app.redraw()), { signal });
-  ui("seeds").addEventListener("change", () => ((scrubbed = null), app.remember(), app.redraw()), { signal });
-  ui("sweep").addEventListener("click", () => sweep(), { signal });
+  ui("seeds").addEventListener("change", () => ((scrubbed = null), (note = ""), app.remember(), app.redraw()), { signal });
+  ui("sweep").addEventListener("click", measure, { signal });
   ui("scrub").addEventListener("input", scrub, { signal });
   ui("sweep-stop").addEventListener("click", stop, { signal });
   ui("predict").addEventListener("click", predict, { signal });
@@ -552,7 +576,7 @@ function createSizes(app) {
       context.imageSmoothingEnabled = false;
       if (canvas) context.drawImage(canvas, place.originX, place.originY, width * place.scale, height * place.scale);
     },
-    leave: () => (clearTimeout(settle), stop()),
-    reset: () => ((regions = shaded = null), results.clear(), again.clear(), (gains = new Set()), (scrubbed = null), clearTimeout(settle), stop(), (guess = null), setText(ui("predict"), "Predict")),
+    leave: () => ((note = ""), clearTimeout(settle), stop()),
+    reset: () => ((note = ""), (regions = shaded = null), results.clear(), again.clear(), (gains = new Set()), (scrubbed = null), clearTimeout(settle), stop(), (guess = null), setText(ui("predict"), "Predict")),
   };
 }
