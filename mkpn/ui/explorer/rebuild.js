@@ -116,13 +116,14 @@ function createRebuild(app) {
     drawSquare(ui("rebuild-weights"), term.size, (i) => colorAt("blue to red", onScale("", now.weights[i], weightTop)), hovered);
     drawSquare(ui("rebuild-values"), term.size, (i) => grey(now.values[i]), hovered);
     drawSquare(ui("rebuild-products"), term.size, (i) => colorAt("blue to red", onScale("", now.products[i], productTop)), hovered);
+    const frames = answer.kernels.fused.sum.length;
     const slider = ui("step");
     slider.max = list.length;
     slider.value = state.step;
     const number = (v, digits) => v.toFixed(digits).replace("-", "\u2212");
     setText(ui("step-text"), state.step
       ? `Step ${state.step} of ${list.length}: frame ${term.frame}, ${term.size}\u00d7${term.size} adds ${number(now.sum, 5)}; the sum is ${number(sums[state.step], 5)}.`
-      : `Nothing added yet. ${list.length} kernels follow: ${answer.kernels.fused.sum.length} frames times ${list.length / answer.kernels.fused.sum.length} size${list.length > 8 ? "s" : ""}.`);
+      : `Nothing added yet. Below: the first of ${list.length} kernels (${frames} frames times ${list.length / frames} size${list.length > frames ? "s" : ""}), not yet added.`);
     setText(ui("tap"), hovered === null
       ? `Weights end at \u00b1${shortText(weightTop)}, contributions at \u00b1${shortText(productTop)}. Point at a weight, or use the arrow keys here, to see what it adds.`
       : `${placeOf(hovered, term.size)}: ${number(now.weights[hovered], 4)} \u00d7 ${number(now.values[hovered], 4)} / ${list.length} = ${number(now.products[hovered], 6)}`);
