@@ -63,7 +63,7 @@ function createWinners(app) {
   }
 
   /** Writes who wins into each patch that has room for it: nobody needs to tell ten colours apart. */
-  function nameWinners(context, { originX, originY, scale }) {
+  function nameWinners(context, { originX, originY, scale }, pane) {
     const unit = (pixelUnit() * parseFloat(getComputedStyle(app.root).fontSize)) / 13;
     const side = answer.side * scale;
     if (side < 24 * unit) return;
@@ -76,10 +76,11 @@ function createWinners(app) {
     context.fillStyle = "#fff";
     for (let row = 0; row < height; row += 1) {
       for (let column = 0; column < width; column += 1) {
-        const right = Math.min(originX + (column + 1) * side, originX + state.value.size[0] * scale);
-        const lower = Math.min(originY + (row + 1) * side, originY + state.value.size[1] * scale);
-        // The last row and column may be narrower.
-        if (right - originX - column * side < 24 * unit || lower - originY - row * side < 14 * unit) continue;
+        const [left, upper] = [Math.max(0, originX + column * side), Math.max(0, originY + row * side)];
+        const right = Math.min(originX + (column + 1) * side, originX + state.value.size[0] * scale, pane.width);
+        const lower = Math.min(originY + (row + 1) * side, originY + state.value.size[1] * scale, pane.height);
+        // The last row and column may be narrower, and what is in sight of a patch may be.
+        if (right - left < 24 * unit || lower - upper < 14 * unit) continue;
         const index = answer.winner.data[row * width + column];
         const name = index === 0 ? "tie" : SHORT_NAMES[answer.models[index - 1]];
         context.strokeText(name, right - 2 * unit, lower - unit);
@@ -162,12 +163,12 @@ function createWinners(app) {
     show: request,
     layer: app.picture.greyOf,
     hover: here,
-    over(context, place) {
+    over(context, place, pane) {
       if (!image) return;
       context.imageSmoothingEnabled = false;
       const [width, height] = state.value.size;
       context.drawImage(image.canvas, place.originX, place.originY, width * place.scale, height * place.scale);
-      nameWinners(context, place);
+      nameWinners(context, place, pane);
     },
     link: () => ({ patch: ui("patch").value === "32" ? null : ui("patch").value }),
     open(fields) {
