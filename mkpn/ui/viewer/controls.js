@@ -202,6 +202,7 @@ function createControls(app, signal) {
     ui("keys").checked = state.keys;
     ui("empty").hidden = state.panes.length > 0;
     ui("row-colors").hidden = !errorOn && !state.falseColor;
+    ui("context").hidden = ui("row-solo").hidden && ui("row-colors").hidden;
     if (!ui("row-colors").hidden) syncColors();
     const story = app.start.story();
     const shown = app.shownPanes();

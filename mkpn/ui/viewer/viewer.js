@@ -35,17 +35,19 @@ function createViewer(root) {
 
   function frame() {
     frameAsked = false;
-    if (dirty.layout) {
+    if (dirty.layout || dirty.ui) {
       app.solo.sync();
+      app.controls.sync();
+      dirty.layout = takeHeight() || dirty.layout;
+    }
+    if (dirty.layout) {
       dirty.layout = !app.panes.layout();
       dirty.ui = true;
       laidOut = stageSize();
       if (!dirty.layout) app.start.place();
     }
     if (dirty.ui) {
-      app.solo.sync();
       app.panes.captions();
-      app.controls.sync();
       app.inspector.list();
       dirty.ui = false;
     }
@@ -60,6 +62,15 @@ function createViewer(root) {
     app.panes.draw();
     app.minimap.draw();
     app.controls.syncView();
+  }
+
+  /** Tells the stage how much of its height the controls above it take; returns whether that has changed. */
+  function takeHeight() {
+    const bar = ui("context").offsetHeight;
+    const above = bar ? `${bar + 6}px` : "0px";
+    if (root.style.getPropertyValue("--above") === above) return false;
+    root.style.setProperty("--above", above);
+    return true;
   }
 
   function stageSize() {
