@@ -2,6 +2,8 @@
 
 const GAP = 6;
 const SMALLEST_CELL = 112;
+// A pane that an image of an odd shape leaves half empty is still of use.
+const SMALLEST_PANE = 90;
 const SMALLEST_SOLO = 340;
 const WIDE_CAPTION = 205;
 const PRINT_FROM = 32;
@@ -18,9 +20,10 @@ function bestGrid(count, width, height, aspect, captionHeight) {
     const score = shown * (1 - (0.02 * (columns * rows - count)) / count);
     if (!best || score > best.score) best = { columns, cellWidth, cellHeight, shown, score };
   }
-  if (best.shown >= SMALLEST_CELL) return best;
+  if (best.shown >= SMALLEST_CELL || Math.min(best.cellWidth, best.cellHeight) >= SMALLEST_PANE) return best;
   // Too many panes for this window: keep them readable and let the stage grow downwards.
-  const columns = Math.min(count, Math.max(1, Math.floor((width + GAP) / (SMALLEST_CELL + GAP))));
+  const most = Math.min(count, Math.max(1, Math.floor((width + GAP) / (SMALLEST_CELL + GAP))));
+  const columns = Math.ceil(count / Math.ceil(count / most));
   const cellWidth = Math.floor((width - GAP * (columns - 1)) / columns);
   return { columns, cellWidth, cellHeight: Math.min(Math.round(cellWidth / aspect), Math.max(SMALLEST_SOLO, height)) };
 }
@@ -139,7 +142,9 @@ function createPanes(app) {
     const pane = (state.holding && app.pane(state.reference)) || owner;
     const { psnr, ssim } = paneFigures(pane);
     const best = app.best();
-    setText(slot.key, app.keyOf(pane.id) ?? "");
+    const key = app.keyOf(pane.id) ?? "";
+    setText(slot.key, key);
+    setAttribute(slot.key, "title", key && `Key ${key}`);
     setText(slot.label, pane.label);
     setText(slot.mark, state.reference === pane.id ? "REF" : "");
     setText(slot.psnr, psnr);
