@@ -66,7 +66,9 @@ function commandList(app) {
     { name: "Reset the view", keys: "R", run: app.reset },
     { name: "Help and keys", keys: "?", run: app.openHelp },
   ];
-  const ofPanes = state.panes.flatMap(({ id, label }) => [
+  // The selected pane is meant where none is named.
+  const panes = [...state.panes].sort((a, b) => (b.id === state.active) - (a.id === state.active));
+  const ofPanes = panes.flatMap(({ id, label }) => [
     { name: `Show alone: ${label}`, keys: app.keyOf(id), run: () => app.show(id) },
     { name: `Reference: ${label}`, keys: app.keyOf(id) && `Shift + ${app.keyOf(id)}`, run: () => app.setReference(id, true) },
     { name: `Split: ${label} on the right`, run: () => (app.setSecond(id), app.setMode("split")) },
@@ -77,10 +79,12 @@ function commandList(app) {
   return [...plain, ...ofPanes];
 }
 
-/** Keeps the commands whose name holds every word that was typed. */
+/** Keeps the commands whose name holds every word that was typed; those that begin with them come first. */
 function findCommands(commands, query) {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  return commands.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
+  const found = commands.filter(({ name }) => words.every((word) => name.toLowerCase().includes(word)));
+  const begins = ({ name }) => name.toLowerCase().startsWith(words.join(" "));
+  return [...found.filter(begins), ...found.filter((command) => !begins(command))];
 }
 
 function createPalette(app, signal) {
