@@ -40,7 +40,7 @@ _FIGURE_BUTTONS: list[Literal["download", "share", "fullscreen"] | gr.Button] = 
 _DROP = (
     '<label class="drop"><input type="file" accept="image/*,.tif,.tiff,.ppm,.pgm,.avif,.heic,.heif,.jxl" '
     'aria-label="Choose an image file">'
-    "<span><b>Choose a file</b>, drop it here, or paste an image anywhere (Ctrl+V)</span>"
+    '<span><b>Choose a file</b><span class="desk">, drop it here, or paste an image anywhere (Ctrl+V)</span></span>'
     "<small>PNG, JPEG, WebP, TIFF, GIF, BMP; 48 px to 16 megapixels; 16-bit grey keeps its depth</small></label>"
 )
 
