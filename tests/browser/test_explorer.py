@@ -171,7 +171,7 @@ def test_a_network_of_one_size_has_its_kernels_on_the_keyboard(page) -> None:
 def test_the_products_add_up_to_the_networks_number(page) -> None:
     view(page, "rebuild")
     ui(page, "first").click()
-    expect(ui(page, "step-text")).to_contain_text("48 kernels follow")
+    expect(ui(page, "step-text")).to_contain_text("first of 48 kernels")
     ui(page, "next").click()
     expect(ui(page, "step-text")).to_contain_text("Step 1 of 48: frame 0, 1×1")
     ui(page, "rebuild-weights").hover()

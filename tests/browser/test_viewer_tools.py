@@ -135,7 +135,10 @@ def test_one_channel_with_gamma_and_false_colour(shown: Handle, channel: str) ->
     pictures = {}
     for colors in ("magma", "viridis", "cividis"):
         shown.ui("colors").select_option(colors)
-        canvas, _ = shown.pixels("mkpn")
+        # The bar of colours takes its height from the pictures.
+        canvas, place = shown.pixels("mkpn")
+        image, inside = expected_canvas(image_of("mkpn"), place)
+        level = luma_levels(image) if channel == "luma" else image[..., "rgb".index(channel)].astype(float)
         pictures[colors] = canvas[inside]
         # The same level has the same colour, and brightness follows the level.
         assert len(np.unique(np.c_[level[inside], canvas[inside]], axis=0)) == len(np.unique(level[inside]))
