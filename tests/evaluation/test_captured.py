@@ -89,7 +89,7 @@ def test_networks_of_one_file_name_are_two(
     models = ("--models", folder / "mine" / "kpn-l1.safetensors", "kpn-l1")
     code, text = run(monkeypatch, capsys, *given, *models, "--json", "--quiet")
     assert code == 0
-    assert [row["model"] for row in json.loads(text)] == ["kpn-l1-2", "kpn-l1"]
+    assert [row["model"] for row in json.loads(text)["models"]] == ["kpn-l1-2", "kpn-l1"]
     names = [f"{kind}{name}.png" for name in ("kpn-l1", "kpn-l1-2") for kind in ("", "residual-")]
     pictures = {path.name: path.read_bytes() for path in (folder / "a").iterdir()}
     assert set(pictures) == {"noisy.png", *names}
