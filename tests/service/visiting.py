@@ -48,8 +48,8 @@ class PageVisitor:
 
     def run(self, models: list[str], seed: int = 1, gain: str = "4") -> list[dict[str, Any]]:
         """Presses Run."""
-        settings = [None, 1, "shrink", gain, 0.0, 0.0, 1.5, 2, 16, seed, models]
-        return self.send("run", [*settings, "noisy", 64, None])
+        controls = [1, "shrink", gain, 0.0, 0.0, 1.5, 2, 16, seed, models]
+        return self.send("run", [None, "noisy", 64, None, *controls])
 
     def _messages(self) -> Iterator[dict[str, Any]]:
         with self.client.stream("GET", f"{API}/queue/data?session_hash={self.session}", timeout=WAIT) as stream:
