@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +71,11 @@ def test_every_call_ends_in_a_result_or_a_sentence(server: Server, client: httpx
     assert server.tracebacks() == ""
     assert outcomes["complete"] > count / 10
     assert outcomes["error"] > count / 10
-    assert client.get("/health").json()["queue"]["running"] == 0
+    # A call that was given up ends with the layer that it computes.
+    end = time.monotonic() + 30
+    while client.get("/health").json()["queue"]["running"]:
+        assert time.monotonic() < end, "a run goes on that nobody waits for"
+        time.sleep(0.1)
 
 
 def test_every_upload_ends_in_a_picture_or_a_sentence(server: Server, client: httpx.Client) -> None:

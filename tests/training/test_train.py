@@ -207,24 +207,6 @@ def test_validation_is_written_and_changes_nothing(config: TrainConfig) -> None:
     assert figures[-1][1] == pytest.approx({str(gain): db for gain, db in again.items()}, abs=0.01)
 
 
-def test_a_run_from_before_an_option_existed_resumes(config: TrainConfig) -> None:
-    short = replace(config, steps=5, sample_every=0)
-    train("kpn-l1", short)
-    path = config.run / "config.json"
-    settings = json.loads(path.read_text())
-    del settings["clip"]
-    path.write_text(json.dumps(settings))
-    train("kpn-l1", short)
-    # Before lambda_1 was an option it was one half, which is not today's default.
-    del settings["intensity_weight"]
-    path.write_text(json.dumps(settings))
-    with pytest.raises(ValueError, match=r"intensity_weight was 0\.5, is 0\.99"):
-        train("kpn-l1", short)
-    train("kpn-l1", replace(short, intensity_weight=0.5))
-    with pytest.raises(ValueError, match=r"clip was 1\.0, is 2\.0"):
-        train("kpn-l1", replace(short, clip=2.0))
-
-
 def test_other_settings_are_refused(config: TrainConfig) -> None:
     short = replace(config, steps=5, sample_every=0)
     train("kpn-l1", short)

@@ -30,7 +30,8 @@ HOME = Path(__file__).parents[2]
 
 # A stand-in for a run that computes and does not end by itself, in a process with the app's folder and signals.
 PROCESS = """
-import sys, threading
+import signal, sys, threading
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # these tests may themselves run under nohup
 from pathlib import Path
 from mkpn.ui.launch import leave_on_signals
 from mkpn.ui.run.going import Going
