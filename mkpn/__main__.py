@@ -161,9 +161,11 @@ def _networks(options: DenoiseOptions) -> dict[str, Denoiser]:
     if not options.models:
         raise ValueError("models: expected at least one network, got none")
     networks = named_networks(options.models)
-    # Once a process, and no part of a network's time.
-    warm_up()
-    return {name: mkpn.load(model, device=options.device) for name, model in networks.items()}
+    loaded = {name: mkpn.load(model, device=options.device) for name, model in networks.items()}
+    if any(denoiser.device.type == "cpu" for denoiser in loaded.values()):
+        # Compiling is no part of the first network's time.
+        warm_up()
+    return loaded
 
 
 def _denoise_real(images: tuple[Path, ...], options: DenoiseOptions) -> dict[str, Any]:

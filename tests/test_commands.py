@@ -20,7 +20,6 @@ from PIL import Image, ImageCms
 import mkpn
 from mkpn import __main__ as command_line
 from mkpn.__main__ import _kept_in
-from mkpn.capture.burst import burst_files
 from mkpn.console import Failed, Interrupted, Output, exit_code, keeping
 from mkpn.evaluation import synthetic
 from mkpn.evaluation import verify as verification
@@ -551,14 +550,6 @@ def test_real_bursts_keep_the_profile(
     code, _, err = mkpn_command("denoise", tmp_path / "0.png", tmp_path / "1.png", *given, "--save-burst")
     assert code == 2
     assert err == "mkpn: save_burst: expected an image with a synthetic burst, got a real burst\n"
-
-
-def test_a_burst_in_a_folder_may_have_hidden_files_beside_it(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
-    for name in ("b.png", "a.png"):
-        Image.fromarray(photo[:64, :64]).save(tmp_path / name)
-    (tmp_path / "._a.png").write_bytes(b"what a Mac leaves on a card")
-    (tmp_path / "c.png").mkdir()
-    assert [path.name for path in burst_files(tmp_path)] == ["a.png", "b.png"]
 
 
 def test_ctrl_c_says_whether_anything_is_kept(tmp_path: Path) -> None:

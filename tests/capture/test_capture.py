@@ -223,6 +223,14 @@ def test_another_scene_is_told(tmp_path: Path, scene: NDArray[np.float32]) -> No
     assert not any("1.png" in note for note in burst.notes)
 
 
+def test_a_burst_in_a_folder_may_have_hidden_files_beside_it(tmp_path: Path, photo: NDArray[np.uint8]) -> None:
+    for name in ("b.png", "a.png"):
+        Image.fromarray(photo[:64, :64]).save(tmp_path / name)
+    (tmp_path / "._a.png").write_bytes(b"what a Mac leaves on a card")
+    (tmp_path / "c.png").mkdir()
+    assert [path.name for path in burst_files(tmp_path)] == ["a.png", "b.png"]
+
+
 def test_bad_bursts_are_refused(tmp_path: Path, scene: NDArray[np.float32]) -> None:
     paths = photographs(tmp_path, scene)
     with pytest.raises(ValueError, match=r"^burst: expected 2 to 8 photographs, got 1$"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import fields
 from typing import Any
 
@@ -55,6 +56,18 @@ def test_a_number_beyond_its_range_is_named_as_on_the_page(value: Any, said: str
     with pytest.raises(gr.Error) as refused:
         asyncio.run(page.preprocess_data(event, [value], None))
     assert str(refused.value.message).startswith(said)
+
+
+def test_a_full_disk_is_told_and_nothing_else_of_the_server() -> None:
+    def full(_: float) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/srv/secret")
+
+    with Page() as page:
+        seed = gr.Number(0)
+        gr.Button().click(full, [seed], None)
+    with pytest.raises(gr.Error) as refused:
+        asyncio.run(page.process_api(next(iter(page.fns.values())), [1]))
+    assert refused.value.message == "disk: expected free space on the server, got a full disk; try again later"
 
 
 def test_the_empty_number_of_a_slider_is_its_smallest() -> None:

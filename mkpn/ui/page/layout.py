@@ -33,7 +33,7 @@ from mkpn.ui.viewer.component import comparison_viewer
 
 HERE = Path(__file__).parent
 STATE_SECONDS = 1800
-"""How long an idle session's burst and features (about 240 MB for ten models at 512 px) are kept."""
+"""How long an idle session's burst and features (about 250 MB for ten models at 512 px) are kept."""
 
 _FIGURE_BUTTONS: list[Literal["download", "share", "fullscreen"] | gr.Button] = ["download", "fullscreen"]
 

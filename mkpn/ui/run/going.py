@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mkpn.synthesis.burst import NoisyBurst
 
 MOST_KEPT = 16
-"""Runs whose results are kept at the same time: 240 MB each, if they have ten models at 512 pixels."""
+"""Runs whose results are kept at the same time: 250 MB each, if they have ten models at 512 pixels."""
 
 _MOST_FORGOTTEN = 10_000  # names of sessions, 20 bytes each
 

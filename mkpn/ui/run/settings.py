@@ -17,7 +17,7 @@ from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import Noise
 
 MAX_SIDE = 512
-"""Longest side of the scene in pixels: ten models then keep about 240 MB of features per session."""
+"""Longest side of the scene in pixels: ten models then keep about 250 MB of features per session."""
 
 _LEAST_LEFT = 0.75
 """Part of `MAX_SIDE` below which a bundled picture would be shrunk too far, so that it is cropped instead."""

@@ -47,9 +47,7 @@ class Page(gr.Blocks):
         except Exception as error:
             if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
                 LOGGER.error("the disk is full", exc_info=error)
-                raise refusal(
-                    "disk: expected free space on the server, but its disk is full; try again later"
-                ) from error
+                raise refusal("disk: expected free space on the server, got a full disk; try again later") from error
             raise self._unexpected(block_fn, error) from error
         finally:
             if outcome:
