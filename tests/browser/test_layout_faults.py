@@ -73,6 +73,26 @@ def test_a_tall_picture_leaves_no_pane_alone(shown: Handle) -> None:
     assert shown.page.evaluate(grid, [13, 366, 340, 1.3])["columns"] == 3
 
 
+def test_no_caption_of_a_tall_picture_is_cut(shown: Handle) -> None:
+    cut = """(classes) => {
+      const stage = document.querySelector(".stage");
+      const before = stage.className;
+      stage.classList.add(...classes);
+      const captions = [...stage.querySelectorAll("figcaption")];
+      for (const caption of captions) caption.style.width = "101px";
+      const wide = (node) => node.scrollWidth > node.clientWidth ||
+        node.getBoundingClientRect().right > node.closest("figcaption").getBoundingClientRect().right;
+      const parts = (caption) => [...caption.querySelectorAll(".pane-label, .pane-figures")];
+      const found = captions.flatMap(parts).filter(wide);
+      stage.className = before;
+      for (const caption of captions) caption.style.width = "";
+      return found.length;
+    }"""
+    assert shown.page.evaluate(cut, ["narrow"]) > 0
+    # With the name and the PSNR alone there is room.
+    assert shown.page.evaluate(cut, ["narrow", "tiny"]) == 0
+
+
 def test_digits_say_that_they_are_keys_and_largest_leads_to_the_largest_error(shown: Handle) -> None:
     key = shown.page.locator('.stage [data-pane="kpn-l1"] kbd')
     expect(key).to_have_attribute("title", f"Key {key.text_content()}")

@@ -105,7 +105,7 @@ function createPanes(app) {
       if (enough < height) (stage.style.height = `${enough}px`), (height = enough);
       // Moving an element takes its focus away: the divider must keep it through a resize.
       if (solo.element.parentNode !== stage) stage.append(solo.element);
-      stage.classList.remove("narrow");
+      stage.classList.remove("narrow", "tiny");
       placeSlot(solo, 0, 0, width, height - captionHeight(width), captionHeight(width));
       visible = app.state.panes.length ? [solo] : [];
     } else {
@@ -115,6 +115,8 @@ function createPanes(app) {
         const grid = bestGrid(ids.length, width, height, aspect, captionHeight);
         const caption = captionHeight(grid.cellWidth);
         stage.classList.toggle("narrow", grid.cellWidth < WIDE_CAPTION);
+        // A caption then holds only the name and the PSNR.
+        stage.classList.toggle("tiny", grid.cellWidth < SMALLEST_CELL);
         const rows = Math.ceil(ids.length / grid.columns);
         const needed = rows * (grid.cellHeight + caption + GAP) - GAP;
         if (needed > height) stage.style.height = `${needed}px`;
