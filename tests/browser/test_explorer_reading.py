@@ -243,3 +243,15 @@ def test_names_of_winners_end_where_the_picture_does(page) -> None:
     width, height = ui(page, "picture").evaluate("(canvas) => [canvas.width, canvas.height]")
     assert written
     assert [one for one in written if not (one["width"] <= one["x"] <= width and 10 <= one["y"] <= height)] == []
+
+
+def test_frames_that_are_left_out_are_not_said_to_count_alike(page) -> None:
+    view(page, "kernels")
+    for sums, words in (
+        ([1.1, 1, 1, 1, 1, 1, 1, 0.9], "all frames count about alike"),
+        ([1.33, 1.26, 1.05, 1.56, 0.03, 1.51, 0.04, 1.36], "a plain mean, but 2 of the other frames count for little"),
+        ([1.8, 1.17, 0.94, 1.36, 0, 1.37, 1.1, 1.44], "averages others in; 1 of the other frames counts for little"),
+    ):
+        page.evaluate(f"(sums) => {{ {EXPLORER}.answer.kernels.fused.sum = sums; {EXPLORER}.redraw(); }}", sums)
+        expect(ui(page, "reference-words")).to_contain_text(words)
+    page.evaluate(f"() => {EXPLORER}.probe()")

@@ -40,12 +40,16 @@ function referenceShare(answer) {
 
 function referenceWords(answer) {
   const share = referenceShare(answer);
-  const equal = 1 / answer.kernels.fused.sum.length;
+  const sums = answer.kernels.fused.sum.map(Math.abs);
+  const equal = 1 / sums.length;
   const percent = Math.round(100 * share);
+  const half = (0.5 * sums.reduce((a, b) => a + b, 0)) / sums.length;
+  const few = sums.filter((sum, frame) => frame > 0 && sum < half).length;
+  const little = `${few} of the other frames ${few === 1 ? "counts" : "count"} for little`;
   const meaning =
     share > 0.6 ? "the network trusts little but the reference here, so little noise is averaged away over time"
-    : share > 1.5 * equal ? "the network leans on the reference and averages the others in"
-    : share > 0.7 * equal ? "all frames count about alike, which averages most noise away"
+    : share > 1.5 * equal ? `the network leans on the reference and ${few ? `averages others in; ${little}` : "averages the others in"}`
+    : share > 0.7 * equal ? (few ? `it counts about as much as in a plain mean, but ${little}` : "all frames count about alike, which averages most noise away")
     : "the other frames count for more than the reference";
   return `The reference frame carries ${percent} % of the weight (${(100 * equal).toFixed(1)} % if all were alike): ${meaning}.`;
 }
