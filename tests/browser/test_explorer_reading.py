@@ -255,3 +255,32 @@ def test_frames_that_are_left_out_are_not_said_to_count_alike(page) -> None:
         page.evaluate(f"(sums) => {{ {EXPLORER}.answer.kernels.fused.sum = sums; {EXPLORER}.redraw(); }}", sums)
         expect(ui(page, "reference-words")).to_contain_text(words)
     page.evaluate(f"() => {EXPLORER}.probe()")
+
+
+def test_a_share_is_called_everything_or_nothing_only_where_it_is(page) -> None:
+    """The table and the lesson say the same."""
+    view(page, "winners")
+    cells = ui(page, "winners-table").locator("td")
+    expect(cells.first).to_be_visible()
+    page.evaluate(
+        f"""() => {{
+          const app = {EXPLORER};
+          window.keptAsk = app.ask;
+          app.ask = async (question) => {{
+            const found = await window.keptAsk(question);
+            if (question.what !== "winners" || !found) return found;
+            const all = found.models.map((name) => ({{ "kpn-l1": 0.003, mkpn: 0.997 }})[name] ?? 0).concat(0);
+            return {{ ...found, shares: {{ all, flat: all, edge: all, texture: all }} }};
+          }};
+        }}"""
+    )
+    ui(page, "patch").select_option("16")
+    row = ui(page, "winners-table").locator("tr")
+    expect(row.filter(has_text="MKPN").locator("td").first).to_have_text(">99 %")
+    expect(row.filter(has_text="KPN L1").filter(has_not_text="KPN L11").locator("td").first).to_have_text("<1 %")
+    expect(row.filter(has_text="tie").locator("td").first).to_have_text("0 %")
+    page.evaluate(f"() => {EXPLORER}.lesson.open(8)")
+    expect(ui(page, "lesson")).to_contain_text("MKPN has the lowest error in more than 99 % of the area")
+    ui(page, "lesson-toggle").click()
+    page.evaluate(f"() => {{ {EXPLORER}.ask = window.keptAsk; }}")
+    ui(page, "patch").select_option("32")

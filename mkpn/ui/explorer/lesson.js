@@ -207,7 +207,7 @@ const LESSON = [
       const shares = app.parts.winners.shares()?.all;
       const index = app.parts.winners.models()?.indexOf("mkpn") ?? -1;
       const share = shares && index >= 0 ? shares[index] : null;
-      const most = share === 1 ? "MKPN has the lowest error in every patch of this size. Smaller patches may show where another network leads." : `MKPN has the lowest error in ${Math.floor(100 * share)} % of the area; elsewhere another network leads, or it is a tie.`;
+      const most = share === 1 ? "MKPN has the lowest error in every patch of this size. Smaller patches may show where another network leads." : `MKPN has the lowest error in ${percentText(share).replace(">", "more than ").replace("<", "less than ")} of the area; elsewhere another network leads, or it is a tie.`;
       const area = share === null ? "" : most;
       const { loss } = app.lesson;
       if (loss === undefined) return ["Looking for a place where it loses \u2026"];

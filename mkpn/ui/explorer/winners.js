@@ -6,6 +6,12 @@ const SHORT_NAMES = { ...Object.fromEntries(BASELINES.map((name) => [name, `L${S
 /** The lead in decibels from which on a patch has its full colour. */
 const FULL_COLOUR = 1;
 
+/** A share in per cent; what is not quite nothing or everything is not rounded to it. */
+function percentText(share) {
+  if (share > 0 && share < 0.01) return "<1 %";
+  return share < 1 && share > 0.99 ? ">99 %" : `${(100 * share).toFixed(0)} %`;
+}
+
 function createWinners(app) {
   const { ui, state, signal } = app;
   let answer = null;
@@ -91,7 +97,6 @@ function createWinners(app) {
 
   function table() {
     const columns = [["all", "whole"], ["flat", "flat third"], ["edge", "edges"], ["texture", "texture"]];
-    const percent = (v) => `${(100 * v).toFixed(0)} %`;
     const order = answer.models.map((name, i) => [name, i]).concat([[null, answer.models.length]]);
     const best = columns.map(([key]) => Math.max(...answer.shares[key].slice(0, -1)));
     const rows = order.map(([name, i]) => {
@@ -99,7 +104,7 @@ function createWinners(app) {
       const fill = name ? color : `repeating-linear-gradient(135deg, ${color} 0 3px, transparent 3px 6px)`;
       return make("tr", {},
         make("th", { scope: "row" }, make("i", { class: "swatch", style: `background:${fill}` }), name ? `${app.label(name)}${name === "mkpn" ? " (M)" : ""}` : "tie"),
-        ...columns.map(([key], c) => make("td", { class: name && answer.shares[key][i] === best[c] && best[c] > 0 ? "best" : "" }, percent(answer.shares[key][i]))),
+        ...columns.map(([key], c) => make("td", { class: name && answer.shares[key][i] === best[c] && best[c] > 0 ? "best" : "" }, percentText(answer.shares[key][i]))),
       );
     });
     ui("winners-table").replaceChildren(
