@@ -133,6 +133,10 @@ def test_the_lesson_comes_into_sight(phone) -> None:
     assert not phone.evaluate(in_sight)
     phone.evaluate(f"() => {EXPLORER}.lesson.open(1)")
     phone.wait_for_function(in_sight)
+    # The answer makes the card longer.
+    phone.evaluate("() => scrollBy(0, document.querySelector('.lesson').getBoundingClientRect().bottom - innerHeight)")
+    phone.locator('[data-lesson="reveal"]').evaluate("(button) => button.click()")
+    phone.wait_for_function(in_sight)
     ui(phone, "lesson-toggle").click()
 
 

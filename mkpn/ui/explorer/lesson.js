@@ -320,7 +320,7 @@ function createLesson(app) {
       button("\u25c0 Back", () => open(state.lesson - 1), "back", state.lesson === 0),
       button(state.lesson === LESSON.length - 1 ? "End" : "Next \u25b6", () => (state.lesson === LESSON.length - 1 ? close() : open(state.lesson + 1)), "next", false),
     );
-    if (ready() && !revealed) row.append(button("Reveal", () => ((revealed = true), tell()), "reveal", false));
+    if (ready() && !revealed) row.append(button("Reveal", () => ((revealed = true), tell(), intoSight()), "reveal", false));
     if (ready() && step.burst) row.append(button("Play the burst", playBurst, "burst", false));
     parts.push(row, make("details", {}, make("summary", { "data-lesson": "glossary" }, "Glossary"), make("dl", {}, ...GLOSSARY.flatMap(([term, text]) => [make("dt", {}, term), make("dd", {}, text)]))));
     const { scrollTop } = card;
