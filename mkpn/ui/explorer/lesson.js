@@ -53,7 +53,7 @@ const LESSON = [
       const { offsets, small, gain } = app.state.value;
       const far = offsets.filter(([x, y]) => Math.max(Math.abs(x), Math.abs(y)) > small).length;
       const { frame, reach } = farthest(offsets);
-      return [`A burst: eight frames of one scene${gain ? ` at gain ${gain}` : ""}. ${far ? `${far} of them moved by more than ${small} px; frame ${frame} moved farthest, ${reach} px.` : `All moved by at most ${reach} px.`} A frame's offset stands above its kernels.`];
+      return [`A burst: eight frames of one scene${gain ? ` at gain ${gain}` : ""}. ${far ? `${far} of them moved by more than ${small} px; frame ${frame} moved farthest, ${reach} px.` : `All moved by at most ${reach} px.`} Above a frame's kernels stands its offset, or that it is out of reach.`];
     },
     burst: true,
     question: "The plain mean of all eight frames has less noise. Why is it not the answer?",
