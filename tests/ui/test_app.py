@@ -506,6 +506,11 @@ def test_larger_images_are_shrunk_or_cropped_and_it_is_said() -> None:
 def test_too_little_left_is_refused() -> None:
     with pytest.raises(ValueError, match=r"at least 48×48 px after downsampling .* got 25×25"):
         fit_scene(scene(100, 100), settings(downsample=4))
+    with pytest.raises(ValueError, match=r"got 450×30; “crop the centre” under “A picture over 512 px” takes a part"):
+        fit_scene(scene(60, 900), settings())
+    assert fit_scene(scene(60, 900), settings(fit="crop"))[0].shape == (60, 512, 3)
+    with pytest.raises(ValueError, match=r"got 512×40$"):
+        fit_scene(scene(40, 900), settings(fit="crop"))
     with pytest.raises(ValueError, match="at least 144×144"):
         fit_scene(scene(100, 100), settings(motion=BurstConfig(large=64)))
 

@@ -115,6 +115,8 @@ def fit_scene(pixels: NDArray[np.float32], settings: Settings) -> tuple[NDArray[
         scene = box_downsample(scene, settings.downsample)
         notes.append(f"Shrunk by {settings.downsample} (box-downsampling) to {_size(scene)}.")
     height, width = scene.shape[:2]
+    margin = settings.motion.margin
+    smallest = 2 * margin + MIN_SHOWN
     if max(height, width) > MAX_SIDE:
         if settings.fit == "shrink":
             factor = min(math.ceil(max(height, width) / MAX_SIDE), height, width)
@@ -126,12 +128,13 @@ def fit_scene(pixels: NDArray[np.float32], settings: Settings) -> tuple[NDArray[
             top, left = max(0, (height - MAX_SIDE) // 2), max(0, (width - MAX_SIDE) // 2)
             scene = scene[top : top + MAX_SIDE, left : left + MAX_SIDE]
             notes.append(f"{width}×{height} is over {MAX_SIDE} px: cropped at the centre to {_size(scene)}.")
-    margin = settings.motion.margin
-    smallest = 2 * margin + MIN_SHOWN
     if min(scene.shape[:2]) < smallest:
+        # A long picture that only shrinking has made too small.
+        cut = f"; “crop the centre” under “A picture over {MAX_SIDE} px” takes a part of it unshrunk"
+        way = cut if min(height, width) >= smallest else ""
         raise ValueError(
             f"image: expected at least {smallest}×{smallest} px after downsampling (displaced frames need {margin} px "
-            f"around the {MIN_SHOWN} px that are shown), got {_size(scene)}"
+            f"around the {MIN_SHOWN} px that are shown), got {_size(scene)}{way}"
         )
     if margin:
         shown = f"{scene.shape[1] - 2 * margin}×{scene.shape[0] - 2 * margin}"
