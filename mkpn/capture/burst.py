@@ -16,7 +16,7 @@ from mkpn.capture.light import decode, encode, slope
 from mkpn.capture.motion import Motion, bring, estimate_motion
 from mkpn.capture.noise import estimate_noise
 from mkpn.capture.raw import RawFrame, is_raw, read_raw
-from mkpn.checks import choice, number, whole
+from mkpn.checks import choice, number, one_line, whole
 from mkpn.synthesis.burst import RIM, NoisyBurst, Surroundings
 from mkpn.synthesis.datasets import SUFFIXES
 from mkpn.synthesis.files import OWN_MEGAPIXELS, RAW_SUFFIXES
@@ -224,8 +224,10 @@ _STILL = Motion(x=0, y=0, degrees=0, agreeing=1)
 def _check(files: list[Path]) -> list[str]:
     if not 2 <= len(files) <= FRAMES:
         raise ValueError(f"burst: expected 2 to {FRAMES} photographs, got {len(files)}")
-    if len({path.resolve() for path in files}) < len(files):
-        raise ValueError("burst: expected different photographs, got the same file twice")
+    where = [path.resolve() for path in files]
+    twice = next((path for at, path in enumerate(files) if where[at] in where[:at]), None)
+    if twice is not None:
+        raise ValueError(f"burst: expected different photographs, got {one_line(twice.name)} twice")
     if len({is_raw(path) for path in files}) > 1:
         raise ValueError("burst: expected either photographs or raw files, got both")
     return [path.name for path in files]
