@@ -242,3 +242,23 @@ def test_a_link_to_two_networks_shows_both(chromium, address: str) -> None:
         page.evaluate(f"() => {EXPLORER}.setPixel(70, 30)")
         again(page)
         assert page.evaluate(f"() => [{EXPLORER}.state.view, {EXPLORER}.state.x]") == ["sizes", 70]
+
+
+def test_a_link_put_into_the_same_tab_is_followed(chromium, address: str) -> None:
+    """A browser loads no page where only what is behind "#" is another."""
+    with watched(chromium, address, "kernels&x=60&y=20&lesson=2&mode=present", "kpn-l3") as page:
+        shown = f"() => [{EXPLORER}.state.view, {EXPLORER}.state.x, {EXPLORER}.state.lesson, {EXPLORER}.state.present]"
+        assert page.evaluate(shown) == ["rebuild", 60, 1, True]
+        page.evaluate("() => { location.hash = 'explore=sizes&model=mkpn&x=50&y=30&where=edge'; }")
+        page.wait_for_function(f"() => {EXPLORER}.state.view === 'sizes'")
+        assert page.evaluate(shown) == ["sizes", 50, None, False]
+        expect(ui(page, "where")).to_have_value("edge")
+        expect(ui(page, "lesson")).to_be_hidden()
+        # From another tab, too.
+        page.get_by_role("tab", name="Compare").click()
+        page.wait_for_function("() => !location.hash.includes('explore=')")
+        page.evaluate("() => { location.hash = 'explore=maps&model=kpn-l3&x=40&y=30&map=noise_gain&mode=present'; }")
+        expect(ui(page, "map")).to_be_visible()
+        page.wait_for_function(f"() => {EXPLORER}.state.present")
+        assert page.evaluate(shown) == ["maps", 40, None, True]
+        probed(page, "kpn-l3", 40, 30)

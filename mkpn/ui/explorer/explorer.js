@@ -240,6 +240,22 @@ function createExplorer(root, ask) {
     return true;
   }
 
+  /** Shows what a link asks for, once all networks of the run are there. */
+  const openLink = () => link && state.value && state.model && app.models().length === state.value.panes.filter((pane) => pane.sizes).length && fromLink();
+
+  /** A link to another view of the run that is shown: for what differs only behind "#" a browser loads no page. */
+  function followHash() {
+    if (!state.value || !LINK.test(location.hash)) return;
+    const asked = location.hash.slice(1);
+    if (state.present) app.present(false);
+    if (state.lesson !== null) app.lesson.close();
+    Object.assign(state, { beside: "", second: null, scale: "row" });
+    link = asked;
+    if (!root.clientWidth) document.querySelector(`[role="tab"][aria-controls="${root.closest('[role="tabpanel"]')?.id}"]`)?.click();
+    else if (openLink()) app.probe();
+  }
+  window.addEventListener("hashchange", followHash, { signal });
+
   app.controls = () => {
     const options = (panes) => panes.map((pane) => make("option", { value: pane.id }, app.label(pane.id)));
     ui("model").replaceChildren(...options(app.models()));
@@ -287,6 +303,7 @@ function createExplorer(root, ask) {
     if (visible !== (root.clientWidth > 0)) {
       visible = !visible;
       if (!link) app.remember();
+      else if (visible && openLink()) app.probe();
     }
     app.redraw();
   }
@@ -338,7 +355,7 @@ function createExplorer(root, ask) {
     const pane = (name) => models.find(({ id }) => id === name);
     state.model = (pane(chosen) ?? pane("mkpn") ?? models[models.length - 1])?.id ?? null;
     app.controls();
-    const opened = link && state.model && models.length === value.panes.filter((pane) => pane.sizes).length && fromLink();
+    const opened = openLink();
     if (moved && !opened && !link) app.remember();
     const besideCame = !app.other && pane(state.beside);
     if (opened || moved || !app.answer || app.answer.model !== state.model || besideCame) app.probe();

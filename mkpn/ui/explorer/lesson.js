@@ -334,6 +334,7 @@ function createLesson(app) {
   ui("lesson-toggle").addEventListener("click", () => (state.lesson === null ? open(0) : close()), { signal });
   return {
     open,
+    close,
     follow,
     /** Whether the step asks for what a view would say in words. */
     withholds: () => state.lesson !== null && Boolean(LESSON[state.lesson].withholds) && ready() && !revealed,
