@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import mkpn
 from mkpn.capture.light import decode
 from mkpn.inference.denoiser import Denoiser
 from mkpn.synthesis.images import to_uint8
+from mkpn.ui.page import captured
 from mkpn.ui.run.models import ModelStore
 
 WAIT_MS = 60_000
@@ -76,7 +78,7 @@ def test_two_photographs_are_denoised_and_looked_at_in_the_viewer(tab, frames: l
     tab.on("pageerror", lambda error: errors.append(str(error)))
     assert tab.locator(VIEWER).count() == 0
     sent(tab, frames)
-    expect(tab.locator("#burst-outcome [role=status]")).to_have_text("Done.")
+    expect(tab.locator("#burst-state [role=status]")).to_have_text("Done.")
     expect(tab.locator("#burst-outcome")).to_contain_text("2 photographs are repeated in turn to fill 8 frames")
     expect(tab.locator("#burst-outcome table tbody tr th")).to_have_text(["noise", "MKPN"])
     expect(tab.locator(f'{VIEWER} .stage [data-pane][data-ready="true"]')).to_have_count(2)
@@ -93,6 +95,29 @@ def test_two_photographs_are_denoised_and_looked_at_in_the_viewer(tab, frames: l
     assert errors == []
 
 
+def test_what_goes_on_is_said_beside_the_button(tab, frames: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The results are below the window of a projector."""
+    gate, start = threading.Event(), captured.start_captured
+
+    def gated(*arguments: Any, **options: Any) -> Any:
+        assert gate.wait(WAIT_MS / 1000)
+        return start(*arguments, **options)
+
+    monkeypatch.setattr(captured, "start_captured", gated)
+    tab.set_viewport_size({"width": 1280, "height": 720})
+    sent(tab, frames)
+    state = tab.locator("#burst-state [role=status]")
+    expect(state).to_have_text("Starting …")
+    gate.set()
+    expect(state).to_have_text("Done.")
+    tab.evaluate("() => scrollTo(0, 0)")
+    expect(state).to_be_in_viewport()
+    # A refusal has its own place; nothing is said to have been done.
+    sent(tab, frames[:1])
+    expect(tab.locator("#burst-outcome .failure")).to_be_visible()
+    expect(state).to_have_count(0)
+
+
 def test_raw_files_are_denoised(tab, tmp_path: Path, photo: NDArray[np.uint8]) -> None:
     pytest.importorskip("rawpy")
     sys.path.insert(0, str(Path(__file__).parents[1] / "capture"))
@@ -106,7 +131,7 @@ def test_raw_files_are_denoised(tab, tmp_path: Path, photo: NDArray[np.uint8]) -
         sensor = seen + np.sqrt(0.004 * seen + 4e-4) * rng.standard_normal(seen.shape)
         paths.append(write_dng(tmp_path / f"{name}.dng", to_counts(sensor), profile=(0.004, 4e-4)))
     sent(tab, paths)
-    expect(tab.locator("#burst-outcome [role=status]")).to_have_text("Done.")
+    expect(tab.locator("#burst-state [role=status]")).to_have_text("Done.")
     expect(tab.locator("#burst-outcome")).to_contain_text("from the file's NoiseProfile")
     expect(tab.locator(f'{VIEWER} .stage [data-pane][data-ready="true"]')).to_have_count(2)
     # The scene's own colours: neither the camera's nor those that white balance alone gives.
@@ -125,9 +150,9 @@ def test_stop_keeps_what_is_finished(tab, frames: list[Path], monkeypatch: pytes
 
     monkeypatch.setattr(ModelStore, "get", gated)
     sent(tab, frames, "KPN L1")
-    expect(tab.locator("#burst-outcome [role=status]")).to_have_text("1 of 2 models …")
+    expect(tab.locator("#burst-state [role=status]")).to_have_text("1 of 2 models …")
     tab.locator("#burst-stop").click()
-    expect(tab.locator("#burst-outcome [role=status]")).to_have_text("Stopped: 1 of 2 models are kept.")
+    expect(tab.locator("#burst-state [role=status]")).to_have_text("Stopped: 1 of 2 models are kept.")
     gate.set()
     expect(tab.locator(f'{VIEWER} .stage [data-pane="mkpn"][data-ready="true"]')).to_have_count(1)
 
@@ -138,7 +163,7 @@ def test_axe_finds_nothing_serious(chromium, address: str, frames: list[Path], s
     page = opened(chromium, address, size, theme)
     found = {"before": serious(page)}
     sent(page, frames)
-    expect(page.locator("#burst-outcome [role=status]")).to_have_text("Done.")
+    expect(page.locator("#burst-state [role=status]")).to_have_text("Done.")
     expect(page.locator(f'{VIEWER} .stage [data-pane][data-ready="true"]')).to_have_count(2)
     found["after"] = serious(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= SIZES[size]["width"]

@@ -23,7 +23,7 @@ from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.images import to_uint8
 from mkpn.ui.page import captured
 from mkpn.ui.page.answers import KEEP
-from mkpn.ui.page.captured import captured_panel, compared, outcome, wire_captured
+from mkpn.ui.page.captured import captured_panel, compared, outcome, progress, wire_captured
 from mkpn.ui.run.captured import CapturedRun, run_captured, start_captured
 from mkpn.ui.run.models import ModelStore
 
@@ -97,7 +97,7 @@ def test_bad_calls_are_told_what_is_wrong(client, frames: list[Path]) -> None:
 
 def test_the_outcome_shows_every_picture_and_figure(store: ModelStore, frames: list[Path], tmp_path: Path) -> None:
     run = start_captured(frames, ("kpn-l3", "mkpn"), store, tmp_path)
-    assert "0 of 2 models" in outcome(run)
+    assert "0 of 2 models" in progress(run)
     for _ in run_captured(run, store):
         done = run.finished[-1]
         assert done.picture.is_file()
@@ -109,7 +109,7 @@ def test_the_outcome_shows_every_picture_and_figure(store: ModelStore, frames: l
         ("noisy", "kpn-l3", "mkpn"), "done"
     )
     assert all(pane["psnr"] is None for pane in compared(run)["panes"])
-    assert "Done." in html
+    assert "Done." in progress(run)
     assert "&lt;i&gt;1.png has moved by" in html
     assert "<i>" not in html
     run.close()
@@ -125,7 +125,7 @@ def test_stop_gives_up_the_network_that_runs(store: ModelStore, frames: list[Pat
         assert [done.model for done in run.finished] == ["kpn-l3"]
         assert len(store.going) == 1
         run.cancel()
-    assert "Stopped: 1 of 2 models are kept." in outcome(run)
+    assert "Stopped: 1 of 2 models are kept." in progress(run)
     assert [pane["status"] for pane in compared(run)["panes"]] == ["done", "done", "stopped"]
     assert len(store.going) == 0
     run.close()
@@ -140,7 +140,7 @@ def test_a_network_named_twice_runs_once(
     break_network(monkeypatch, "kpn-l3")
     failed = start_captured(frames, ("kpn-l3", "kpn-l3"), store, tmp_path)
     assert len(list(run_captured(failed, store))) == 1
-    assert "Done: 0 of 1 models." in outcome(failed)
+    assert "Done: 0 of 1 models." in progress(failed)
     failed.close()
 
 
@@ -151,7 +151,7 @@ def test_a_network_that_fails_does_not_lose_the_others(
     run = start_captured(frames, ("kpn-l3", "mkpn"), store, tmp_path)
     assert [len(now.finished) for now in run_captured(run, store)] == [0, 1]
     assert [pane["status"] for pane in compared(run)["panes"]] == ["done", "failed", "done"]
-    assert "Done: 1 of 2 models." in outcome(run)
+    assert "Done: 1 of 2 models." in progress(run)
     assert "KPN L3 failed: RuntimeError: out of memory" in outcome(run)
     run.close()
     uploads = [pytest.importorskip("gradio_client").handle_file(str(path)) for path in frames]
@@ -207,7 +207,7 @@ def test_stop_while_a_burst_is_read_leaves_nothing(
     # The next burst of the same visitor is not given up with it.
     monkeypatch.setattr(captured, "start_captured", start_captured)
     *_, last = denoise(frames, "auto", None, None, "auto", ["kpn-l3"], None)
-    assert "Done." in last.outcome
+    assert "Done." in last.state
     stop(None)
     assert said[1:] == ["No network is running."]
 

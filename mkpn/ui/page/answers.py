@@ -113,6 +113,7 @@ class Captured(NamedTuple):
     """What a burst of photographs fills, in the order of `captured.wire_captured`."""
 
     run: Any = KEEP
+    state: Any = KEEP
     viewer: Any = KEEP
     outcome: Any = KEEP
 

@@ -48,6 +48,7 @@ class CapturedPanel:
     models: gr.Dropdown
     start: gr.Button
     stop: gr.Button
+    state: gr.HTML
     viewer: gr.HTML
     outcome: gr.HTML
 
@@ -102,6 +103,8 @@ def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
     with gr.Row():
         start = gr.Button("Denoise my burst", variant="primary", elem_id="burst-run", scale=0, min_width=180)
         stop = gr.Button("Stop", elem_id="burst-stop", scale=0, min_width=80)
+        # Beside the button: the results come below, mostly off the screen.
+        state = gr.HTML("", elem_id="burst-state", min_width=160)
     # Not there before a burst is: a second empty viewer would only be in the way.
     viewer = comparison_viewer(elem_id="burst-viewer", visible=False)
     return CapturedPanel(
@@ -114,6 +117,7 @@ def captured_panel(store: ModelStore, seconds: int) -> CapturedPanel:
         models=models,
         start=start,
         stop=stop,
+        state=state,
         viewer=viewer,
         outcome=gr.HTML(views.placeholder("Results and residuals of your burst."), elem_id="burst-outcome"),
     )
@@ -150,7 +154,7 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path) -> None:
         except ValueError as error:
             warn(str(error))
             failure = f'<p class="failure">{escape(worded(str(error)))}</p>'
-            yield Captured(viewer=gr.update(visible=False), outcome=failure)
+            yield Captured(state="", viewer=gr.update(visible=False), outcome=failure)
             return
         finally:
             if reading.get(owner) is given_up:
@@ -161,29 +165,32 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path) -> None:
             return
         run.owner = owner
         store.going.keep(run)
-        yield Captured(run, gr.update(value=compared(run), visible=True), outcome(run))
+        yield Captured(run, progress(run), gr.update(value=compared(run), visible=True), outcome(run))
         close_run(previous)
         for _ in run_captured(run, store):
-            yield Captured(viewer=compared(run), outcome=outcome(run))
+            yield Captured(state=progress(run), viewer=compared(run), outcome=outcome(run))
         # Gradio sends the last answer again when an event ends, and that one still says "running".
         if run.stop.is_set():
-            yield Captured(viewer=compared(run), outcome=outcome(run))
+            yield Captured(state=progress(run), viewer=compared(run), outcome=outcome(run))
 
     def stop(run: CapturedRun | None, request: gr.Request | None = None) -> Captured:
         unread = reading.get(owner_of(request))
         if unread is not None:
             unread.set()
             warn("The burst that was being read is given up.")
-            return Captured()
+            return Captured(state="")
         if run is None or run.closed or len(run.finished) + len(run.failed) == len(run.models):
             warn("No network is running.")
-            return Captured()
+            return Captured(state="" if run is None or run.closed else progress(run))
         run.cancel()
-        return Captured(viewer=compared(run), outcome=outcome(run))
+        return Captured(state=progress(run), viewer=compared(run), outcome=outcome(run))
 
     inputs = [panel.files, panel.noise, panel.sigma_r, panel.sigma_s, panel.light, panel.models, panel.run]
-    outputs = [panel.run, panel.viewer, panel.outcome]
+    outputs = [panel.run, panel.state, panel.viewer, panel.outcome]
+    # At once, by the browser: reading photographs, or another visitor's run, takes a while.
+    panel.start.click(None, None, panel.state, js=f"() => `{_told('Starting …')}`", api_visibility="private")
     running = panel.start.click(denoise, inputs, outputs, **MODELS)
+    running.failure(None, None, panel.state, js="() => ''", api_visibility="private")
     panel.stop.click(stop, panel.run, outputs, cancels=[running], **QUICK)
 
 
@@ -208,13 +215,22 @@ def compared(run: CapturedRun) -> ViewerValue:
     return viewer_value(panes, dataset_id=run.folder.path.name, reference="noisy", note=_NOTE)
 
 
-def outcome(run: CapturedRun) -> str:
-    """Returns notes, figures and pictures as markup."""
+def progress(run: CapturedRun) -> str:
+    """Returns how far a run is, as markup."""
     left = len(run.models) - len(run.finished) - len(run.failed)
     state = f"{len(run.finished)} of {len(run.models)} models"
     state = f"{state} …" if left else f"Done: {state}." if run.failed else "Done."
     if left and run.stop.is_set():
         state = f"Stopped: {len(run.finished)} of {len(run.models)} models are kept."
+    return _told(state)
+
+
+def _told(state: str) -> str:
+    return f'<p class="notes" role="status"><b>{state}</b></p>'
+
+
+def outcome(run: CapturedRun) -> str:
+    """Returns notes, figures and pictures as markup."""
     notes = "".join(f"<li>{escape(note)}</li>" for note in (*run.notes, *run.failures))
     rows = "".join(
         f'<tr><th scope="row">{escape(done.label)}</th><td>{done.report.mean:.3f}</td><td>{done.report.std:.3f}</td>'
@@ -232,7 +248,7 @@ def outcome(run: CapturedRun) -> str:
     pictures = _file(run.noisy, "Reference, noisy") + "".join(_file(done.picture, done.label) for done in run.finished)
     residuals = "".join(_figure(done.figure, f"{done.label}: was it noise?") for done in run.finished)
     return (
-        f'<p class="notes" role="status"><b>{state}</b></p><ul class="notes">{notes}</ul>{table}'
+        f'<ul class="notes">{notes}</ul>{table}'
         f'<p class="burst-files">Exact PNGs: {pictures}</p><div class="burst-residuals">{residuals}</div>'
     )
 
