@@ -19,8 +19,8 @@ class EvaluateConfig:
             images, six of each or `--limit` in all, of `--crop` pixels or 128.
         out: folder for the tables (`results.json`, `.md`, `.csv`, `.tex`), the plot (`table1.png`, `.pdf`) and
             `images.csv`, the figures of every image with those first where MKPN gains most.
-        models: names of shipped networks, or checkpoint files, which are called by their names, or by their paths where
-            the name is taken; all shipped networks by default.
+        models: names of shipped networks, or checkpoint files; all shipped networks by default. A second one of the
+            same name is called `MODEL-2`.
         gains: noise levels, of 1, 2, 4 and 8 (section 3.1).
         downsample: box-downsampling factor of the photographs.
         crop: side of the centred crop that is evaluated; 0 takes whole images.

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from mkpn.checks import one_line, writable_folder
 from mkpn.evaluation.baselines import BASELINES, baselines, nlm_within
 from mkpn.evaluation.config import EvaluateConfig
-from mkpn.evaluation.names import REFERENCES, keep_photographs
+from mkpn.evaluation.names import keep_photographs, named_networks
 from mkpn.evaluation.report import Rows, csv_table, latex_table, markdown_report, spread
 from mkpn.explain.oracle import aligned_mean
 from mkpn.explain.regions import REGIONS, RULE, classify
@@ -30,8 +30,8 @@ from mkpn.figures.table1 import table1_chart
 from mkpn.inference.denoiser import Denoiser, load
 from mkpn.metrics import LUMA, MetricDefinition, psnr, ssim
 from mkpn.model.checkpoint import shipped_models, stamp_metrics
-from mkpn.model.config import MODELS
-from mkpn.paper import DENOISED, ORACLE, SHARP, is_oracle, measured_on
+from mkpn.model.config import MAX_KERNEL, MODELS
+from mkpn.paper import DENOISED, ORACLE, SHARP, measured_on
 from mkpn.synthesis.burst import Burst
 from mkpn.synthesis.datasets import TestSet, image_files
 from mkpn.synthesis.kept import Kept
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 Method = Callable[[Burst], torch.Tensor]
 
 _BOOTSTRAP_SAMPLES = 10_000
+# What other methods are called, whatever their reach: no network may be.
+_OF_METHODS = (*BASELINES, *(f"{ORACLE}{reach}{end}" for reach in range(MAX_KERNEL // 2 + 1) for end in ("", DENOISED)))
 _SCENES, _SCENE_SIDE = 6, 128
 # Equal pictures, e.g. of one white, would have an infinite PSNR, of which there is no mean: 120 dB.
 _LEAST_ERROR = 1e-12
@@ -120,7 +122,8 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     definition = MetricDefinition(border=config.border, channels=config.channels)
     # Whatever may be wrong is found before the work, which takes minutes.
-    paths = _checkpoints(config.models)
+    device = str(local_device(config.device))
+    networks = {name: load(path, device) for name, path in _checkpoints(config.models).items()}
     scenes = Kept(_test_set(config, config.gains[0], ()).scene, lambda scene: scene.nbytes)
     files, left_out = _usable(config, definition, scenes)
     sets = [replace(_test_set(config, gain, files), kept=scenes) for gain in config.gains]
@@ -142,8 +145,6 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     methods: dict[str, Method] = {"noisy": lambda burst: burst.frames[0], "mean": lambda burst: burst.frames.mean(0)}
     classical, skipped = baselines(config.baselines)
     methods |= classical
-    device = str(local_device(config.device))
-    networks = {name: load(path, device) for name, path in paths.items()}
     if config.oracle:
         sides = sorted({max(network.config.sizes) for network in networks.values()})
         methods |= {f"{ORACLE}{side // 2}": partial(aligned_mean, size=side) for side in sides}
@@ -326,21 +327,8 @@ def _short(value: object) -> str:
 
 def _checkpoints(models: tuple[str, ...]) -> dict[str, Path]:
     shipped = shipped_models()
-    if not models:
-        return shipped
-    paths: dict[str, Path] = {}
-    taken = {*REFERENCES, *BASELINES, *(model for model in models if model in shipped)}
-    for model in dict.fromkeys(models):
-        if model in shipped:
-            paths[model] = shipped[model]
-        elif model.endswith(".safetensors"):
-            # Runs of one network have files of one name, which is that of a shipped network, too.
-            stem = Path(model).stem
-            paths[model if stem in taken or is_oracle(stem.removesuffix(DENOISED)) else stem] = Path(model)
-            taken.add(stem)
-        else:
-            raise ValueError(f"models: expected names of {', '.join(MODELS)} or .safetensors files, got {model!r}")
-    return paths
+    named = named_networks(models or tuple(shipped), _OF_METHODS)
+    return {name: shipped.get(model, Path(model)) for name, model in named.items()}
 
 
 def _of_seen(method: Method, frames: int) -> Method:
