@@ -20,25 +20,25 @@ from torch import distributed
 from tqdm import tqdm
 
 from mkpn.checks import one_line, writable_folder
+from mkpn.distributed import local_device, process_group, shows_progress
 from mkpn.evaluation.baselines import BASELINES, baselines, nlm_within
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.evaluation.names import keep_photographs, named_networks
-from mkpn.evaluation.report import Rows, csv_table, latex_table, markdown_report, spread
+from mkpn.evaluation.report import Rows, csv_table, latex_table, markdown_report, measured_on, spread
 from mkpn.explain.oracle import aligned_mean
 from mkpn.explain.regions import REGIONS, RULE, classify
 from mkpn.figures.table1 import table1_chart
 from mkpn.inference.denoiser import Denoiser, load
+from mkpn.methods import DENOISED, ORACLE
 from mkpn.metrics import LUMA, MetricDefinition, psnr, ssim
 from mkpn.model.checkpoint import shipped_models, stamp_metrics
 from mkpn.model.config import MAX_KERNEL, MODELS
-from mkpn.paper import DENOISED, ORACLE, SHARP, measured_on
 from mkpn.synthesis.burst import Burst
 from mkpn.synthesis.datasets import TestSet, image_files
 from mkpn.synthesis.kept import Kept
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
 from mkpn.synthesis.scenes import KINDS
-from mkpn.training.distributed import local_device, process_group, shows_progress
 
 log = logging.getLogger(__name__)
 
@@ -127,7 +127,7 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     scenes = Kept(_test_set(config, config.gains[0], ()).scene, lambda scene: scene.nbytes)
     files, left_out = _usable(config, definition, scenes)
     sets = [replace(_test_set(config, gain, files), kept=scenes) for gain in config.gains]
-    folders = [folder.resolve().name for folder in config.images] if config.scene == "photographs" else [SHARP]
+    folders = [folder.resolve().name for folder in config.images] if config.scene == "photographs" else ["drawn scenes"]
     settings: dict[str, Any] = {
         "images": [one_line(title) for title in ([config.title] if config.title else folders)],
         "downsample": sets[0].downsample,

@@ -417,7 +417,7 @@ def test_sharp_scenes_need_no_images(config: EvaluateConfig) -> None:
     report = evaluate(replace(config, images=(), scene="sharp", limit=7, gains=(8,), crop=0))
     names = list(dict.fromkeys(row["image"] for row in report["images"]))
     assert names == ["text 0", "line art 0", "chart 0", "screenshot 0", "star 0", "grating 0", "text 1"]
-    assert report["settings"]["images"] == ["synthetic sharp scenes"]
+    assert report["settings"]["images"] == ["drawn scenes"]
     assert report["settings"]["crop"] == 128
     with pytest.raises(ValueError, match="images: expected at least one folder"):
         replace(config, images=())
