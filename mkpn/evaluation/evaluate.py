@@ -35,9 +35,9 @@ from mkpn.model.checkpoint import shipped_models, stamp_metrics
 from mkpn.model.config import MAX_KERNEL, MODELS
 from mkpn.synthesis.burst import Burst
 from mkpn.synthesis.datasets import TestSet, image_files
-from mkpn.synthesis.kept import Kept
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
+from mkpn.synthesis.read_once import ReadOnce
 from mkpn.synthesis.scenes import KINDS
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     # Whatever may be wrong is found before the work, which takes minutes.
     device = str(local_device(config.device))
     networks = {name: load(path, device) for name, path in _checkpoints(config.models).items()}
-    scenes = Kept(_test_set(config, config.gains[0], ()).scene, lambda scene: scene.nbytes)
+    scenes = ReadOnce(_test_set(config, config.gains[0], ()).scene, lambda scene: scene.nbytes)
     files, left_out = _usable(config, definition, scenes)
     sets = [replace(_test_set(config, gain, files), kept=scenes) for gain in config.gains]
     folders = [folder.resolve().name for folder in config.images] if config.scene == "photographs" else ["drawn scenes"]
@@ -346,7 +346,7 @@ def _denoise_with(denoiser: Denoiser) -> Method:
 
 
 def _usable(
-    config: EvaluateConfig, definition: MetricDefinition, scenes: Kept[NDArray[np.float32]]
+    config: EvaluateConfig, definition: MetricDefinition, scenes: ReadOnce[NDArray[np.float32]]
 ) -> tuple[tuple[Path, ...], list[dict[str, str]]]:
     """Reads every image once: those to measure, up to the limit, and the others with the reason; or names scenes."""
     if config.scene == "sharp":
