@@ -15,8 +15,8 @@ class EvaluateConfig:
 
     Attributes:
         images: folders of test photographs, searched recursively.
-        scene: `photographs`, or `sharp`: synthetic text, line art, charts, screenshots, stars and gratings instead of
-            images, six of each or `--limit` in all, of `--crop` pixels or 128.
+        scene: `photographs`, or `sharp`: drawn scenes instead of images, which are text, line art, charts, screenshots,
+            stars and gratings, six of each or `--limit` in all, of `--crop` pixels or 128.
         out: folder for the tables (`results.json`, `.md`, `.csv`, `.tex`), the plot (`table1.png`, `.pdf`) and
             `images.csv`, the figures of every image with those first where MKPN gains most.
         models: names of shipped networks, or checkpoint files; all shipped networks by default. A second one of the
