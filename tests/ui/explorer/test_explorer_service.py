@@ -13,14 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import perturbed
+from helpers import untrained
 from numpy.typing import NDArray
 
 from mkpn.explain import probe
 from mkpn.explain.maps import behaviour
 from mkpn.inference.denoiser import Stopped
-from mkpn.model.checkpoint import save_model
-from mkpn.model.config import model_config
 from mkpn.synthesis.images import to_uint8
 from mkpn.synthesis.noise import GAINS
 from mkpn.ui.explorer import component
@@ -42,11 +40,7 @@ def unpacked(record: dict[str, Any]) -> NDArray[Any]:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
-    folder = tmp_path_factory.mktemp("weights")
-    for seed, name in enumerate(NAMES):
-        network = perturbed(model_config(name), seed, 0.003)
-        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
-    return ModelStore(folder, "cpu")
+    return ModelStore(untrained(tmp_path_factory.mktemp("weights"), NAMES, 0.003), "cpu")
 
 
 def made(store: ModelStore, folder: Path) -> Run:
