@@ -83,10 +83,8 @@ class EvaluateConfig:
         whole("seed", self.seed, 0)
         whole("downsample", self.downsample, 1)
         for field in ("crop", "limit", "border"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
-        if not 1 <= self.frames <= 8:
-            raise ValueError(f"frames: expected 1 to 8, got {self.frames}")
+            whole(field, getattr(self, field), 0)
+        whole("frames", self.frames, 1, 8)
         if self.scene != "photographs" and (self.images or self.downsample != 1 or self.strict):
             raise ValueError(
                 "scene: expected no --images, --downsample or --strict with sharp, which reads no photograph"

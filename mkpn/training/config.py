@@ -195,9 +195,8 @@ class RegisterConfig:
     init: Path | None = None
 
     def __post_init__(self) -> None:
-        for field in ("bursts", "steps", "batch", "downsample", "large_downsample"):
-            if getattr(self, field) <= 0:
-                raise ValueError(f"{field}: expected a positive number, got {getattr(self, field)}")
+        for field in ("steps", "batch", "downsample", "large_downsample", "large_side"):
+            whole(field, getattr(self, field), 1)
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr: expected a positive number, got {self.lr}")
         whole("bursts", self.bursts, 2)

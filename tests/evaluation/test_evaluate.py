@@ -337,7 +337,7 @@ def test_frames_can_be_hidden_and_motion_left_out(config: EvaluateConfig) -> Non
         assert psnr_by_model(still)[name] == pytest.approx(psnr_by_model(still)["mean"], abs=1e-5)
     with pytest.raises(ValueError, match="other bursts at gain 1"):
         evaluate(replace(config, frames=1, against=config.out / "results.json"))
-    with pytest.raises(ValueError, match="frames: expected 1 to 8, got 0"):
+    with pytest.raises(ValueError, match="frames: expected a whole number, 1 to 8, got 0"):
         replace(config, frames=0)
     whole_set = replace(config, stamp=True, limit=0, gains=tuple(GAINS))
     for changes in ({"still": True}, {"limit": 1}, {"gains": (8,)}, {"frames": 4}):

@@ -119,7 +119,7 @@ class Service:
         """
         try:
             if not isinstance(request, Mapping):
-                raise ValueError("request: expected an object")
+                raise ValueError(f"request: expected an object, got {type(request).__name__}")
             record: Mapping[str, Any] = {str(key): value for key, value in request.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - checked field by field
             what = choice("what", record.get("what"), tuple(self._questions))
             token = record.get("token")
