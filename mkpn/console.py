@@ -64,7 +64,7 @@ def _silence() -> Generator[None]:
     logger = logging.getLogger("mkpn")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    # Read by tqdm when it is imported, and by `mkpn.training.distributed.shows_progress` for every progress bar.
+    # Read by tqdm when it is imported, and by `mkpn.distributed.shows_progress` for every progress bar.
     os.environ["TQDM_DISABLE"] = "1"
     try:
         yield

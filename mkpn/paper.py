@@ -1,11 +1,8 @@
-"""The paper's Table 1 (section 3.3), and what methods are called in tables."""
+"""The paper's Table 1 (section 3.3)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from mkpn.model.config import MODELS, model_config
+from mkpn.model.config import MODELS
 
 MEASURED_ON = (
     "Images of Open Images, box-downsampled by 4, 128×128 patches; the number of images, the border and the channels "
@@ -32,44 +29,6 @@ PAPER: dict[tuple[str, int], tuple[float, float]] = {
 }
 """PSNR in dB and SSIM of the paper's Table 1 by (model, gain)."""
 
-_LABELS = {
-    "noisy": "noisy frame",
-    "mean": "burst mean",
-    "aligned": "aligned mean",
-    "nlm": "aligned mean + NLM",
-    "opencv": "aligned mean + NLM (OpenCV)",
-    "bm3d": "aligned mean + BM3D",
-}
-
-
-ORACLE = "oracle-"
-"""Rows of this name and a reach in pixels: the mean of the frames that are truly aligned within that reach."""
-
-DENOISED = "+nlm"
-"""What ends the name of a truly aligned mean that non-local means denoised."""
-
-SHARP = "synthetic sharp scenes"
-"""What a test set of drawn scenes is called."""
-
-
-def is_oracle(method: str) -> bool:
-    """Whether a method is the truly aligned mean within some reach."""
-    return method.startswith(ORACLE) and method.removeprefix(ORACLE).isdecimal()
-
-
-def reach(oracle: str) -> int:
-    """Returns the reach in pixels of a truly aligned mean, denoised or not."""
-    return int(oracle.removeprefix(ORACLE).removesuffix(DENOISED))
-
-
-def label(method: str) -> str:
-    """Returns what a table calls a method; a checkpoint of your own keeps its name."""
-    if is_oracle(method):
-        return f"truly aligned mean, reach {reach(method)}"
-    if is_oracle(method.removesuffix(DENOISED)):
-        return f"truly aligned mean + NLM, reach {reach(method)}"
-    return model_config(method).label if method in MODELS else _LABELS.get(method, method)
-
 
 def paper_rows() -> list[dict[str, str | int | float]]:
     """Returns the paper's figures as `{model, gain, psnr, ssim}`, gain by gain, in the order of `MODELS`."""
@@ -78,21 +37,3 @@ def paper_rows() -> list[dict[str, str | int | float]]:
         for gain in _GAINS
         for model in MODELS
     ]
-
-
-def measured_on(settings: Mapping[str, Any], images: int) -> str:
-    """Returns what the figures of an evaluation were measured on, one sentence for captions.
-
-    Args:
-        settings: `settings` of its `results.json`.
-        images: how many images.
-    """
-    crop, factor = settings["crop"], settings["downsample"]
-    # Figures that were written before these settings existed have none.
-    still = ", without motion" if settings.get("still") else ""
-    still += ", every frame but the reference moved by 3 to 16 pixels" if settings.get("far") else ""
-    seen = f", {settings['frames']} of 8 frames seen" if settings.get("frames", 8) < 8 else ""
-    return (
-        f"{' + '.join(settings['images'])}: {images} images, {f'box-downsampled by {factor}, ' if factor > 1 else ''}"
-        f"{f'centred {crop}×{crop} crops' if crop else 'whole'}, seed {settings['seed']}{still}{seen}."
-    )

@@ -35,11 +35,16 @@ _processes = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
 _processes.set_forkserver_preload(["torch", "safetensors.torch", "tyro", "PIL.Image", "skimage.metrics"])
 
 
-def untrained(folder: Path, names: Sequence[str]) -> Path:
-    """Writes networks that only average, each with weights of its own, under the names of shipped ones."""
+def untrained(folder: Path, names: Sequence[str], scale: float = 0.0) -> Path:
+    """Writes networks that only average, or nearly so, each with weights of its own, under the names of shipped ones.
+
+    Args:
+        folder: for the checkpoints.
+        names: of shipped networks.
+        scale: how much kernels differ from pixel to pixel, see `perturbed`.
+    """
     for seed, name in enumerate(names):
-        torch.manual_seed(seed)
-        network = KernelPredictionNetwork(model_config(name))
+        network = perturbed(model_config(name), seed, scale)
         save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
     return folder
 

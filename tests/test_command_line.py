@@ -123,7 +123,7 @@ def test_stdout_holds_results_and_stderr_no_flood(evaluated: Evaluated) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("evaluate", "--images", "images", "--models", "kpn-l2"), "models: expected"),
+        (("evaluate", "--images", "images", "--models", "kpn-l2"), "model: expected"),
         ((*EVALUATE, "--out", "new-tables", "--strict"), "images/damaged.png cannot be used"),
         (("evaluate", "--images", "images", "--out", "mkpn.safetensors"), "out: expected a folder"),
         (("evaluate", "--images", "images", "--out", "/proc/none"), "out: expected a folder to write to"),

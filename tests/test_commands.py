@@ -21,12 +21,12 @@ import mkpn
 from mkpn import __main__ as command_line
 from mkpn.__main__ import _kept_in
 from mkpn.console import Failed, Interrupted, Output, exit_code, keeping
+from mkpn.distributed import shows_progress
 from mkpn.evaluation import synthetic
 from mkpn.evaluation import verify as verification
 from mkpn.model.checkpoint import digest, load_model, read_tensors, save_model, shipped_models, write_tensors
 from mkpn.model.config import MODELS, model_config
 from mkpn.synthesis.writing import FileFormat, icc_profile, write_picture
-from mkpn.training.distributed import shows_progress
 
 Mkpn = Callable[..., tuple[int, str, str]]
 

@@ -12,7 +12,7 @@ import pytest
 
 import mkpn
 from mkpn.explain.statistics import kernel_statistics
-from mkpn.synthesis.scenes import sharp_scene
+from mkpn.synthesis.scenes import drawn_scene
 
 EXAMPLES = {
     "load": mkpn.load,
@@ -22,7 +22,7 @@ EXAMPLES = {
     "explain.probe": mkpn.explain.probe,
     "ops.local_conv": mkpn.ops.local_conv,
     "kernel_statistics": kernel_statistics,
-    "sharp_scene": sharp_scene,
+    "drawn_scene": drawn_scene,
 }
 
 

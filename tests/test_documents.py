@@ -20,9 +20,10 @@ from safetensors import safe_open
 
 import mkpn
 from mkpn import __main__ as command_line
+from mkpn.methods import label
 from mkpn.model.checkpoint import shipped_models
 from mkpn.model.config import MODELS, model_config
-from mkpn.paper import PAPER, label
+from mkpn.paper import PAPER
 from mkpn.synthesis.noise import GAINS as NOISE
 
 ROOT = Path(__file__).parent.parent

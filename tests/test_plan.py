@@ -21,21 +21,23 @@ MAY_IMPORT: dict[str, set[str]] = {
     "geometry": set(),
     "whole_files": set(),
     "device": set(),
+    "distributed": {"device"},
     "console": set(),
     "model": {"checks", "whole_files"},
     "synthesis": {"checks", "whole_files"},
     "capture": {"checks", "synthesis"},
     "ops": set(),
+    "methods": {"model"},
     "paper": {"model"},
     "inference": {"checks", "geometry", "device", "model", "synthesis", "ops"},
-    "figures": {"checks", "geometry", "metrics", "paper", "model", "synthesis", "capture"},
+    "figures": {"checks", "geometry", "metrics", "methods", "paper", "model", "synthesis", "capture"},
 }
 _BASE = {"checks", "whole_files", "geometry", "metrics", "device", "model", "synthesis", "ops"}
-MAY_IMPORT["training"] = {*_BASE, "inference", "figures"}
-MAY_IMPORT["evaluation"] = {*MAY_IMPORT["training"], "paper", "training", "capture", "explain"}
+MAY_IMPORT["training"] = {*_BASE, "distributed", "inference", "figures"}
+MAY_IMPORT["evaluation"] = {*MAY_IMPORT["training"], "methods", "paper", "training", "capture", "explain"}
 MAY_IMPORT["explain"] = {"checks", "geometry", "metrics", "model", "synthesis", "ops", "inference", "figures"}
 _BELOW_UI = {"mkpn", *MAY_IMPORT}
-MAY_IMPORT["ui.viewer"] = {"checks", "geometry"}
+MAY_IMPORT["ui.viewer"] = {"geometry"}
 MAY_IMPORT["ui.run"] = _BELOW_UI
 MAY_IMPORT["ui.saved"] = {*_BELOW_UI, "ui.run"}
 MAY_IMPORT["ui.service"] = {"mkpn", "checks", "device", "ui.run"}

@@ -22,7 +22,7 @@ from mkpn.model import checkpoint
 from mkpn.model.checkpoint import save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
-from mkpn.synthesis.kept import Kept
+from mkpn.synthesis.read_once import ReadOnce
 
 Opens = Callable[[], Counter[str]]
 
@@ -143,7 +143,7 @@ def test_what_finds_no_room_is_read_again(pictures: list[Path]) -> None:
         return path.read_bytes()
 
     first = len(pictures[0].read_bytes())
-    kept = Kept(reading, len, most=first)
+    kept = ReadOnce(reading, len, most=first)
     for _ in range(2):
         for path in pictures:
             assert kept(path) == path.read_bytes()

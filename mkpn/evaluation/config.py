@@ -15,12 +15,12 @@ class EvaluateConfig:
 
     Attributes:
         images: folders of test photographs, searched recursively.
-        scene: `photographs`, or `sharp`: synthetic text, line art, charts, screenshots, stars and gratings instead of
-            images, six of each or `--limit` in all, of `--crop` pixels or 128.
+        scene: `photographs`, or `sharp`: drawn scenes instead of images, which are text, line art, charts, screenshots,
+            stars and gratings, six of each or `--limit` in all, of `--crop` pixels or 128.
         out: folder for the tables (`results.json`, `.md`, `.csv`, `.tex`), the plot (`table1.png`, `.pdf`) and
             `images.csv`, the figures of every image with those first where MKPN gains most.
-        models: names of shipped networks, or checkpoint files, which are called by their names, or by their paths where
-            the name is taken; all shipped networks by default.
+        models: names of shipped networks, or checkpoint files; all shipped networks by default. A second one of the
+            same name is called `MODEL-2`.
         gains: noise levels, of 1, 2, 4 and 8 (section 3.1).
         downsample: box-downsampling factor of the photographs.
         crop: side of the centred crop that is evaluated; 0 takes whole images.
@@ -83,10 +83,8 @@ class EvaluateConfig:
         whole("seed", self.seed, 0)
         whole("downsample", self.downsample, 1)
         for field in ("crop", "limit", "border"):
-            if getattr(self, field) < 0:
-                raise ValueError(f"{field}: expected 0 or more, got {getattr(self, field)}")
-        if not 1 <= self.frames <= 8:
-            raise ValueError(f"frames: expected 1 to 8, got {self.frames}")
+            whole(field, getattr(self, field), 0)
+        whole("frames", self.frames, 1, 8)
         if self.scene != "photographs" and (self.images or self.downsample != 1 or self.strict):
             raise ValueError(
                 "scene: expected no --images, --downsample or --strict with sharp, which reads no photograph"

@@ -20,31 +20,33 @@ from torch import distributed
 from tqdm import tqdm
 
 from mkpn.checks import one_line, writable_folder
+from mkpn.distributed import local_device, process_group, shows_progress
 from mkpn.evaluation.baselines import BASELINES, baselines, nlm_within
 from mkpn.evaluation.config import EvaluateConfig
-from mkpn.evaluation.names import REFERENCES, keep_photographs
-from mkpn.evaluation.report import Rows, csv_table, latex_table, markdown_report, spread
+from mkpn.evaluation.names import keep_photographs, named_networks
+from mkpn.evaluation.report import Rows, csv_table, latex_table, markdown_report, measured_on, spread
 from mkpn.explain.oracle import aligned_mean
 from mkpn.explain.regions import REGIONS, RULE, classify
 from mkpn.figures.table1 import table1_chart
 from mkpn.inference.denoiser import Denoiser, load
+from mkpn.methods import DENOISED, ORACLE
 from mkpn.metrics import LUMA, MetricDefinition, psnr, ssim
 from mkpn.model.checkpoint import shipped_models, stamp_metrics
-from mkpn.model.config import MODELS
-from mkpn.paper import DENOISED, ORACLE, SHARP, is_oracle, measured_on
+from mkpn.model.config import MAX_KERNEL, MODELS
 from mkpn.synthesis.burst import Burst
 from mkpn.synthesis.datasets import TestSet, image_files
-from mkpn.synthesis.kept import Kept
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
+from mkpn.synthesis.read_once import ReadOnce
 from mkpn.synthesis.scenes import KINDS
-from mkpn.training.distributed import local_device, process_group, shows_progress
 
 log = logging.getLogger(__name__)
 
 Method = Callable[[Burst], torch.Tensor]
 
 _BOOTSTRAP_SAMPLES = 10_000
+# What other methods are called, whatever their reach: no network may be.
+_OF_METHODS = (*BASELINES, *(f"{ORACLE}{reach}{end}" for reach in range(MAX_KERNEL // 2 + 1) for end in ("", DENOISED)))
 _SCENES, _SCENE_SIDE = 6, 128
 # Equal pictures, e.g. of one white, would have an infinite PSNR, of which there is no mean: 120 dB.
 _LEAST_ERROR = 1e-12
@@ -120,11 +122,12 @@ def evaluate(config: EvaluateConfig) -> dict[str, Any]:
 def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     definition = MetricDefinition(border=config.border, channels=config.channels)
     # Whatever may be wrong is found before the work, which takes minutes.
-    paths = _checkpoints(config.models)
-    scenes = Kept(_test_set(config, config.gains[0], ()).scene, lambda scene: scene.nbytes)
+    device = str(local_device(config.device))
+    networks = {name: load(path, device) for name, path in _checkpoints(config.models).items()}
+    scenes = ReadOnce(_test_set(config, config.gains[0], ()).scene, lambda scene: scene.nbytes)
     files, left_out = _usable(config, definition, scenes)
     sets = [replace(_test_set(config, gain, files), kept=scenes) for gain in config.gains]
-    folders = [folder.resolve().name for folder in config.images] if config.scene == "photographs" else [SHARP]
+    folders = [folder.resolve().name for folder in config.images] if config.scene == "photographs" else ["drawn scenes"]
     settings: dict[str, Any] = {
         "images": [one_line(title) for title in ([config.title] if config.title else folders)],
         "downsample": sets[0].downsample,
@@ -142,8 +145,6 @@ def _report(config: EvaluateConfig, rank: int, world: int) -> dict[str, Any]:
     methods: dict[str, Method] = {"noisy": lambda burst: burst.frames[0], "mean": lambda burst: burst.frames.mean(0)}
     classical, skipped = baselines(config.baselines)
     methods |= classical
-    device = str(local_device(config.device))
-    networks = {name: load(path, device) for name, path in paths.items()}
     if config.oracle:
         sides = sorted({max(network.config.sizes) for network in networks.values()})
         methods |= {f"{ORACLE}{side // 2}": partial(aligned_mean, size=side) for side in sides}
@@ -326,21 +327,8 @@ def _short(value: object) -> str:
 
 def _checkpoints(models: tuple[str, ...]) -> dict[str, Path]:
     shipped = shipped_models()
-    if not models:
-        return shipped
-    paths: dict[str, Path] = {}
-    taken = {*REFERENCES, *BASELINES, *(model for model in models if model in shipped)}
-    for model in dict.fromkeys(models):
-        if model in shipped:
-            paths[model] = shipped[model]
-        elif model.endswith(".safetensors"):
-            # Runs of one network have files of one name, which is that of a shipped network, too.
-            stem = Path(model).stem
-            paths[model if stem in taken or is_oracle(stem.removesuffix(DENOISED)) else stem] = Path(model)
-            taken.add(stem)
-        else:
-            raise ValueError(f"models: expected names of {', '.join(MODELS)} or .safetensors files, got {model!r}")
-    return paths
+    named = named_networks(models or tuple(shipped), _OF_METHODS)
+    return {name: shipped.get(model, Path(model)) for name, model in named.items()}
 
 
 def _of_seen(method: Method, frames: int) -> Method:
@@ -358,7 +346,7 @@ def _denoise_with(denoiser: Denoiser) -> Method:
 
 
 def _usable(
-    config: EvaluateConfig, definition: MetricDefinition, scenes: Kept[NDArray[np.float32]]
+    config: EvaluateConfig, definition: MetricDefinition, scenes: ReadOnce[NDArray[np.float32]]
 ) -> tuple[tuple[Path, ...], list[dict[str, str]]]:
     """Reads every image once: those to measure, up to the limit, and the others with the reason; or names scenes."""
     if config.scene == "sharp":

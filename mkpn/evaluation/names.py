@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from itertools import chain, count
 from pathlib import Path
 
@@ -18,14 +18,15 @@ def unique_name(name: str, taken: Container[str]) -> str:
     return next(one for one in chain((name,), numbered) if one not in taken)
 
 
-def named_networks(models: Sequence[str]) -> dict[str, str]:
+def named_networks(models: Sequence[str], others: Iterable[str] = ()) -> dict[str, str]:
     """Returns networks by name, in order and each once.
 
     Args:
         models: names of shipped networks, which keep them, or paths of checkpoints, which are called by their stems; of
             one stem the second is `STEM-2`.
+        others: names that something else has, besides `REFERENCES`.
     """
-    taken = {*REFERENCES, *(model for model in models if model in MODELS)}
+    taken = {*REFERENCES, *others, *(model for model in models if model in MODELS)}
     networks: dict[str, str] = {}
     for model in dict.fromkeys(models):
         name = model if model in MODELS else unique_name(Path(model).stem, taken)

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mkpn.explain.regions import REGIONS
+from mkpn.methods import label
 from mkpn.metrics import MetricDefinition
 from mkpn.model.config import MODELS
-from mkpn.paper import label, measured_on
 
 Rows = list[dict[str, Any]]
 
@@ -152,6 +152,24 @@ def spread_table(rows: Rows) -> str:
             figures = f"{_signed(row['mkpn_minus_best_single'])} | {small}"
             lines.append(f"| {gain} | {row['image']} | {row['mkpn']:.2f} | {label(row['best_single'])} | {figures} |")
     return "\n".join(lines) + "\n"
+
+
+def measured_on(settings: Mapping[str, Any], images: int) -> str:
+    """Returns what the figures of an evaluation were measured on, one sentence for captions.
+
+    Args:
+        settings: `settings` of its `results.json`.
+        images: how many images.
+    """
+    crop, factor = settings["crop"], settings["downsample"]
+    # Figures that were written before these settings existed have none.
+    still = ", without motion" if settings.get("still") else ""
+    still += ", every frame but the reference moved by 3 to 16 pixels" if settings.get("far") else ""
+    seen = f", {settings['frames']} of 8 frames seen" if settings.get("frames", 8) < 8 else ""
+    return (
+        f"{' + '.join(settings['images'])}: {images} images, {f'box-downsampled by {factor}, ' if factor > 1 else ''}"
+        f"{f'centred {crop}×{crop} crops' if crop else 'whole'}, seed {settings['seed']}{still}{seen}."
+    )
 
 
 def markdown_report(report: Mapping[str, Any], definition: MetricDefinition) -> str:

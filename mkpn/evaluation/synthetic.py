@@ -18,9 +18,9 @@ from mkpn.synthesis.burst import Burst, burst_of, rng_for
 from mkpn.synthesis.datasets import image_files
 from mkpn.synthesis.files import OWN_MEGAPIXELS
 from mkpn.synthesis.images import Photograph, box_downsample, load_photograph
-from mkpn.synthesis.kept import Kept
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
+from mkpn.synthesis.read_once import ReadOnce
 from mkpn.synthesis.writing import FileFormat, burst_names, file_name, write_burst, write_picture
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Synthesis:
         whole("seed", self.seed, 0)
 
     @cached_property
-    def pictures(self) -> Kept[Photograph]:
+    def pictures(self) -> ReadOnce[Photograph]:
         """Reads pictures, box-downsampled: each is looked at before the work, and read once where it has room."""
 
         def read(path: Path) -> Photograph:
@@ -86,7 +86,7 @@ class Synthesis:
                 )
             return replace(picture, pixels=pixels)
 
-        return Kept(read, lambda picture: picture.pixels.nbytes)
+        return ReadOnce(read, lambda picture: picture.pixels.nbytes)
 
     def burst(self, path: Path) -> Burst:
         """Makes the burst of a picture, which is not kept any longer.

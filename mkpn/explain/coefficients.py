@@ -1,4 +1,4 @@
-"""The kernels' coefficients of a whole picture, block by block, from the features that a result kept."""
+"""The kernels' coefficients of a whole picture, block by block, from the features of a result."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor
 from mkpn.geometry import Rectangle
 from mkpn.inference.blockwise import coefficients_at
 from mkpn.inference.denoiser import Result
-from mkpn.inference.tiling import cut
 
 BLOCK_CELLS = 2**12
 """Cells of a block: MKPN's coefficients then take 9 MB."""
@@ -33,7 +32,6 @@ def all_coefficients(result: Result) -> Tensor:
 def cell_blocks(result: Result) -> Iterator[tuple[Rectangle, Tensor]]:
     """Yields blocks of cells with their coefficients, `[N,...,h,w]` float32 on the CPU."""
     image = cells_of(result)
-    for block in cut(image, BLOCK_CELLS):
-        seen = block.grown(1, image)
-        found = coefficients_at(result.denoiser.network, result.features_at(seen)[None], seen, block, image)
+    for block, seen, features in result.feature_blocks(BLOCK_CELLS):
+        found = coefficients_at(result.denoiser.network, features, seen, block, image)
         yield block, found[0].float().cpu()

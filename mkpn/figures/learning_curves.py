@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
 from mkpn.figures.style import FAINT, FULL, MKPN, TEXT, save_figure, style_axes
+from mkpn.methods import label
 from mkpn.model.config import MODELS, model_config
-from mkpn.paper import label
 
 _RANGE = 2.5
 """Decibels that the validation curves show below the best of them."""

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mkpn.figures.style import FAINT, FULL, MKPN, SINGLE, TEXT, save_figure, style_axes
+from mkpn.methods import is_oracle, reach
 from mkpn.model.config import MODELS, model_config
-from mkpn.paper import MEASURED_ON, is_oracle, paper_rows, reach
+from mkpn.paper import MEASURED_ON, paper_rows
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,7 +27,7 @@ from mkpn.inference.blockwise import (
 from mkpn.inference.tiling import cut, plan_tiles, source_span
 from mkpn.model.checkpoint import load_model, shipped_models
 from mkpn.model.config import DEPTH_MULTIPLE, MODELS, ModelConfig
-from mkpn.model.network import KernelPredictionNetwork
+from mkpn.model.network import KernelPredictionNetwork, go_on
 from mkpn.ops import runs_reference
 from mkpn.synthesis.burst import NoisyBurst, Surroundings
 
@@ -76,6 +76,16 @@ class Result:
         if self.features is not None:
             return self.features[(..., *cells.slices)]
         return self.denoiser.features_at(self.burst, cells)
+
+    def feature_blocks(self, area: int) -> Iterator[tuple[Rectangle, Rectangle, Tensor]]:
+        """Yields what `Denoiser.feature_blocks` does, from the features that were kept if there are any."""
+        if self.features is None:
+            yield from self.denoiser.feature_blocks(self.burst, area)
+            return
+        image = Rectangle.whole(*self.cells)
+        for block in cut(image, area):
+            seen = block.grown(1, image)
+            yield block, seen, self.features_at(seen)[None]
 
 
 class Denoiser:
@@ -173,38 +183,25 @@ class Denoiser:
         rim, padded = burst.rim, _padded(height, width)
         pixels = Rectangle(rim, rim, width - 2 * rim, height - 2 * rim)
         all_cells = padded.halved()
-        block_bytes, tile_area = self._areas()
-        block_area = max(_FEWEST, block_bytes // exit_bytes(self.config, runs_reference(frames)))
+        block_area = max(_FEWEST, self._block_bytes // exit_bytes(self.config, runs_reference(frames)))
         # What is made in inference mode could never be changed in place; what a caller gets can.
         with torch.inference_mode(mode=False):
             image = torch.empty(burst.frames.shape[1:], dtype=torch.float32, device=self.device)
             kept = self._room_for_features(all_cells)
         done = 0
-        for core, source in plan_tiles(*padded.shape, tile_area):
-            trunk = run_trunk(
-                self.network,
-                frames,
-                noise_std,
-                source,
-                max(_FEWEST, block_bytes // entry_bytes(self.config)),
-                checkpoint,
-            )
-            for block in cut(core, block_area):
-                seen = cells_seen(block, all_cells)
-                features = head_features(self.network, trunk, seen, checkpoint)
-                if kept is not None:
-                    own = block.halved()
-                    kept[(..., *own.slices)] = features[0][(..., *own.within(seen).slices)]
-                inside = block.grown(0, pixels)
-                if inside.w > 0 and inside.h > 0:
-                    checkpoint()
-                    image[(..., *inside.within(pixels).slices)] = denoise_block(
-                        self.network, frames, features, seen, inside, all_cells, timed
-                    )
-                done += block.area
-                if progress is not None:
-                    callers(partial(progress, done / padded.area))
-            del trunk
+        for block, seen, features in self._blocks(frames, noise_std, block_area, checkpoint):
+            if kept is not None:
+                own = block.halved()
+                kept[(..., *own.slices)] = features[0][(..., *own.within(seen).slices)]
+            inside = block.grown(0, pixels)
+            if inside.w > 0 and inside.h > 0:
+                checkpoint()
+                image[(..., *inside.within(pixels).slices)] = denoise_block(
+                    self.network, frames, features, seen, inside, all_cells, timed
+                )
+            done += block.area
+            if progress is not None:
+                callers(partial(progress, done / padded.area))
         with torch.inference_mode(mode=False):
             output = image.cpu()
         seconds, on_cpu = time.perf_counter() - started, self.device.type == "cpu"
@@ -231,8 +228,37 @@ class Denoiser:
         padded = _padded(*frames.shape[-2:])
         pixels = cells.scaled(2)
         source = Rectangle.of(source_span(pixels.rows, padded.h), source_span(pixels.columns, padded.w))
-        trunk = run_trunk(self.network, frames, noise_std, source, source.area, lambda: None)
+        trunk = run_trunk(self.network, frames, noise_std, source, source.area, go_on)
         return head_features(self.network, trunk, cells)[0]
+
+    @torch.inference_mode()
+    def feature_blocks(self, burst: NoisyBurst, area: int) -> Iterator[tuple[Rectangle, Rectangle, Tensor]]:
+        """Yields the features of all cells block by block, within the memory budget.
+
+        Args:
+            burst: as in a call.
+            area: about how many cells a block has.
+
+        Yields:
+            The cells of a block, those with what their kernels depend on, and the latter's features `[1,head,h,w]`.
+        """
+        for block, seen, features in self._blocks(*self._prepared(burst), 4 * area, go_on):
+            yield block.halved(), seen, features
+
+    def _blocks(
+        self, frames: Tensor, noise_std: Tensor, area: int, checkpoint: Callable[[], None]
+    ) -> Iterator[tuple[Rectangle, Rectangle, Tensor]]:
+        """Yields pixels of the padded image, the cells that their kernels depend on, and the features there."""
+        padded = _padded(*frames.shape[-2:])
+        weight, entry_area = self.network.last.weight, max(_FEWEST, self._block_bytes // entry_bytes(self.config))
+        tile_bytes = trunk_bytes(self.config) * weight.element_size() // 4
+        for core, source in plan_tiles(*padded.shape, (self.memory_budget - self._block_bytes) // tile_bytes):
+            # The trunk sees the whole tile once, whatever becomes of it.
+            trunk = run_trunk(self.network, frames, noise_std, source, entry_area, checkpoint)
+            for block in cut(core, area):
+                seen = cells_seen(block, padded.halved())
+                yield block, seen, head_features(self.network, trunk, seen, checkpoint)
+            del trunk
 
     def _prepared(self, burst: NoisyBurst) -> tuple[Tensor, Tensor]:
         """Checks a burst and brings it to the device; the copy of the last burst is kept for the next model."""
@@ -250,11 +276,10 @@ class Denoiser:
             return seen.frames[None].to(self.device, torch.float32), seen.noise_std[None].to(self.device, torch.float32)
         return _on_device.get(seen, self.device)
 
-    def _areas(self) -> tuple[int, int]:
-        """Bytes for the blocks, and pixels of a tile."""
-        size = self.network.last.weight.element_size()
-        block_bytes = min(LARGEST_BLOCK, self.memory_budget // 4)
-        return block_bytes, (self.memory_budget - block_bytes) // (trunk_bytes(self.config) * size // 4)
+    @property
+    def _block_bytes(self) -> int:
+        """What of the memory budget is for one block."""
+        return min(LARGEST_BLOCK, self.memory_budget // 4)
 
     def _room_for_features(self, cells: Rectangle) -> Tensor | None:
         weight = self.network.last.weight

@@ -24,7 +24,7 @@ from mkpn.synthesis.images import (
 from mkpn.synthesis.modern import MODERN_SUFFIXES
 from mkpn.synthesis.motion import BurstConfig, sample_offsets
 from mkpn.synthesis.noise import Noise, NoiseRange, sample_noise
-from mkpn.synthesis.scenes import KINDS, sharp_scene
+from mkpn.synthesis.scenes import KINDS, drawn_scene
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class TrainingStream:
         seed: of the stream.
         rank: of the process.
         burst: motion settings; the paper's by default.
-        sharp: share of samples that show a synthetic scene (`mkpn.synthesis.scenes`) instead of a photograph.
+        sharp: share of samples that show a drawn scene (`mkpn.synthesis.scenes`) instead of a photograph.
     """
 
     def __init__(
@@ -164,9 +164,9 @@ class TrainingStream:
         """Returns noisy frames `[N,C,h,w]`, the clean reference `[C,h,w]`, offsets `[N,2]` and noise of one sample."""
         rng = rng_for(self.seed, step, self.rank * self.batch + index)
         margin, side = self.burst.margin, self.patch + 2 * self.burst.margin
-        # A stream without synthetic scenes draws no number for them: it is what it was before there were any.
+        # A stream without drawn scenes takes no number for them: it is what it was before there were any.
         if self.sharp and rng.random() < self.sharp:
-            scene = sharp_scene(rng, side, side)
+            scene = drawn_scene(rng, side, side)
         else:
             photograph = self.photographs[int(rng.integers(len(self.photographs)))]
             top = rng.integers(photograph.shape[1] - side, endpoint=True)
@@ -204,7 +204,7 @@ class TestSet:
         seed: of the whole set.
         burst: motion settings.
         seen: how many frames keep their content; the others become copies of the reference.
-        drawn: show synthetic scenes (`mkpn.synthesis.scenes`) of `crop` pixels instead, all kinds in turn.
+        drawn: show drawn scenes (`mkpn.synthesis.scenes`) of `crop` pixels instead, all kinds in turn.
         kept: where scenes come from that several sets share; None reads each with `scene`.
     """
 
@@ -245,7 +245,7 @@ class TestSet:
     def __getitem__(self, index: int) -> Burst:
         if self.drawn:
             side = self.crop + 2 * self.burst.margin
-            scene = to_channels_last(sharp_scene(rng_for(self.seed, index), side, side, KINDS[index % len(KINDS)]))
+            scene = to_channels_last(drawn_scene(rng_for(self.seed, index), side, side, KINDS[index % len(KINDS)]))
         else:
             scene = (self.kept or self.scene)(self.files[index])
         burst = burst_of(scene, self.noise, rng_for(self.seed, self.gain, index), self.burst)

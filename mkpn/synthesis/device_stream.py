@@ -14,18 +14,18 @@ from mkpn.synthesis.datasets import Batch
 from mkpn.synthesis.images import to_levels
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import LOG_RANGES, PAPER_RANGES, NoiseRange
-from mkpn.synthesis.scenes import sharp_scene
+from mkpn.synthesis.scenes import drawn_scene
 
 SCENES = 512
-"""Synthetic scenes that are drawn once, at the start: a GPU cannot draw text."""
+"""Scenes that are drawn once, at the start: a GPU cannot draw text."""
 
 
 class DeviceStream:
     """The training batches of `mkpn.synthesis.datasets.TrainingStream` by the same law, from a stream of its own.
 
     Motion, noise, windows and symmetries have the same distribution, but the numbers are others: they come from the
-    device's own generator. A step is a pure function of (seed, step, rank) on one kind of device. Synthetic scenes
-    come from `SCENES` that are drawn beforehand.
+    device's own generator. A step is a pure function of (seed, step, rank) on one kind of device. Drawn scenes
+    come from `SCENES` that are made beforehand.
 
     Args:
         photographs: `[C,H,W]` 8-bit arrays, see `mkpn.synthesis.datasets.load_photographs`; all are kept on the device.
@@ -34,7 +34,7 @@ class DeviceStream:
         noise_range: see `mkpn.synthesis.noise.sample_noise`.
         seed: of the stream.
         rank: of the process.
-        sharp: share of samples that show a synthetic scene.
+        sharp: share of samples that show a drawn scene.
         device: where everything is drawn.
     """
 
@@ -56,7 +56,7 @@ class DeviceStream:
         pictures = list(photographs)
         if sharp:
             # The rank enters here too: processes see other scenes.
-            drawn = (sharp_scene(rng_for(seed, rank, index), side, side) for index in range(SCENES))
+            drawn = (drawn_scene(rng_for(seed, rank, index), side, side) for index in range(SCENES))
             pictures += [to_levels(scene) for scene in drawn]
         sizes = torch.tensor([picture.shape[1:] for picture in pictures])
         self._heights, self._widths = sizes.to(device).unbind(1)

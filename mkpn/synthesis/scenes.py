@@ -1,7 +1,7 @@
-"""Sharp synthetic scenes from a seed: text, line art, charts, screenshots, stars, gratings.
+"""Drawn scenes from a seed, sharp as no photograph is: text, line art, charts, screenshots, stars, gratings.
 
 Photographs alone do not teach a network what is drawn: hard edges of full contrast, thin lines, even areas. These
-scenes are drawn anew for every sample, by code, so that nobody needs to store or to license them. The same generator
+scenes are made anew for every sample, by code, so that nobody needs to store or to license them. The same generator
 gives the same scene wherever Pillow draws the same letters.
 """
 
@@ -23,7 +23,7 @@ _LETTERS = "eeetttaaooiinnsshhrrddlluucmfwygpbvkxqjzABCDEFGHIKLMNOPRSTUVWZ012345
 _DRAWN_LARGER = 2
 
 
-def sharp_scene(rng: np.random.Generator, height: int, width: int, kind: str | None = None) -> NDArray[np.float32]:
+def drawn_scene(rng: np.random.Generator, height: int, width: int, kind: str | None = None) -> NDArray[np.float32]:
     """Draws a scene.
 
     Args:
@@ -40,7 +40,7 @@ def sharp_scene(rng: np.random.Generator, height: int, width: int, kind: str | N
 
     Example:
         >>> from mkpn.synthesis.burst import rng_for
-        >>> sharp_scene(rng_for(0), 64, 96, "text").shape
+        >>> drawn_scene(rng_for(0), 64, 96, "text").shape
         (3, 64, 96)
     """
     if kind is not None and kind not in _DRAWINGS:

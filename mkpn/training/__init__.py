@@ -1,4 +1,4 @@
 """Training: settings, data on the way to the network, loss, optimiser, the loop, its journal.
 
-May import: checks, whole_files, geometry, metrics, device, model, synthesis, ops, inference, figures.
+May import: checks, whole_files, geometry, metrics, device, distributed, model, synthesis, ops, inference, figures.
 """

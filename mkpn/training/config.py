@@ -48,7 +48,7 @@ class TrainConfig:
         balance: how evenly the bursts of a step count, 0 to 1. 0 is the mean of their losses, in which noisy bursts
             rule; 1 is nearly their mean PSNR (see `mkpn.training.losses.balanced`).
         annealing: step at which the annealing term has decayed to 1/e (the paper's alpha 0.9998 is 5000).
-        sharp: share of samples that show a synthetic scene, e.g. text or a chart, instead of a photograph.
+        sharp: share of samples that show a drawn scene, e.g. text or a chart, instead of a photograph.
         synthesis: where bursts are drawn: on the `host`, with the same numbers on every machine; on the `device`, by
             the same law from a stream of its own; `auto` is the device where that is a CUDA GPU, else the host.
         seed: seed of the data and of the initial weights.
@@ -167,7 +167,7 @@ class RegisterConfig:
         batch: positions per step, at 1/16 of the resolution. Each counts for the seven frames that may be displaced.
         lr: peak learning rate of AdamW.
         noise_range: `gains` or `paper`.
-        sharp: share of bursts that show a synthetic scene instead of a photograph.
+        sharp: share of bursts that show a drawn scene instead of a photograph.
         downsample: box-downsampling factor of the photographs.
         large_downsample: box-downsampling factor of large photographs instead.
         large_side: shortest side in pixels of a large photograph.
@@ -195,9 +195,8 @@ class RegisterConfig:
     init: Path | None = None
 
     def __post_init__(self) -> None:
-        for field in ("bursts", "steps", "batch", "downsample", "large_downsample"):
-            if getattr(self, field) <= 0:
-                raise ValueError(f"{field}: expected a positive number, got {getattr(self, field)}")
+        for field in ("steps", "batch", "downsample", "large_downsample", "large_side"):
+            whole(field, getattr(self, field), 1)
         if not 0 < self.lr < math.inf:
             raise ValueError(f"lr: expected a positive number, got {self.lr}")
         whole("bursts", self.bursts, 2)

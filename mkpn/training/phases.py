@@ -8,10 +8,10 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
+from mkpn.distributed import local_device, process_group, wait_for_all
 from mkpn.model.checkpoint import read_metadata
 from mkpn.model.config import Preset, model_config
 from mkpn.training.config import RegisterConfig, TrainConfig, differences, recorded
-from mkpn.training.distributed import local_device, process_group, wait_for_all
 from mkpn.training.recipes import Phase, Recipe, recipe_named
 from mkpn.training.start.register import register
 from mkpn.training.train import check_settings, train

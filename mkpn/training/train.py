@@ -20,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from mkpn.device import keep_large_blocks
+from mkpn.distributed import local_device, process_count, process_group, shows_progress, wait_for_all
 from mkpn.model.checkpoint import load_model, read_tensors, save_model, write_tensors
 from mkpn.model.config import ModelConfig, model_config
 from mkpn.model.network import KernelPredictionNetwork
@@ -28,7 +29,6 @@ from mkpn.synthesis.datasets import Batch, TrainingStream, load_photographs
 from mkpn.synthesis.device_stream import DeviceStream
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.training.config import TrainConfig, differences, recorded
-from mkpn.training.distributed import local_device, process_count, process_group, shows_progress, wait_for_all
 from mkpn.training.journal import Statistics, Validation, write_sample
 from mkpn.training.lock import locked
 from mkpn.training.losses import annealing_weight, balanced, imitation_loss, imitation_weight, total_loss

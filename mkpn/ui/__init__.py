@@ -1,4 +1,6 @@
 """The Gradio app: settings and pictures in, one service call, markup out; nothing is loaded at import.
 
-`run` < `saved` < `page` < `launch`, and `viewer` on its own. May import: everything below the app.
+`run` < `saved`, `service`, `explorer` < `page` < `launch`, and `viewer` < `explorer`.
+
+May import: everything below the app.
 """

@@ -7,8 +7,11 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import helpers
 import pytest
 from viewer_page import Handle, served_viewer
+
+from mkpn.model.config import MODELS
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -47,19 +50,7 @@ def chromium() -> Iterator[object]:
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of ten checkpoints of untrained networks whose kernels differ from pixel to pixel."""
-    import torch
-
-    from mkpn.model.checkpoint import save_model
-    from mkpn.model.config import MODELS, model_config
-    from mkpn.model.network import KernelPredictionNetwork
-
-    folder = tmp_path_factory.mktemp("checkpoints")
-    for seed, name in enumerate(MODELS):
-        torch.manual_seed(seed)
-        network = KernelPredictionNetwork(model_config(name))
-        torch.nn.init.normal_(network.last.weight, std=0.003)
-        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
-    return folder
+    return helpers.untrained(tmp_path_factory.mktemp("checkpoints"), MODELS, 0.003)
 
 
 @pytest.fixture(scope="session")

@@ -252,6 +252,7 @@ def test_a_link_that_has_to_wait_shows_the_first_results_meanwhile(
 def test_a_link_to_the_first_results_runs_nothing(visit: Callable[..., Any]) -> None:
     page = visit("laptop", "?image=chelsea&gain=4&seed=4&__theme=light")
     expect(page.locator("#notice [data-state]")).to_contain_text("Restored")
+    assert page.locator(".stage [data-pane]").evaluate_all("all => all.map(one => one.dataset.pane)") == STORY
     shown = page.locator("#overview img").get_attribute("src")
     other = visit("laptop")
     settled(other)

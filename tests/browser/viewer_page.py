@@ -189,8 +189,8 @@ def served_viewer(chromium: Browser, **context: Any) -> Iterator[Handle]:
             getattr(component, name)(told, None, said, trigger_mode="multiple", api_visibility="private")
 
         def measured(event: gradio.EventData) -> tuple[viewer.ViewerValue, str]:
-            drawn = viewer.parse_event("region", event._data)
-            region = Rectangle(drawn["x"], drawn["y"], drawn["w"], drawn["h"]) if drawn["w"] else None
+            drawn = Rectangle(*(event._data[field] for field in "xywh"))
+            region = drawn if drawn.w else None
             return value_of(1, region=region), str(event._data)
 
         measured.__annotations__["event"] = gradio.EventData

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from mkpn.explain.estimates import estimate, recompose
 from mkpn.explain.maps import behaviour
 from mkpn.explain.rebuild import neighbourhood
 from mkpn.explain.statistics import kernel_statistics
+from mkpn.inference import denoiser
 from mkpn.inference.denoiser import Denoiser, Result
 from mkpn.model.config import model_config
 from mkpn.ops import reference
@@ -143,6 +145,17 @@ def test_maps_describe_the_kernels_that_were_predicted(name: str) -> None:
         frames = np.abs(numbers.total)
         assert found.reference[row, column] == pytest.approx(frames[0] / frames.sum(), abs=1e-5)
         assert found.frames[row, column] == pytest.approx(frames.sum() ** 2 / (frames**2).sum(), rel=1e-4)
+
+
+def test_without_kept_features_the_trunk_runs_once_for_all_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    result, tiles = result_of("mkpn"), []
+    trunk = denoiser.run_trunk
+    monkeypatch.setattr(denoiser, "run_trunk", lambda *given: tiles.append(given[3]) or trunk(*given))
+    monkeypatch.setattr("mkpn.explain.coefficients.BLOCK_CELLS", 64)
+    kept, again = behaviour(result), behaviour(replace(result, features=None))
+    assert len(tiles) == 1
+    for name in ("shares", "radius", "noise_gain", "reference", "frames"):
+        np.testing.assert_allclose(getattr(again, name), getattr(kept, name), rtol=1e-4, atol=1e-6)
 
 
 def test_an_untrained_network_averages_the_burst_alike() -> None:

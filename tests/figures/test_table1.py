@@ -12,10 +12,12 @@ import pytest
 from PIL import Image
 
 from mkpn.__main__ import curves
+from mkpn.evaluation.report import measured_on
 from mkpn.figures.learning_curves import _apart, _smooth, learning_curves, read_curve
 from mkpn.figures.table1 import table1_chart
+from mkpn.methods import label
 from mkpn.model.config import MODELS
-from mkpn.paper import PAPER, label, measured_on, paper_rows
+from mkpn.paper import PAPER, paper_rows
 
 
 def test_the_papers_table() -> None:

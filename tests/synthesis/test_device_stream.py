@@ -128,7 +128,7 @@ def test_a_step_is_a_pure_function_of_seed_step_and_rank(device: torch.device) -
 
 def test_the_share_of_drawn_scenes(device: torch.device, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mkpn.synthesis.device_stream.SCENES", 6)
-    monkeypatch.setattr("mkpn.synthesis.device_stream.sharp_scene", lambda *_: np.ones((3, SIDE, SIDE), np.float32))
+    monkeypatch.setattr("mkpn.synthesis.device_stream.drawn_scene", lambda *_: np.ones((3, SIDE, SIDE), np.float32))
     dark = [np.zeros((3, SIDE, SIDE), np.uint8)]
     windows, _ = stream(device, photographs=dark, batch=2000, sharp=0.25).windows(generator(device))
     share = windows[:, 0].flatten(1).mean(1)

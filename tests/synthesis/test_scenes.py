@@ -1,4 +1,4 @@
-"""Synthetic scenes: sharp, of every kind, a pure function of their generator."""
+"""Drawn scenes: sharp, of every kind, a pure function of their generator."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from numpy.typing import NDArray
 from mkpn.synthesis import scenes
 from mkpn.synthesis.burst import rng_for
 from mkpn.synthesis.datasets import TrainingStream
-from mkpn.synthesis.scenes import KINDS, sharp_scene
+from mkpn.synthesis.scenes import KINDS, drawn_scene
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_scenes_are_sharp_and_repeat(kind: str) -> None:
     steepest: list[float] = []
     for seed in range(6):
-        scene = sharp_scene(rng_for(seed), 90, 120, kind)
+        scene = drawn_scene(rng_for(seed), 90, 120, kind)
         assert scene.shape == (3, 90, 120)
         assert scene.dtype == np.float32
-        np.testing.assert_array_equal(scene, sharp_scene(rng_for(seed), 90, 120, kind))
+        np.testing.assert_array_equal(scene, drawn_scene(rng_for(seed), 90, 120, kind))
         levels = scene * 255
         np.testing.assert_allclose(levels, levels.round(), atol=1e-4)
         assert 0 <= scene.min() < scene.max() <= 1
         steepest.append(float(np.abs(np.diff(scene, axis=2)).max()))
     # Photographs that were downsampled rarely step by half of the range from one pixel to the next.
     assert max(steepest) > 0.5
-    assert not np.array_equal(sharp_scene(rng_for(0), 90, 120, kind), sharp_scene(rng_for(1), 90, 120, kind))
+    assert not np.array_equal(drawn_scene(rng_for(0), 90, 120, kind), drawn_scene(rng_for(1), 90, 120, kind))
 
 
 def test_most_of_a_page_is_paper() -> None:
-    text = sharp_scene(rng_for(3), 128, 128, "text").reshape(3, -1)
+    text = drawn_scene(rng_for(3), 128, 128, "text").reshape(3, -1)
     _, counts = np.unique(text, axis=1, return_counts=True)
     assert len(counts) > 1
     assert 0.4 * text.shape[1] < counts.max() < 0.98 * text.shape[1]
@@ -58,9 +58,9 @@ def _star_of(seed: int, side: int) -> NDArray[np.float64]:
 
 def test_bad_scenes_say_what_was_expected() -> None:
     with pytest.raises(ValueError, match="kind: expected one of text, line art"):
-        sharp_scene(rng_for(0), 64, 64, "photo")
+        drawn_scene(rng_for(0), 64, 64, "photo")
     with pytest.raises(ValueError, match="expected at least one pixel, got 64x0"):
-        sharp_scene(rng_for(0), 0, 64)
+        drawn_scene(rng_for(0), 0, 64)
 
 
 def test_a_share_of_the_stream_is_drawn() -> None:

@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from helpers import break_network
+from helpers import break_network, untrained
 from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
@@ -27,9 +26,7 @@ from mkpn.explain import probe
 from mkpn.geometry import Rectangle
 from mkpn.inference.denoiser import Denoiser
 from mkpn.metrics import MetricDefinition, definition_for
-from mkpn.model.checkpoint import save_model
-from mkpn.model.config import MODELS, model_config
-from mkpn.model.network import KernelPredictionNetwork
+from mkpn.model.config import MODELS
 from mkpn.synthesis.burst import NoisyBurst, make_burst, rng_for
 from mkpn.synthesis.images import EXAMPLES, example_image, load_image, to_uint8
 from mkpn.synthesis.motion import BurstConfig
@@ -48,13 +45,7 @@ WAIT = 120
 @pytest.fixture(scope="module")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten untrained networks with kernels that differ from pixel to pixel."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    for seed, name in enumerate(MODELS):
-        torch.manual_seed(seed)
-        network = KernelPredictionNetwork(model_config(name))
-        torch.nn.init.normal_(network.last.weight, std=0.003)
-        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
-    return folder
+    return untrained(tmp_path_factory.mktemp("checkpoints"), MODELS, 0.003)
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,11 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pytest
-import torch
-from helpers import break_network
+from helpers import break_network, untrained
 from numpy.typing import NDArray
 from PIL import Image
 
 import mkpn
-from mkpn.model.checkpoint import save_model
-from mkpn.model.config import model_config
-from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.images import to_uint8
 from mkpn.ui.page import captured
 from mkpn.ui.page.answers import KEEP
@@ -31,12 +27,7 @@ from mkpn.ui.run.models import ModelStore
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
     """Two untrained networks: the average of the burst, nearly."""
-    folder = tmp_path_factory.mktemp("checkpoints")
-    for name in ("kpn-l3", "mkpn"):
-        torch.manual_seed(0)
-        network = KernelPredictionNetwork(model_config(name))
-        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
-    return ModelStore(folder, "cpu")
+    return ModelStore(untrained(tmp_path_factory.mktemp("checkpoints"), ("kpn-l3", "mkpn")), "cpu")
 
 
 @pytest.fixture(scope="module")

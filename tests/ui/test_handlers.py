@@ -164,3 +164,9 @@ def test_a_late_answer_does_not_take_the_square_back(handlers: Handlers, monkeyp
     moved = handlers.move_square(run, SimpleNamespace(_data={"x": 30, "y": 20}))  # pyright: ignore[reportArgumentType]
     assert 'data-x="34"' in moved.overview
     close_run(run)
+
+
+@pytest.mark.parametrize("sent", [None, {"x": 0, "y": 0, "w": 8}, {"x": 0, "y": 0, "w": 1.5, "h": 2}, {"x": -1}])
+def test_a_region_that_is_no_rectangle_is_refused(handlers: Handlers, sent: Any) -> None:
+    with pytest.raises(ValueError, match=r"event.*: expected (an object|a whole number from 0 to 512), got"):
+        handlers.measure_region(None, SimpleNamespace(_data=sent))  # pyright: ignore[reportArgumentType]

@@ -89,7 +89,7 @@ def states(draw: st.DrawFn) -> State:
         region=draw(st.none() | st.builds(Rectangle, *[st.integers(0, 600)] * 4)),
         shown=draw(st.sampled_from(PANES)),
         panes=draw(ordered(PANES)),
-        look=draw(looks()),
+        look=draw(st.just(Look()) | looks()),
         recorded=Recorded(
             weights={name: draw(HEX)[:8] for name in draw(ordered(models))},
             metric=draw(st.just("") | HEX.map(lambda text: text[:8])),
@@ -258,6 +258,14 @@ def test_what_the_viewer_sends_becomes_a_look() -> None:
     for wrong in ([1, 2, 3], [1, 2, 3, -4], [0] * 20, "all"):
         with pytest.raises(ValueError, match=r"view\.insets: expected up to 4 times 4 whole numbers"):
             Look.from_event({**sent, "insets": wrong})
+
+
+def test_panes_are_the_viewer_s_choice_until_somebody_chooses() -> None:
+    for query, hidden in (("gain=4", None), ("gain=4&hidden=", ()), ("hidden=mean", ("mean",)), ("mode=split", ())):
+        state, _ = from_query(f"image=chelsea&{query}")
+        assert state is not None
+        assert state.look.hidden == hidden
+        assert ("hidden" in state.look.for_viewer()) == (hidden is not None)
 
 
 def test_what_is_on_the_screen() -> None:

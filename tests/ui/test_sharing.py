@@ -35,7 +35,9 @@ from mkpn.ui.saved.recording import Sheet, enlarged
 EXAMPLE = "Printed letters (grey)"  # the smallest
 MODELS = ["kpn-l3", "mkpn"]
 PANES = ["noisy", "kpn", "kpn-l25", "mkpn", "truth"]
-LOOK = Look(mode="split", fit=False, zoom=4, center=(40, 20.5), active="mkpn", second="noisy", reference="noisy")
+LOOK = Look(
+    mode="split", fit=False, zoom=4, center=(40, 20.5), active="mkpn", second="noisy", reference="noisy", hidden=()
+)
 
 
 def checkpoints(folder: Path, seed: int = 0) -> Path:

@@ -128,7 +128,6 @@ def bench_large(device: torch.device, models: tuple[str, ...], quick: bool) -> I
         burst = random_burst(*small)
         base = measure(lambda b=burst, d=denoiser: d(b), device, 5.0, 3)
         burst = random_burst(*large)
-        memory: list[int | None] = []
         seconds: list[float] = []
 
         def once(burst: Burst = burst, denoiser: Denoiser = denoiser, seconds: list[float] = seconds) -> None:
@@ -136,13 +135,13 @@ def bench_large(device: torch.device, models: tuple[str, ...], quick: bool) -> I
             denoiser(burst)
             seconds.append(now() - started)
 
-        memory.append(extra_memory(once, device))
+        memory = extra_memory(once, device)
         per_megapixel = seconds[0] / (large[0] * large[1]) * 1e6
         ratio = per_megapixel / (base.median / (small[0] * small[1]) * 1e6)
         print(
             f"{name:8} {seconds[0]:.2f} s, {per_megapixel:.2f} s per megapixel, {ratio:.2f}x that of the small one; "
             f"burst {burst.frames.nbytes / 1e9:.2f} GB, peak of the process {_gigabytes(peak_memory())}, "
-            f"beyond the burst {_gigabytes(memory[0])}"
+            f"beyond the burst {_gigabytes(memory)}"
         )
         yield {
             "kind": "large",
@@ -156,7 +155,7 @@ def bench_large(device: torch.device, models: tuple[str, ...], quick: bool) -> I
             "runs_small": base.runs,
             "times_small_per_megapixel": ratio,
             "burst_bytes": burst.frames.nbytes,
-            "extra_bytes": memory[0],
+            "extra_bytes": memory,
             "process_peak_bytes": peak_memory(),
         }
 

@@ -18,13 +18,13 @@ from tqdm import tqdm
 
 from mkpn.checks import writable_folder
 from mkpn.device import keep_large_blocks
+from mkpn.distributed import shows_progress
 from mkpn.model.checkpoint import load_model, save_model
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.datasets import TrainingStream, load_photographs
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.training.config import RegisterConfig, recorded
-from mkpn.training.distributed import shows_progress
 from mkpn.training.start.reader import EVIDENCE, Reader, probabilities, true_probabilities, within_reach
 from mkpn.training.start.wiring import evidence_of, is_registered, read_reader, wire_evidence, wire_reader
 

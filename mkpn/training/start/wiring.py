@@ -271,7 +271,7 @@ def held_rows(network: KernelPredictionNetwork) -> dict[str, Tensor]:
 
 
 def hold(network: KernelPredictionNetwork) -> list[nn.Parameter]:
-    """Freezes what `held_rows` names; returns the parameters of which only a part still learns."""
+    """Holds what `held_rows` names; returns the parameters of which only a part still learns."""
     partly: list[nn.Parameter] = []
     held = held_rows(network)
     if _reads_itself(network, held):

@@ -27,7 +27,7 @@ from mkpn.model.config import MODELS, model_config
 from mkpn.synthesis.burst import Burst, burst_of, rng_for
 from mkpn.synthesis.images import to_uint8
 from mkpn.synthesis.noise import GAINS
-from mkpn.ui.explorer.kept import Kept
+from mkpn.ui.explorer.cache import Cache
 from mkpn.ui.explorer.packing import packed, quantised
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import picture_url
@@ -56,7 +56,7 @@ class Service:
 
     def __init__(self, store: ModelStore) -> None:
         self.store = store
-        self.kept = Kept(KEPT_BYTES)
+        self.kept = Cache(KEPT_BYTES)
         self._lock = threading.Lock()  # of the two below
         self._runs: WeakValueDictionary[str, Run] = WeakValueDictionary()
         self._stopped: dict[str, deque[int]] = {}
@@ -119,7 +119,7 @@ class Service:
         """
         try:
             if not isinstance(request, Mapping):
-                raise ValueError("request: expected an object")
+                raise ValueError(f"request: expected an object, got {type(request).__name__}")
             record: Mapping[str, Any] = {str(key): value for key, value in request.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - checked field by field
             what = choice("what", record.get("what"), tuple(self._questions))
             token = record.get("token")

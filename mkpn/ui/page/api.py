@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import os.path
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from inspect import isgeneratorfunction
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import gradio as gr
 from gradio.events import api as add_endpoint
@@ -48,37 +48,46 @@ Image = dict[str, Any] | str
 """What a caller sends for a picture: an uploaded file or the name of a bundled example."""
 
 
-def register(store: ModelStore, root: Path) -> None:
-    """Adds the public endpoints to the page that is being built; everything else on it is private.
+Call = TypeVar("Call", bound=Callable[..., Any])
+
+
+def _endpoint(call: Call) -> Call:
+    """Gradio tells callers the type of what they get in the end, if it stands there as a type and not as text."""
+    returned = get_type_hints(call)["return"]
+    call.__annotations__["return"] = get_args(returned)[0] if isgeneratorfunction(call) else returned
+    return call
+
+
+class Endpoints:
+    """The public endpoints by their names.
 
     Every refusal is a ValueError `FIELD: expected ..., got ...`, which reaches the caller as it is.
-
-    Args:
-        store: the networks.
-        root: folder below which the pictures go.
     """
 
-    def begin(image: Any, gain: Any, seed: Any, downsample: Any, models: tuple[str, ...], owner: str) -> Run:
-        settings = Settings(noise=noise_for_gain(gain), downsample=downsample, seed=seed, models=models)
-        ref, source = _open(image, root)
-        run = start_run(load_image(source), ref.title, settings, store, root)
-        run.image, run.owner = ref, owner
-        return run
+    def __init__(self, store: ModelStore, root: Path) -> None:
+        self._store = store
+        self._root = root
 
     @contextmanager
-    def begun(*arguments: Any) -> Generator[Run]:
-        run = begin(*arguments)
+    def _begun(
+        self, image: Any, gain: Any, seed: Any, downsample: Any, models: tuple[str, ...], owner: str
+    ) -> Generator[Run]:
+        settings = Settings(noise=noise_for_gain(gain), downsample=downsample, seed=seed, models=models)
+        ref, source = _open(image, self._root)
+        run = start_run(load_image(source), ref.title, settings, self._store, self._root)
+        run.image, run.owner = ref, owner
         try:
             yield run
         finally:
             run.close()
 
-    def names(models: Any) -> tuple[str, ...]:
-        found = () if models is None else (choice("models", name, store.names) for name in _listed(models))
-        return tuple(dict.fromkeys(found)) or store.names
+    def _names(self, models: Any) -> tuple[str, ...]:
+        found = () if models is None else (choice("models", name, self._store.names) for name in _listed(models))
+        return tuple(dict.fromkeys(found)) or self._store.names
 
+    @_endpoint
     def synthesize(
-        image: Image, gain: int = 4, seed: int = 0, downsample: int = 1, request: gr.Request | None = None
+        self, image: Image, gain: int = 4, seed: int = 0, downsample: int = 1, request: gr.Request | None = None
     ) -> Synthesized:
         """Makes a noisy burst of eight displaced frames out of a photograph, with its ground truth.
 
@@ -88,7 +97,7 @@ def register(store: ModelStore, root: Path) -> None:
             seed: 0 to 9007199254740991; the same seed gives the same burst.
             downsample: the photograph is box-downsampled by 1, 2 or 4 first.
         """
-        with begun(image, gain, seed, downsample, (), owner_of(request)) as run:
+        with self._begun(image, gain, seed, downsample, (), owner_of(request)) as run:
             noise, (width, height) = run.settings.noise, run.size
             return {
                 "width": width,
@@ -101,7 +110,9 @@ def register(store: ModelStore, root: Path) -> None:
                 "clean": _png(run.panes["truth"].path),
             }
 
+    @_endpoint
     def denoise(
+        self,
         image: Image,
         gain: int = 4,
         seed: int = 0,
@@ -122,14 +133,16 @@ def register(store: ModelStore, root: Path) -> None:
         """
         if not isinstance(pictures, bool):  # pyright: ignore[reportUnnecessaryIsInstance] - a caller sends anything
             raise ValueError(f"pictures: expected true or false, got {shown(pictures)}")
-        with begun(image, gain, seed, downsample, names(models), owner_of(request)) as run:
+        with self._begun(image, gain, seed, downsample, self._names(models), owner_of(request)) as run:
             yield table_rows(run)
-            for _ in run_models(run, store):
+            for _ in run_models(run, self._store):
                 yield table_rows(run)
             if pictures:
                 yield table_rows(run, pictures=True)
 
+    @_endpoint
     def compare(
+        self,
         image: Image,
         gain: int = 4,
         seed: int = 0,
@@ -155,22 +168,22 @@ def register(store: ModelStore, root: Path) -> None:
         side = choice("side", side, SIDES)
         if (x is None) != (y is None):
             raise ValueError(f"x and y: expected both or none of them, got {shown(x)} and {shown(y)}")
-        chosen = names(models)
-        with begun(image, gain, seed, downsample, chosen, owner_of(request)) as run:
+        chosen = self._names(models)
+        with self._begun(image, gain, seed, downsample, chosen, owner_of(request)) as run:
             width, height = run.size
             if x is None or y is None:
                 x, y = width // 2, height // 2
             x, y = whole("x", x, 0, width - 1), whole("y", y, 0, height - 1)
             run.look_at((x, y), side)
-            for _ in run_models(run, store):
+            for _ in run_models(run, self._store):
                 pass
             panes = tuple(name for name in run.panes if run.done(name))
-            sheet = make_sheet(run, state_of(run, Look(), panes, "noisy", store), root)
+            sheet = make_sheet(run, state_of(run, Look(), panes, "noisy", self._store), self._root)
             try:
                 return {
                     "square": {"x": run.square.x, "y": run.square.y, "side": run.square.w},
                     "rows": table_rows(run),
-                    "squares": _square_rows(run, root),
+                    "squares": _square_rows(run, self._root),
                     "figure": _png(sheet.png),
                     "alt": sheet.alt,
                     "view": sheet.json.read_text("utf-8"),
@@ -178,7 +191,9 @@ def register(store: ModelStore, root: Path) -> None:
             finally:
                 sheet.folder.remove()
 
+    @_endpoint
     def probe(
+        self,
         image: Image,
         model: str,
         x: int,
@@ -199,11 +214,11 @@ def register(store: ModelStore, root: Path) -> None:
             seed: 0 to 9007199254740991.
             downsample: 1, 2 or 4.
         """
-        chosen = (choice("model", model, store.names),)
-        with begun(image, gain, seed, downsample, chosen, owner_of(request)) as run:
+        chosen = (choice("model", model, self._store.names),)
+        with self._begun(image, gain, seed, downsample, chosen, owner_of(request)) as run:
             width, height = run.size
             x, y = whole("x", x, 0, width - 1), whole("y", y, 0, height - 1)
-            pane = next(run_models(run, store), None)
+            pane = next(run_models(run, self._store), None)
             if pane is None or pane.result is None:
                 raise gr.Error("stopped" if pane is None else pane.message)
             found = kernels_of(pane.result, x, y)
@@ -214,7 +229,9 @@ def register(store: ModelStore, root: Path) -> None:
                 "offsets": run.burst.offsets.tolist(),
             }
 
+    @_endpoint
     def evaluate_image(
+        self,
         image: Image,
         gains: list[int] | None = None,
         seed: int = 0,
@@ -234,15 +251,17 @@ def register(store: ModelStore, root: Path) -> None:
         asked = () if gains is None else tuple(choice("gains", gain, tuple(GAINS)) for gain in _listed(gains, "gains"))
         rows: list[Evaluated] = []
         for gain in dict.fromkeys(asked or GAINS):
-            with begun(image, gain, seed, downsample, names(models), owner_of(request)) as run:
-                for _ in run_models(run, store):
+            with self._begun(image, gain, seed, downsample, self._names(models), owner_of(request)) as run:
+                for _ in run_models(run, self._store):
                     pass
                 rows = [*rows, *(_evaluated(row, gain) for row in table_rows(run))]
                 yield rows
                 if run.stop.is_set():
                     return
 
+    @_endpoint
     def denoise_burst(
+        self,
         photographs: list[dict[str, Any]],
         models: list[str] | None = None,
         sigma_r: float | None = None,
@@ -262,15 +281,15 @@ def register(store: ModelStore, root: Path) -> None:
         paths = [_uploaded(photograph, "photographs")[1] for photograph in _listed(photographs, "photographs")]
         run = start_captured(
             paths,
-            names(models) if models else store.names[-1:],
-            store,
-            root,
+            self._names(models) if models else self._store.names[-1:],
+            self._store,
+            self._root,
             noise=given_noise(sigma_r, sigma_s),
             light=choice("light", light, ("auto", "linear", "display")),
         )
         run.owner = owner_of(request)
         try:
-            for _ in run_captured(run, store):
+            for _ in run_captured(run, self._store):
                 pass
             if run.failed and not run.finished:
                 raise gr.Error("; ".join(run.failures))
@@ -278,16 +297,27 @@ def register(store: ModelStore, root: Path) -> None:
         finally:
             run.close()
 
-    def models() -> Available:
+    @_endpoint
+    def models(self) -> Available:
         """Returns the models that are there, the device, and the names of the bundled examples."""
-        return {"models": list(store.names), "device": store.device_name, "examples": [e.name for e in EXAMPLES]}
+        return {
+            "models": list(self._store.names),
+            "device": self._store.device_name,
+            "examples": [e.name for e in EXAMPLES],
+        }
 
-    for endpoint in (synthesize, denoise, compare, probe, evaluate_image, denoise_burst, models):
-        # Gradio tells callers the type of what they get in the end, if it stands there as a type and not as text.
-        returned = get_type_hints(endpoint)["return"]
-        endpoint.__annotations__["return"] = get_args(returned)[0] if isgeneratorfunction(endpoint) else returned
-        quick: dict[str, Any] = {} if endpoint is models else {"concurrency_id": RUNS}
-        add_endpoint(endpoint, api_name=endpoint.__name__, **quick)
+
+def register(store: ModelStore, root: Path) -> None:
+    """Adds the public endpoints to the page that is being built; everything else on it is private.
+
+    Args:
+        store: the networks.
+        root: folder below which the pictures go.
+    """
+    own = Endpoints(store, root)
+    for run in (own.synthesize, own.denoise, own.compare, own.probe, own.evaluate_image, own.denoise_burst):
+        add_endpoint(run, api_name=run.__name__, concurrency_id=RUNS)
+    add_endpoint(own.models, api_name=own.models.__name__)
 
 
 def table_rows(run: Run, pictures: bool = False) -> list[Row]:

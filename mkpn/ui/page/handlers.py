@@ -34,7 +34,7 @@ from mkpn.ui.run.session import Run, mark_next, run_models, start_run, stay_in_p
 from mkpn.ui.run.settings import MAX_SIDE, example_fit
 from mkpn.ui.run.sources import Source, example_source, forget_source, upload_source
 from mkpn.ui.saved.checked import NOTHING, check, text, whole
-from mkpn.ui.viewer.component import ViewerValue, parse_event
+from mkpn.ui.viewer.component import ViewerValue
 
 LONGEST = 4096
 """Characters of a path, a name or a reason that an event may bring: a path of Linux has no more."""
@@ -218,7 +218,7 @@ class Handlers:
 
     def move_square(self, run: Run | None, event: gr.EventData) -> Moved:
         """Moves the compared square to a pixel that was clicked."""
-        return self._look_at(run, _pixel(event))
+        return self._look_at(run, (_whole(event, "x"), _whole(event, "y")))
 
     def resize_square(self, run: Run | None, side: int) -> Moved:
         """Changes the side of the compared square."""
@@ -228,12 +228,11 @@ class Handlers:
         return self._look_at(run)
 
     def measure_region(self, run: Run | None, event: EventData) -> ViewerValue | Update:
-        """Measures the SSIM of a rectangle that was selected in the viewer."""
-        record = parse_event("region", event._data)  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
+        """Takes the rectangle that was selected in the viewer; an empty one clears it."""
+        drawn = Rectangle(*(_whole(event, field) for field in "xywh"))
         if (run := kept(run)) is None:
             return KEEP
         width, height = run.size
-        drawn = Rectangle(record["x"], record["y"], record["w"], record["h"])
         region = drawn.grown(0, Rectangle.whole(height, width))
         run.region = region if region.w > 0 and region.h > 0 else None
         return compare(run)
@@ -293,9 +292,8 @@ def sent_text(event: EventData, field: str, longest: int = 255, shortest: int = 
     return sent(event, field, Annotated[str, text(longest, shortest)])
 
 
-def _pixel(event: EventData) -> tuple[int, int]:
-    x, y = (sent(event, field, Annotated[int, whole(0, MAX_SIDE)]) for field in "xy")
-    return x, y
+def _whole(event: EventData, field: str) -> int:
+    return sent(event, field, Annotated[int, whole(0, MAX_SIDE)])
 
 
 def _picture(data: bytes) -> Image.Image:

@@ -8,9 +8,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from mkpn.evaluation.report import measured_on
+from mkpn.methods import DENOISED, is_oracle, label
 from mkpn.metrics import MetricDefinition
 from mkpn.model.config import MODELS
-from mkpn.paper import DENOISED, MEASURED_ON, PAPER, is_oracle, label, measured_on, paper_rows
+from mkpn.paper import MEASURED_ON, PAPER, paper_rows
 
 _EMPTY = (
     '<p class="notes">These checkpoints carry no figures. <code>python -m mkpn evaluate --images DIR --stamp</code> '

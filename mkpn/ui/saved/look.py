@@ -37,7 +37,7 @@ class Look(Record):
         active: the selected pane, None for the viewer's own choice.
         second: the other pane of split mode, None likewise.
         reference: the pane that all others are compared with.
-        hidden: panes that are not shown.
+        hidden: panes that are not shown, None for the viewer's own choice.
         error: the error map, None for pictures.
         top: end of its colour scale, None for the viewer's own.
         ev: exposure in stops.
@@ -58,7 +58,7 @@ class Look(Record):
     active: Annotated[str, one_of(PANES)] | None = None
     second: Annotated[str, one_of(PANES)] | None = None
     reference: Annotated[str, one_of(PANES)] = "truth"
-    hidden: Annotated[tuple[str, ...], some_of(PANES)] = ()
+    hidden: Annotated[tuple[str, ...], some_of(PANES)] | None = None
     error: Annotated[str, one_of(ERRORS)] | None = None
     top: Annotated[float, number(0, 1, _DIGITS)] | None = None
     ev: Annotated[float, number(-4, 4, _DIGITS)] = 0.0
@@ -86,7 +86,7 @@ class Look(Record):
         return {
             **self.model_dump(),
             "center": list(self.center),
-            "hidden": list(self.hidden),
+            "hidden": None if self.hidden is None else list(self.hidden),
             "insets": list(self.insets),
         }
 
@@ -110,6 +110,6 @@ class Look(Record):
     def visible(self) -> tuple[str, ...]:
         """Returns the panes that are on the screen, in display order."""
         if self.mode == "grid":
-            return tuple(pane for pane in PANES if pane not in self.hidden)
+            return tuple(pane for pane in PANES if pane not in (self.hidden or ()))
         other = {"split": self.second or self.reference, "blink": self.reference}.get(self.mode)
         return tuple(pane for pane in PANES if pane in (self.active or "mkpn", other))

@@ -90,6 +90,9 @@ def _record(pairs: Mapping[str, str]) -> dict[str, Any]:
     noise = {key: values[key] for key in ("gain", "sigma_r", "sigma_s") if key in values}
     look = {key: values[key] for key in (*_PLACE, *_TONE) if key in values}
     look |= {key: values[name] for key, name in _BLINK.items() if name in values}
+    if look:
+        # An address of an earlier version that says how the viewer looks names no pane where none was hidden.
+        look.setdefault("hidden", [])
     usual = BurstConfig()
     burst = [_number(item) for item in lists["burst"]] if "burst" in lists else [usual.rate, usual.small, usual.large]
     models = lists.get("models", list(MODELS))

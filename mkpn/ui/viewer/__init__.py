@@ -1,4 +1,4 @@
 """The comparison viewer: one Gradio component with its own HTML, style sheets and scripts.
 
-May import: checks, geometry.
+May import: geometry.
 """

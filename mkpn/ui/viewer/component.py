@@ -6,32 +6,22 @@ from the exact 8-bit pixels. The browser part lies in `mkpn/ui/viewer/` and is r
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from mkpn.checks import shown
 from mkpn.geometry import Rectangle
 
 if TYPE_CHECKING:
     import gradio as gr
 
-Group = Literal["noisy", "mean", "classical", "baseline", "mkpn", "truth"]
+Group = Literal["noisy", "mean", "baseline", "mkpn", "truth"]
 Status = Literal["waiting", "running", "done", "failed", "stopped"]
-EVENTS = ("pick", "region", "reference", "view")
 # Where two rules weigh the same, the later one wins.
 STYLES = ("palette", "theme", "controls", "stage", "side", "responsive")
 _ASSETS = Path(__file__).parent
-
-
-class Pixel(TypedDict):
-    """One image pixel: column and row."""
-
-    x: int
-    y: int
 
 
 class Pane(TypedDict):
@@ -47,7 +37,6 @@ class Pane(TypedDict):
     ssim: float | None
     seconds: float | None
     status: Status
-    key: NotRequired[str | None]
 
 
 class ViewerValue(TypedDict):
@@ -57,7 +46,6 @@ class ViewerValue(TypedDict):
     reference: str | None
     dataset_id: str
     region: dict[str, int] | None
-    pick: Pixel | None
     view: dict[str, Any] | None
     note: str
     square: dict[str, int] | None
@@ -73,8 +61,9 @@ def comparison_viewer(
 ) -> gr.HTML:
     """Builds the viewer inside the current Gradio layout.
 
-    Listen with `viewer.pick(...)`, `viewer.region(...)`, `viewer.reference(...)`, `viewer.view(...)`; the handler's
-    `gr.EventData` carries the fields named in `parse_event`. Use the component as an output only.
+    Listen with `viewer.pick(...)` {x, y, pane}, `viewer.region(...)` {x, y, w, h} (0 0 0 0 clears),
+    `viewer.reference(...)` {id}, `viewer.view(...)`: the fields of the handler's `gr.EventData`, besides `dataset_id`;
+    the page may send anything. Use the component as an output only.
 
     Args:
         value: what to show first, or nothing yet.
@@ -108,7 +97,6 @@ def make_pane(
     ssim: float | None = None,
     seconds: float | None = None,
     status: Status | None = None,
-    key: str | None = None,
 ) -> Pane:
     """Describes one picture.
 
@@ -122,7 +110,6 @@ def make_pane(
         ssim: over the whole image.
         seconds: run time of the model.
         status: default `done` with a picture, `waiting` without.
-        key: the digit that shows this pane, if not the automatic one.
     """
     return {
         "id": pane_id,
@@ -136,7 +123,6 @@ def make_pane(
         "ssim": _finite(ssim),
         "seconds": _finite(seconds),
         "status": status or ("done" if url else "waiting"),
-        "key": key,
     }
 
 
@@ -146,7 +132,6 @@ def viewer_value(
     dataset_id: str,
     reference: str | None = None,
     region: Rectangle | None = None,
-    pick: Pixel | None = None,
     view: dict[str, Any] | None = None,
     note: str = "",
     square: Rectangle | None = None,
@@ -162,7 +147,6 @@ def viewer_value(
         dataset_id: changes with the image; zoom and pan survive it as long as the size stays.
         reference: the pane compared against; default the `truth` pane.
         region: the selected rectangle.
-        pick: the pinned pixel.
         view: a record from a `view` event, to restore it.
         note: the metric's definition, shown under the pictures.
         square: where the view opens, enlarged at least twice; without it the whole picture is fitted in.
@@ -179,38 +163,11 @@ def viewer_value(
         "reference": reference,
         "dataset_id": dataset_id,
         "region": None if region is None else asdict(region),
-        "pick": pick,
         "view": view,
         "note": note,
         "square": None if square is None else asdict(square),
         "story": list(story),
     }
-
-
-def parse_event(name: str, data: Any) -> dict[str, Any]:
-    """Checks what the browser sent with an event and returns it as plain JSON types.
-
-    Args:
-        name: `pick` {x, y, pane}, `region` {x, y, w, h} (0 0 0 0 clears), `reference` {id} or `view`; with
-            `dataset_id`.
-        data: the `_data` of the handler's `gr.EventData`.
-
-    Raises:
-        ValueError: for an unknown event or a field of another kind: the page may send anything.
-    """
-    numbers = {"pick": ("x", "y"), "region": ("x", "y", "w", "h"), "reference": (), "view": ()}
-    if name not in numbers:
-        raise ValueError(f"event: expected one of {', '.join(EVENTS)}, got {name!r}")
-    if not isinstance(data, Mapping):
-        raise ValueError(f"{name}: expected an object, got {type(data).__name__}")
-    record: dict[str, Any] = json.loads(json.dumps(data))
-    for field in numbers[name]:
-        value = record.get(field)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            raise ValueError(f"{name}: expected {field} as a whole number >= 0, got {shown(value)}")
-    if name == "reference" and not isinstance(record.get("id"), str):
-        raise ValueError(f"reference: expected the id of a pane, got {shown(record.get('id'))}")
-    return record
 
 
 def _asset(name: str) -> str:

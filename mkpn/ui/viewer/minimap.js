@@ -25,7 +25,7 @@ function createMinimap(app, signal) {
     canvas.height = size[1] * ratio;
     frame.style.width = `${size[0]}px`;
     frame.style.height = `${size[1]}px`;
-    context.drawImage(surface.level((shrink * ratio) / 1).canvas, 0, 0, canvas.width, canvas.height);
+    context.drawImage(surface.level(shrink * ratio).canvas, 0, 0, canvas.width, canvas.height);
     drawn = { image, ratio };
     return size;
   }

@@ -160,7 +160,6 @@ function createPanes(app) {
     setAttribute(slot.element, "data-ready", app.imageOf(owner.id) && app.imageOf(owner.id).url === owner.url);
     setAttribute(slot.name, "aria-label", `${pane.label}: ${state.mode === "grid" ? "show alone" : "back to the grid"}`);
     const seconds = pane.seconds === null ? "" : `, ${pane.seconds.toFixed(2)} s`;
-    setAttribute(slot.element, "title", null);
     setAttribute(slot.label, "title", `${spokenPane(pane)}${seconds}`);
     setAttribute(slot.canvas, "aria-label", `${spokenPane(pane)}${state.errorOn ? ", error map" : ""}`);
   }

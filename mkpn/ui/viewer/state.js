@@ -52,23 +52,14 @@ function paneFrom(entry) {
     ssim: numberOrNull(entry.ssim),
     seconds: numberOrNull(entry.seconds),
     status: entry.status || (url ? "done" : "waiting"),
-    key: entry.key ?? null,
   };
 }
 
 /** Gives the digits 1..9, 0 to the ten models; other panes are reached by stepping. */
 function assignKeys(panes) {
   const models = panes.filter((pane) => pane.group === "baseline" || pane.group === "mkpn");
-  const keys = new Map();
-  const digits = [..."1234567890"];
-  for (const pane of panes) if (pane.key !== null) keys.set(String(pane.key), pane.id);
-  for (const pane of models.length ? models : panes) {
-    if (pane.key !== null) continue;
-    const digit = digits.find((d) => !keys.has(d));
-    if (digit === undefined) break;
-    keys.set(digit, pane.id);
-  }
-  return keys;
+  const keyed = (models.length ? models : panes).slice(0, 10);
+  return new Map(keyed.map((pane, i) => ["1234567890"[i], pane.id]));
 }
 
 /** The panes with the highest figure, among those that were denoised: the truth is no competitor. */

@@ -252,7 +252,6 @@ function createViewer(root) {
     const region = rectFrom(value.region, width, height);
     // No rectangle means that Python has none to give: the one on the screen outlives a new run.
     if (fresh(value, "region") && region && !isEcho("region", region)) state.region = region;
-    if (fresh(value, "pick") && !isEcho("pick", value.pick)) state.pick = value.pick ?? null;
     if (fresh(value, "view") && value.view) {
       app.start.forget();
       restore(value.view);
@@ -285,7 +284,7 @@ function createViewer(root) {
 }
 
 function echoText(name, detail) {
-  const fields = { region: ["x", "y", "w", "h"], pick: ["x", "y"], reference: ["id"] }[name];
+  const fields = { region: ["x", "y", "w", "h"], reference: ["id"] }[name];
   return fields ? fields.map((field) => detail?.[field] || 0).join(" ") : "";
 }
 

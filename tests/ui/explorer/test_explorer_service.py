@@ -13,18 +13,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import perturbed
+from helpers import untrained
 from numpy.typing import NDArray
 
 from mkpn.explain import probe
 from mkpn.explain.maps import behaviour
 from mkpn.inference.denoiser import Stopped
-from mkpn.model.checkpoint import save_model
-from mkpn.model.config import model_config
 from mkpn.synthesis.images import to_uint8
 from mkpn.synthesis.noise import GAINS
 from mkpn.ui.explorer import component
-from mkpn.ui.explorer.kept import Kept
+from mkpn.ui.explorer.cache import Cache
 from mkpn.ui.explorer.packing import packed, quantised
 from mkpn.ui.explorer.service import FORGOTTEN, ORACLE_SIZES, Service
 from mkpn.ui.run.models import ModelStore
@@ -42,11 +40,7 @@ def unpacked(record: dict[str, Any]) -> NDArray[Any]:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
-    folder = tmp_path_factory.mktemp("weights")
-    for seed, name in enumerate(NAMES):
-        network = perturbed(model_config(name), seed, 0.003)
-        save_model(folder / f"{name}.safetensors", network.config, network.state_dict(), {})
-    return ModelStore(folder, "cpu")
+    return ModelStore(untrained(tmp_path_factory.mktemp("weights"), NAMES, 0.003), "cpu")
 
 
 def made(store: ModelStore, folder: Path) -> Run:
@@ -244,18 +238,18 @@ def test_a_question_in_flight_when_its_run_is_closed_is_told_so(
 ) -> None:
     service, closing = Service(store), made(store, tmp_path)
     service.value(closing)
-    make = Kept.make
+    make = Cache.make
 
-    def late(self: Kept, *arguments: Any) -> Any:
+    def late(self: Cache, *arguments: Any) -> Any:
         closing.close()
         return make(self, *arguments)
 
-    monkeypatch.setattr(Kept, "make", late)
+    monkeypatch.setattr(Cache, "make", late)
     assert service.answer({**what, "token": closing.token}) == {"error": FORGOTTEN}
 
 
 def test_the_oldest_goes_first_when_there_is_no_room() -> None:
-    kept = Kept(100)
+    kept = Cache(100)
     for name in "abc":
         kept.make(("run", name), lambda name=name: (name, 40))
         kept.get(("run", "a"))

@@ -16,7 +16,7 @@ _ASK_SECONDS = 0.05
 """How often somebody who waits for another's computation is asked whether to go on waiting."""
 
 
-class Kept:
+class Cache:
     """Values with their size in bytes, shared by all sessions; safe to use from several threads.
 
     Attributes:

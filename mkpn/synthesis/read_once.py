@@ -12,7 +12,7 @@ KEPT_BYTES = 2**29
 """Of pictures that are kept: six photographs of 12 megapixels, or thousands of crops of 160x160."""
 
 
-class Kept(Generic[Picture]):
+class ReadOnce(Generic[Picture]):
     """Reads every picture once, or once more for each use where it found no room."""
 
     def __init__(self, read: Callable[[Path], Picture], size: Callable[[Picture], int], most: int = KEPT_BYTES) -> None:
