@@ -16,7 +16,7 @@ from mkpn.capture.light import decode, encode, slope
 from mkpn.capture.motion import Motion, bring, estimate_motion
 from mkpn.capture.noise import estimate_noise
 from mkpn.capture.raw import RawFrame, is_raw, read_raw
-from mkpn.checks import choice, number, whole
+from mkpn.checks import choice, number, one_line, whole
 from mkpn.synthesis.burst import RIM, NoisyBurst, Surroundings
 from mkpn.synthesis.datasets import SUFFIXES
 from mkpn.synthesis.files import OWN_MEGAPIXELS, RAW_SUFFIXES
@@ -113,7 +113,7 @@ def burst_files(folder: Path) -> list[Path]:
         if path.stem.startswith(RESIDUAL) and {"noisy", path.stem.removeprefix(RESIDUAL)} <= stems:
             raise ValueError(
                 f"burst: expected photographs only in {folder}, got results of denoise beside them, such as "
-                f"{path.name}; move them away, or name the photographs"
+                f"{one_line(path.name)}; move them away, or name the photographs"
             )
     return files
 
@@ -176,8 +176,8 @@ def read_burst(
         raise ValueError(
             f"{names[0]}: expected at least {_SMALLEST} pixels per side after downsampling, got {first.size}"
         )
-    photographs = () if first.raw else files
-    notes = [f"{path.name}: {note}." for path in photographs for note in conversion_notes(path, max_megapixels)]
+    photographs = () if first.raw else zip(names, files, strict=True)
+    notes = [f"{name}: {note}." for name, path in photographs for note in conversion_notes(path, max_megapixels)]
     later = (_read(path, downsample, crop, max_megapixels, first.raw) for path in files[1:])
     wide, motions, brightness = _aligned(names, first, later, crop, tolerance, notes)
     frames = wide[: len(files)]
@@ -235,7 +235,7 @@ def _check(files: list[Path]) -> list[str]:
         raise ValueError("burst: expected different photographs, got the same file twice")
     if len({is_raw(path) for path in files}) > 1:
         raise ValueError("burst: expected either photographs or raw files, got both")
-    return [path.name for path in files]
+    return [one_line(path.name) for path in files]
 
 
 def _read(
