@@ -364,6 +364,8 @@ def test_a_residual_needs_the_burst_s_image(scene: NDArray[np.float32]) -> None:
         residual(fake(burst.frames, burst.noise), burst.clean[..., :100])
     with pytest.raises(ValueError, match=r"^image: expected sides of 32 or more"):
         residual(fake(burst.frames[..., :20], burst.noise), burst.clean[..., :20])
+    with pytest.raises(ValueError, match=r"^image: expected finite values, got NaN or infinity$"):
+        residual(fake(burst.frames, burst.noise), torch.full_like(burst.clean, torch.nan))
 
 
 def test_a_raw_file_clips_at_its_white() -> None:
