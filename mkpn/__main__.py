@@ -387,12 +387,15 @@ def explain(
 
         import mkpn
         from mkpn.checks import writable_folder
+        from mkpn.evaluation.names import keep_photographs
         from mkpn.explain.figures import FIGURES
         from mkpn.explain.study import study
         from mkpn.synthesis.files import OWN_MEGAPIXELS
         from mkpn.synthesis.images import example_image, load_image
 
         pixels = example_image("Coffee cup") if image is None else load_image(image, max_megapixels=OWN_MEGAPIXELS)
+        if image is not None:
+            keep_photographs([out / f"explain-{name}.png" for name in FIGURES], [image])
         writable_folder(out, "out")
         made = study(
             pixels,
