@@ -213,7 +213,7 @@ def _denoise_synthetic(given: tuple[Path, ...], options: DenoiseOptions) -> list
     from collections import Counter
     from statistics import fmean
 
-    from mkpn.checks import writable_folder
+    from mkpn.checks import one_line, writable_folder
     from mkpn.evaluation.names import keep_photographs
     from mkpn.evaluation.synthetic import Synthesis, denoise_picture, files_of, output_folders, usable_images
 
@@ -236,7 +236,7 @@ def _denoise_synthetic(given: tuple[Path, ...], options: DenoiseOptions) -> list
     for image, folder in zip(images, folders, strict=True):
         for place, done in enumerate(denoise_picture(image, folder, synthesis, denoisers)):
             if not place:
-                print(done.metric if alone else f"{image}: {done.metric}")
+                print(done.metric if alone else f"{one_line(str(image))}: {done.metric}")
             seconds = "" if done.seconds is None else f"  {done.seconds:.2f} s"
             print(f"{done.model:8}  {done.psnr:6.2f} dB  {done.ssim:.3f}{seconds}", flush=True)
             rows.append(asdict(done) | {"folder": str(folder)})
@@ -387,12 +387,15 @@ def explain(
 
         import mkpn
         from mkpn.checks import writable_folder
+        from mkpn.evaluation.names import keep_photographs
         from mkpn.explain.figures import FIGURES
         from mkpn.explain.study import study
         from mkpn.synthesis.files import OWN_MEGAPIXELS
         from mkpn.synthesis.images import example_image, load_image
 
         pixels = example_image("Coffee cup") if image is None else load_image(image, max_megapixels=OWN_MEGAPIXELS)
+        if image is not None:
+            keep_photographs([out / f"explain-{name}.png" for name in FIGURES], [image])
         writable_folder(out, "out")
         made = study(
             pixels,

@@ -156,3 +156,17 @@ def test_a_folder_named_twice_counts_once(folder: Path) -> None:
 
     images = folder / "images"
     assert len(image_files([images, images, folder])) == len(image_files([images])) == 4
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no file can be called so on Windows")
+def test_a_name_does_not_break_the_lines_of_the_table(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a\nb.png").write_bytes((folder / "images" / "a.png").read_bytes())
+    (tmp_path / "images" / "c\nd.png").write_bytes(b"no picture")
+    given = ("--models", "kpn-l1", "--out", "out", "--device", "cpu")
+    done = run("denoise", "images", *given, cwd=tmp_path, PYTHONIOENCODING="utf-8")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.decode().splitlines()
+    assert lines[0].startswith(str(Path("images", "a\ufffdb.png")) + ": PSNR and SSIM")
+    assert [line.split()[0] for line in lines[1:]] == ["noisy", "mean", "kpn-l1"]
+    assert done.stderr.decode().count("\n") == 1

@@ -256,6 +256,14 @@ def test_explain_takes_as_large_pictures_as_the_other_commands(
         mkpn_command("explain", "--image", tmp_path / "large.jpg", "--out", tmp_path, "--device", "cpu")
 
 
+def test_explain_spares_its_picture(mkpn_command: Mkpn, photo: NDArray[np.uint8], tmp_path: Path) -> None:
+    picture = tmp_path / "explain-maps.png"
+    Image.fromarray(photo[:96, :96]).save(picture)
+    code, _, err = mkpn_command("explain", "--image", picture, "--out", tmp_path, "--device", "cpu")
+    assert (code, list(tmp_path.iterdir())) == (2, [picture])
+    assert err.endswith("explain-maps.png would be replaced\n")
+
+
 def test_only_the_first_process_shows_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TQDM_DISABLE", raising=False)
     assert [shows_progress(), shows_progress(0), shows_progress(1)] == [True, True, False]

@@ -22,7 +22,7 @@ from mkpn.synthesis.datasets import SUFFIXES
 from mkpn.synthesis.files import OWN_MEGAPIXELS, RAW_SUFFIXES
 from mkpn.synthesis.images import MIN_SIDE, box_downsample, channels_first, conversion_notes, load_image
 from mkpn.synthesis.noise import Noise
-from mkpn.synthesis.writing import BURST_FACTS
+from mkpn.synthesis.writing import BURST_FACTS, RESIDUAL
 
 FRAMES = 8
 """What the shipped networks take."""
@@ -94,7 +94,7 @@ def burst_files(folder: Path) -> list[Path]:
     """Lists the photographs in a folder, sorted by name; of a synthetic burst that was saved its frames.
 
     Raises:
-        ValueError: if there is no such folder, or nothing in it.
+        ValueError: if there is no such folder, nothing in it, or results of `denoise` beside the photographs.
     """
     if not folder.is_dir():
         raise ValueError(f"burst: expected a folder, got {folder}, which is none")
@@ -108,6 +108,13 @@ def burst_files(folder: Path) -> list[Path]:
         files = [path for path in files if path.stem != "clean"]
     if not files:
         raise ValueError(f"burst: expected photographs or raw files in {folder}, got none")
+    stems = {path.stem for path in files}
+    for path in files:
+        if path.stem.startswith(RESIDUAL) and {"noisy", path.stem.removeprefix(RESIDUAL)} <= stems:
+            raise ValueError(
+                f"burst: expected photographs only in {folder}, got results of denoise beside them, such as "
+                f"{one_line(path.name)}; move them away, or name the photographs"
+            )
     return files
 
 
@@ -169,8 +176,8 @@ def read_burst(
         raise ValueError(
             f"{names[0]}: expected at least {_SMALLEST} pixels per side after downsampling, got {first.size}"
         )
-    photographs = () if first.raw else files
-    notes = [f"{path.name}: {note}." for path in photographs for note in conversion_notes(path, max_megapixels)]
+    photographs = () if first.raw else zip(names, files, strict=True)
+    notes = [f"{name}: {note}." for name, path in photographs for note in conversion_notes(path, max_megapixels)]
     later = (_read(path, downsample, crop, max_megapixels, first.raw) for path in files[1:])
     wide, motions, brightness = _aligned(names, first, later, crop, tolerance, notes)
     frames = wide[: len(files)]
@@ -230,7 +237,7 @@ def _check(files: list[Path]) -> list[str]:
         raise ValueError(f"burst: expected different photographs, got {one_line(twice.name)} twice")
     if len({is_raw(path) for path in files}) > 1:
         raise ValueError("burst: expected either photographs or raw files, got both")
-    return [path.name for path in files]
+    return [one_line(path.name) for path in files]
 
 
 def _read(

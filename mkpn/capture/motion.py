@@ -35,6 +35,9 @@ _TURNED = 0.5  # pixels at the corners from which on a rotation is worth undoing
 _PEAK = 5.0  # standard deviations of a correlation of noise; the highest of 10,000 pixels has 4
 _CONTENT = 1e-4  # range of band-passed values below which a tile shows nothing
 _LEAST_SEEN = 3  # tiles with content below which no rotation can be told
+_CERTAIN = 0.5  # share of the tiles from which on they settle the motion by themselves
+_ALIKE_BAND = (2.0, 8.0)  # coarser than what is aligned by, so that less of it is noise
+_ALIKE = 0.2  # correlation below which two pictures do not show one scene: it has 0.3 or more, others mostly under 0.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +80,9 @@ def whole_pixel_shift(reference: Picture, frame: Picture) -> tuple[int, int]:
 
 
 def estimate_motion(reference: Picture, frame: Picture) -> Motion:
-    """Measures how a frame has moved against the reference; one that shows too little to tell has not moved.
+    """Measures how a frame has moved against the reference.
+
+    One that shows too little to tell, or another scene, has not moved.
 
     Args:
         reference: `[H,W]` luma.
@@ -97,6 +102,11 @@ def estimate_motion(reference: Picture, frame: Picture) -> Motion:
         for _ in range(2):
             fit, agreeing = _refined(reference, frame, fit)
     shift_x, shift_y = _centre_shift(fit, height, width)
+    if agreeing < _CERTAIN:
+        coarse = _rigid(float(fit.rotation), (shift_x / factor, shift_y / factor), *small[0].shape)
+        # Of another scene the correlation has a peak, too.
+        if _likeness(small[0], small[1], coarse) < _ALIKE:
+            return Motion(x=0, y=0, degrees=0, agreeing=0)
     corner = abs(math.sin(float(fit.rotation))) * max(height, width) / 2
     degrees = math.degrees(float(fit.rotation)) if corner >= _TURNED else 0.0
     return Motion(x=-shift_x, y=-shift_y, degrees=degrees, agreeing=agreeing)
@@ -150,6 +160,17 @@ def _stands_out(reference: Picture, frame: Picture) -> bool:
     surface = np.abs(np.fft.irfft2(bands[0] * bands[1].conj(), reference.shape))
     # The median, because the ridge of a single edge would add to the standard deviation itself.
     return bool(surface.max() > _PEAK * np.median(surface) / NORMAL_MAD)
+
+
+def _likeness(reference: Picture, frame: Picture, fit: EuclideanTransform) -> float:
+    """Returns the correlation of the reference and a frame that a fit brings to it, where both show something."""
+    still, moving = (difference_of_gaussians(picture, *_ALIKE_BAND) for picture in (reference, frame))
+    moved = warp(moving, fit, order=1, mode="constant", cval=math.nan, preserve_range=True)
+    seen = np.isfinite(moved)
+    if not seen.any():
+        return 0.0
+    a, b = still[seen] - still[seen].mean(), moved[seen] - moved[seen].mean()
+    return float((a * b).sum() / max(math.sqrt((a * a).sum() * (b * b).sum()), 1e-12))
 
 
 def _rigid(angle: float, shift: tuple[float, float] | Any, height: int, width: int) -> EuclideanTransform:

@@ -85,12 +85,14 @@ def residual(burst: CapturedBurst, image: torch.Tensor) -> Residual:
         image: `[C,H,W]`, the network's result.
 
     Raises:
-        ValueError: if the image has another shape than the burst's frames, or is too small.
+        ValueError: if the image has another shape than the burst's frames, is too small, or holds NaN or infinity.
     """
     if image.shape != burst.frames.shape[1:]:
         raise ValueError(f"image: expected {list(burst.frames.shape[1:])}, got {list(image.shape)}")
     if min(image.shape[-2:]) < 2 * BORDER + 4 * LAGS:
         raise ValueError(f"image: expected sides of {2 * BORDER + 4 * LAGS} or more, got {list(image.shape)}")
+    if not image.isfinite().all():
+        raise ValueError("image: expected finite values, got NaN or infinity")
     std = burst.expected_std(image).clamp_min(1e-6)
     values = ((burst.frames[0] - image) / std).numpy()
     inner = (slice(None), slice(BORDER, -BORDER), slice(BORDER, -BORDER))

@@ -12,7 +12,7 @@ from mkpn.capture.burst import CapturedBurst
 from mkpn.capture.residual import Residual, residual
 from mkpn.figures.residual import residual_figure
 from mkpn.inference.denoiser import Denoiser
-from mkpn.synthesis.writing import FileFormat, file_name, write_picture
+from mkpn.synthesis.writing import RESIDUAL, FileFormat, file_name, write_picture
 from mkpn.whole_files import written_whole
 
 
@@ -53,7 +53,7 @@ def files_of(out: Path, networks: Iterable[str], file_format: FileFormat = "png"
     """Returns what `denoise_captured` will write."""
     names = list(networks)
     pictures = [out / file_name(name, file_format) for name in ("noisy", *names)]
-    return [*pictures, *(out / f"residual-{name}.png" for name in names)]
+    return [*pictures, *(out / f"{RESIDUAL}{name}.png" for name in names)]
 
 
 def denoise_captured(
@@ -78,6 +78,6 @@ def denoise_captured(
         result = denoiser(burst)
         report = residual(burst, result.image)
         write_picture(out, name, burst.displayed(result.image), file_format, profile)
-        with written_whole(out / f"residual-{name}.png") as temporary:
+        with written_whole(out / f"{RESIDUAL}{name}.png") as temporary:
             temporary.write_bytes(residual_figure(report, name))
         yield Denoised(model=name, image=result.image, seconds=result.seconds, report=report)

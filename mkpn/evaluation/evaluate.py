@@ -366,7 +366,7 @@ def _usable(
         except ValueError as error:
             if config.strict:
                 raise ValueError(f"images: {path} cannot be used: {error}") from error
-            log.warning("left out %s: %s", path, error)
+            log.warning("left out %s: %s", one_line(str(path)), error)
             left_out.append({"image": str(path), "reason": str(error)})
             continue
         usable.append(path)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from mkpn.checks import whole
+from mkpn.checks import one_line, whole
 from mkpn.evaluation.names import unique_name
 from mkpn.inference.denoiser import Denoiser
 from mkpn.metrics import definition_for, psnr, ssim
@@ -118,7 +118,7 @@ def usable_images(given: Sequence[Path], synthesis: Synthesis, strict: bool) -> 
                 raise
             if strict:
                 raise ValueError(f"images: {path} cannot be used: {error}") from error
-            log.warning("left out %s: %s", path, error)
+            log.warning("left out %s: %s", one_line(str(path)), error)
         else:
             usable.append(path)
     if not usable:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from mkpn.checks import one_line
 from mkpn.synthesis.burst import Burst, add_noise, burst_of, burst_windows, rng_for
 from mkpn.synthesis.files import OWN_MEGAPIXELS
 from mkpn.synthesis.images import (
@@ -109,11 +110,12 @@ def load_photographs(
         try:
             image = load_image(path, min_side=1, max_megapixels=OWN_MEGAPIXELS)
         except ValueError as error:
-            log.warning("skipped %s: %s", path, error)
+            log.warning("skipped %s: %s", one_line(str(path)), error)
             continue
         factor = large_downsample if min(image.shape[:2]) >= large_side else downsample
         if min(image.shape[:2]) // factor < min_side:
-            log.warning("skipped %s: under %d pixels after downsampling by %d", path, min_side, factor)
+            name = one_line(str(path))
+            log.warning("skipped %s: under %d pixels after downsampling by %d", name, min_side, factor)
             continue
         small = box_downsample(image, factor)
         photographs.append(to_channels_first(to_levels(small)))

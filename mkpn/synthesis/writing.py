@@ -33,6 +33,9 @@ STORED: dict[FileFormat, str] = {
 BURST_FACTS = "burst.json"
 """File beside the frames of a burst that was written, with what it was made from."""
 
+RESIDUAL = "residual-"
+"""What the name of a residual's figure begins with; the name of the result that it belongs to follows."""
+
 
 def icc_profile(path: Path, max_megapixels: float) -> bytes | None:
     """Returns the colour profile of a picture's file if it is one for RGB; None if there is no such profile.

@@ -222,6 +222,15 @@ def test_noise_is_that_of_the_reference_as_stored(
     assert residual(burst, truth).std == pytest.approx(1, abs=0.05)
 
 
+def test_notes_are_one_line_whatever_the_names(tmp_path: Path, scene: NDArray[np.float32]) -> None:
+    paths = photographs(tmp_path, scene)[:2]
+    odd = paths[1].rename(tmp_path / "a\nb.png")
+    Image.open(odd).convert("L").save(odd)
+    notes = read_burst([paths[0], odd], noise=GAINS[2]).notes
+    assert [note.startswith("a\ufffdb.png") for note in notes] == [False, True, True, True]
+    assert all(note.isprintable() for note in notes)
+
+
 def test_another_scene_is_told(tmp_path: Path, scene: NDArray[np.float32]) -> None:
     first = moved_scene(scene)
     burst = read_burst(write(tmp_path, [first, first, 1 - first[::-1]]), noise=GAINS[1], tolerance=9)
@@ -361,6 +370,8 @@ def test_a_residual_needs_the_burst_s_image(scene: NDArray[np.float32]) -> None:
         residual(fake(burst.frames, burst.noise), burst.clean[..., :100])
     with pytest.raises(ValueError, match=r"^image: expected sides of 32 or more"):
         residual(fake(burst.frames[..., :20], burst.noise), burst.clean[..., :20])
+    with pytest.raises(ValueError, match=r"^image: expected finite values, got NaN or infinity$"):
+        residual(fake(burst.frames, burst.noise), torch.full_like(burst.clean, torch.nan))
 
 
 def test_a_raw_file_clips_at_its_white() -> None:

@@ -82,6 +82,25 @@ def test_different_scenes_do_not_agree(scene: NDArray[np.float32]) -> None:
     assert estimate_motion(reference, frame).agreeing < 0.3
 
 
+@pytest.mark.parametrize("names", [("coffee", "rocket"), ("rocket", "coffee")])
+def test_another_scene_is_given_no_motion(names: tuple[str, str]) -> None:
+    """It was "moved" by 150 pixels per axis, and the burst was cut to what was left."""
+    pair = [getattr(data, name)()[:400, :600].astype(np.float32) / 255 for name in names]
+    reference, frame = (noisy(picture, GAINS[2], seed).mean(axis=2) for seed, picture in enumerate(pair))
+    assert estimate_motion(reference, frame) == Motion(x=0, y=0, degrees=0, agreeing=0)
+
+
+@pytest.mark.parametrize("gain", [1, 8])
+def test_a_thing_before_most_of_the_picture_hides_no_motion(scene: NDArray[np.float32], gain: int) -> None:
+    still, moved = moved_scene(scene), moved_scene(scene, -9, 6)
+    thing = data.coffee()[100:250, 100:350] / 255
+    moved[: thing.shape[0], : thing.shape[1]] = thing
+    reference, frame = (noisy(picture, GAINS[gain], seed).mean(axis=2) for seed, picture in enumerate((still, moved)))
+    motion = estimate_motion(reference, frame)
+    assert abs(motion.x + 9) < 1
+    assert abs(motion.y - 6) < 1
+
+
 def test_large_pictures_are_measured_at_full_resolution(scene: NDArray[np.float32]) -> None:
     large = np.kron(scene, np.ones((3, 3, 1), np.float32))
     reference, frame = frames(large, 7, -4, 0)

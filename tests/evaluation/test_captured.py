@@ -166,6 +166,22 @@ def test_a_saved_burst_is_read_back(
     assert [path.name for path in burst_files(folder / "a/burst")] == frames
 
 
+def test_results_beside_the_photographs_are_no_photographs(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They were read as photographs and refused by their number or size."""
+    frames = sorted((folder / "burst").iterdir())
+    given = ("--models", "kpn-l1", "--device", "cpu")
+    code, text = run(monkeypatch, capsys, *frames, "--out", folder / "burst", *given)
+    assert code == 0, text
+    code, text = run(monkeypatch, capsys, "--burst", folder / "burst", "--out", folder / "out", *given)
+    assert code == 2
+    assert text.startswith(f"mkpn: burst: expected photographs only in {folder / 'burst'}, got results of denoise")
+    assert "residual-kpn-l1.png" in text
+    (folder / "burst" / "noisy.png").unlink()
+    assert len(burst_files(folder / "burst")) == 5
+
+
 def test_a_burst_is_named_once(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
