@@ -238,6 +238,33 @@ def test_a_job_that_nobody_listens_to_is_stopped(monkeypatch: pytest.MonkeyPatch
     assert {name: run.cancelled for name, run in runs.items()} == {"heard": False, "unheard": True}
 
 
+def test_a_job_that_was_cancelled_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gradio's /cancel takes the job off its list; all networks of its run were computed beside the next visitor's."""
+    from mkpn.ui.service import queue as service_queue
+
+    monkeypatch.setattr(service_queue, "_STEP", 0.001)
+    going, cancelled, other, of_no_job = Going(), Run("one session"), Run("one session"), Run("")
+    first, second = (
+        SimpleNamespace(session_hash="one session", concurrency_id="models", alive=True, _id=name)
+        for name in ("first", "second")
+    )
+    queue = SimpleNamespace(active_jobs=[[first]], event_queue_per_concurrency_id={}, pending_messages_per_session={})
+    page: Any = SimpleNamespace(_queue=queue)
+
+    async def watch() -> None:
+        async with service_queue.stopping_unheard(page, going, "models"):
+            with going.computing(of_no_job), going.computing(cancelled):
+                await asyncio.sleep(0.05)
+                assert not cancelled.cancelled
+                # The next job of the same client begins while the first one's run has not ended.
+                queue.active_jobs = [[second]]
+                with going.computing(other):
+                    await asyncio.sleep(0.05)
+
+    asyncio.run(watch())
+    assert (cancelled.cancelled, other.cancelled, of_no_job.cancelled) == (True, False, False)
+
+
 @pytest.fixture
 def odd_folder(tmp_path: Path) -> Path:
     """A good checkpoint, one of another network under its name, one without a configuration, one that is text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -71,9 +71,13 @@ class Going:
         """How many runs are being computed."""
         return len(self._computed)
 
-    def __contains__(self, run: Run) -> bool:
+    def __iter__(self) -> Iterator[Run]:
+        """The runs that are being computed now."""
+        return iter(list(self._computed))
+
+    def __contains__(self, run: object) -> bool:
         """Tells whether a run is being computed."""
-        return any(other is run for other in list(self._computed))
+        return any(other is run for other in self)
 
     @property
     def kept(self) -> int:
@@ -87,11 +91,11 @@ class Going:
 
     def others(self, run: Run) -> int:
         """How many runs other than this one are being computed."""
-        return sum(other is not run for other in list(self._computed))
+        return sum(other is not run for other in self)
 
     def of_others(self, *owners: str) -> bool:
         """Tells whether a run is being computed that is none of these owners'."""
-        return any(run.owner not in owners for run in list(self._computed))
+        return any(run.owner not in owners for run in self)
 
     @contextmanager
     def computing(self, run: Run) -> Generator[None]:
@@ -133,12 +137,13 @@ class Going:
 
     def cancel(self, owner: str) -> None:
         """Stops the runs of a visitor."""
-        for run in [run for run in self._computed if run.owner == owner]:
-            run.cancel()
+        for run in self:
+            if run.owner == owner:
+                run.cancel()
 
     def cancel_all(self, seconds: float = 0) -> bool:
         """Stops all runs, waits so long for them to end, and tells whether they have."""
-        for run in list(self._computed):
+        for run in self:
             run.cancel()
         end = time.monotonic() + seconds
         while self._computed and time.monotonic() < end:

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from mkpn.ui.run.going import Going
+from mkpn.ui.run.going import Going, Run
 from mkpn.ui.service.logs import LOGGER, REQUEST_ID
 from mkpn.ui.service.watch import every
 
@@ -47,13 +47,25 @@ def limit_runs(page: gr.Blocks, runs: str, most_waiting: int) -> None:
 
 
 def stopping_unheard(page: gr.Blocks, going: Going, runs: str) -> AbstractAsyncContextManager[None]:
-    """Stops the runs of closed pages, and of jobs that were sent and never listened to, as long as the app lives."""
+    """Stops the runs of closed pages, of cancelled jobs and of those that nobody ever listened to.
+
+    It does so as long as the app lives.
+    """
     queue: Any = page._queue  # pyright: ignore[reportPrivateUsage] - Gradio has no other way
     unread: dict[str, tuple[int, float]] = {}  # by session: messages taken so far, and since when no more were
+    begun: list[tuple[Run, set[str]]] = []  # what is computed, and the events of its visitor when it was first seen
 
     async def step() -> None:
-        nonlocal unread
+        nonlocal unread, begun
         computed = [event for job in queue.active_jobs if job for event in job if event.concurrency_id == runs]
+        known = [(run, ids) for run, ids in begun if run in going]
+        new = [run for run in going if not any(run is other for other, _ in known)]
+        begun = known + [(run, {event._id for event in computed if event.session_hash == run.owner}) for run in new]
+        there = {event._id for event in computed}
+        for run, ids in begun:
+            # Gradio forgets a cancelled job at once, but nobody has told its run.
+            if ids and not ids & there:
+                run.cancel()
         waiting = queue.event_queue_per_concurrency_id.get(runs)
         events = [*computed, *(waiting.queue if waiting else ())]
         unread = {event.session_hash: unread.get(event.session_hash, (0, time.monotonic())) for event in events}
