@@ -169,6 +169,8 @@ def read_burst(
     number("tolerance", tolerance, 0, 10)
     if not isinstance(noise, Noise):
         choice("noise", noise, ("auto", "estimate"))
+    if isinstance(paths, (str, Path)):
+        raise ValueError(f"paths: expected a list of files, got the one path {one_line(str(paths))}")
     files = [Path(path) for path in paths]
     names = _check(files)
     first = _read(files[0], downsample, crop, max_megapixels)
@@ -370,7 +372,7 @@ def _brightness(name: str, reference: NDArray[np.float32], frame: NDArray[np.flo
     ratio = float(np.median(of_frame[lit] / of_reference[lit])) if lit.any() else 1.0
     if abs(ratio - 1) > tolerance:
         raise ValueError(
-            f"{name}: expected the brightness of the first photograph within {tolerance:.0%}, got {ratio:.0%} of it"
+            f"{name}: expected the brightness of the first photograph within {tolerance:.0%}, got {ratio:.1%} of it"
         )
     return ratio
 
