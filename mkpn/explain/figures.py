@@ -21,7 +21,7 @@ COLORS = dict(
     zip(SINGLE, ("#440154", "#472d7b", "#3b528b", "#2c728e", "#21908d", "#27ad81", "#5dc863", "#bedf26"), strict=True)
 ) | {"kpn": "#fa96d4", "mkpn": "#e66100"}
 _TIE = "#888888"
-_SHOWN = 0.85
+_SHOWN = 0.95
 """Decibels below MKPN that the second figure shows; what lies further below is marked at the edge, with its value."""
 
 

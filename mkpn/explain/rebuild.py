@@ -14,8 +14,10 @@ from mkpn.synthesis.burst import Burst
 
 
 def seen_frames(frames: torch.Tensor) -> torch.Tensor:
-    """Frames `[N,C,H,W]` as the networks see them: below and to the right the last row and column repeat up to a
-    multiple of 16; beyond that, and above and to the left, there are zeros."""
+    """Frames `[N,C,H,W]` as the networks see them: below and to the right they are mirrored up to a multiple of 16.
+
+    Beyond that, and above and to the left, there are zeros.
+    """
     height, width = (-(-side // DEPTH_MULTIPLE) * DEPTH_MULTIPLE for side in frames.shape[-2:])
     return continued(frames, Rectangle.whole(height, width))
 
@@ -44,7 +46,7 @@ def neighbourhood(burst: Burst, x: int, y: int, size: int) -> NDArray[np.float32
     frames = (burst.surroundings or burst).frames
     x, y, (height, width) = x + burst.rim, y + burst.rim, frames.shape[-2:]
     values = np.zeros((*frames.shape[:2], size, size), np.float32)
-    # The frames are copied only where the kernel reaches what repeats.
+    # The frames are copied only where the kernel reaches what is mirrored.
     frames = seen_frames(frames) if x + radius >= width or y + radius >= height else frames
     height, width = frames.shape[-2:]
     top, left = max(0, y - radius), max(0, x - radius)

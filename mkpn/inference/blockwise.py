@@ -10,14 +10,14 @@ layout, pooling and up-sampling four times. Only the local convolution reads pla
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mkpn.geometry import Rectangle
+from mkpn.geometry import Rectangle, Span
 from mkpn.inference.tiling import cells_read, cut
 from mkpn.model.config import ModelConfig
 from mkpn.model.network import KernelPredictionNetwork, go_on
@@ -96,7 +96,7 @@ def run_trunk(
 
 
 def network_input(frames: Tensor, noise_std: Tensor, pixels: Rectangle, dtype: torch.dtype) -> Tensor:
-    """Frames and noise estimate `[1,(N+1)C,h,w]` of some pixels; beyond the image its last row or column repeats."""
+    """Frames and noise estimate `[1,(N+1)C,h,w]` of some pixels; below and to the right the image is mirrored."""
     burst = frames.flatten(1, 2)
     shape = (1, burst.shape[1] + noise_std.shape[1], *pixels.shape)
     # Straight into its place: a concatenation would be laid out anew by the first convolution.
@@ -107,21 +107,29 @@ def network_input(frames: Tensor, noise_std: Tensor, pixels: Rectangle, dtype: t
 
 
 def continued(x: Tensor, pixels: Rectangle) -> Tensor:
-    """Some pixels of images `[...,H,W]`; below and to the right of the image its last row or column repeats."""
+    """Some pixels of images `[...,H,W]`; below and to the right the image is mirrored, its last row and column once."""
     out = x.new_empty((*x.shape[:-2], *pixels.shape))
     _continue(x, pixels, out)
     return out
 
 
 def _continue(x: Tensor, pixels: Rectangle, out: Tensor) -> None:
-    rows, columns = (
-        (min(first, size - 1), min(end, size))
-        for (first, end), size in zip((pixels.rows, pixels.columns), x.shape[-2:], strict=True)
-    )
-    height, width = (end - first for first, end in (rows, columns))
-    out[..., :height, :width] = x[..., slice(*rows), slice(*columns)]
-    out[..., :height, width:] = out[..., :height, width - 1 : width]
-    out[..., height:, :] = out[..., height - 1 : height, :]
+    height, width = x.shape[-2:]
+    for into_rows, rows in _mirrored(pixels.rows, height):
+        for into_columns, columns in _mirrored(pixels.columns, width):
+            out[..., into_rows, into_columns] = x[..., rows, :][..., columns]
+
+
+def _mirrored(span: Span, size: int) -> Iterator[tuple[slice, slice | list[int]]]:
+    """Yields places of a span and what of `size` rows or columns belongs there: those within, and those beyond."""
+    first, end = span
+    inside = max(first, min(end, size))
+    if inside > first:
+        yield slice(inside - first), slice(first, inside)
+    if end > inside:
+        # There and back again: of few rows, several times.
+        turn = max(1, 2 * size - 2)
+        yield slice(inside - first, None), [min(at % turn, -at % turn) for at in range(inside, end)]
 
 
 def head_features(
@@ -207,7 +215,7 @@ def denoise_block(
     sizes, padded = network.config.sizes, image.scaled(2)
     reach = block.grown(max(sizes) // 2, padded)
     if reach.rows[1] > frames.shape[-2] or reach.columns[1] > frames.shape[-1]:
-        # The kernels reach the repeated pixels that the network saw there; zeros in their place would darken the rim.
+        # The kernels reach the mirrored pixels that the network saw there; zeros in their place would darken the rim.
         top, left = min(reach.y, 2 * cells.y) // 2 * 2, min(reach.x, 2 * cells.x) // 2 * 2
         window = Rectangle.of((top, reach.rows[1]), (left, reach.columns[1]))
         frames = continued(frames, window)

@@ -119,11 +119,11 @@ def test_what_the_text_says_is_what_the_numbers_show() -> None:
     assert over_l5 == sorted(over_l5)
     assert over_l5[0] > 0
     best = [max(SINGLE, key=lambda name: row[name]) for row in RECORD["psnr"].values()]
-    assert best == ["kpn-l13", "kpn-l13", "kpn-l25", "kpn-l25"]
+    assert best == ["kpn-l13", "kpn-l25", "kpn-l25", "kpn-l25"]
     for row in RECORD["psnr"].values():
         assert max(row[name] for name in SINGLE) < row["mkpn"]
         assert row["kpn"] < row["kpn-l5"] + 0.001
-        cut_off = {name for name, psnr in row.items() if psnr < row["mkpn"] - 0.85}
+        cut_off = {name for name, psnr in row.items() if psnr < row["mkpn"] - 0.95}
         assert cut_off == {"kpn-l1", "kpn-l3"}
     # Third figure: least noise gain in the flat third, most at edges; MKPN wins nine tenths of the area, not all.
     noise = RECORD["means"]["noise_gain"]

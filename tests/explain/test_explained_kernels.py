@@ -44,7 +44,7 @@ def defined(name: str) -> tuple[list[torch.Tensor], torch.Tensor]:
     assert seen is not None
     height, width = seen.frames.shape[-2:]
     more = (0, -width % 16, 0, -height % 16)
-    frames, noise = (torch.nn.functional.pad(t, more, mode="replicate") for t in (seen.frames, seen.noise_std))
+    frames, noise = (torch.nn.functional.pad(t, more, mode="reflect") for t in (seen.frames, seen.noise_std))
     with torch.inference_mode():
         coeffs = network(frames[None], noise[None]).double()
     sizes = result.denoiser.config.sizes

@@ -87,8 +87,8 @@ def test_the_neighbourhood_is_what_the_networks_see() -> None:
     )
     corner = neighbourhood(burst, 0, 14, 5)
     np.testing.assert_array_equal(corner[1, 2, :3, 2:], frames[1, 2, 12:15, :3])
-    # One row repeats up to the multiple of 16; beyond it, and left of the picture, there is nothing.
-    np.testing.assert_array_equal(corner[1, 2, 3, 2:], frames[1, 2, 14, :3])
+    # One row is mirrored up to the multiple of 16; beyond it, and left of the picture, there is nothing.
+    np.testing.assert_array_equal(corner[1, 2, 3, 2:], frames[1, 2, 13, :3])
     assert not corner[:, :, 4].any()
     assert not corner[..., :2].any()
     with pytest.raises(ValueError, match="x: expected"):

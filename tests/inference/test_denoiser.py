@@ -90,9 +90,9 @@ def test_probed_kernels_remake_the_pixel(burst: mkpn.Burst, name: str, rim: bool
     for x, y in ((0, 0), (width - 1, height - 1), (30, 41), (31, 40), (0, height - 1)):
         kernels = probe(result, x, y)
         radius = kernels.fused.shape[-1] // 2
-        # The last row and column repeat up to a multiple of 16, beyond it are zeros.
+        # Below and to the right there is a mirror up to a multiple of 16, beyond it are zeros.
         more = (-size % 16 for size in seen.frames.shape[-2:])
-        filled = np.pad(seen.frames.numpy(), ((0, 0), (0, 0), *((0, count) for count in more)), mode="edge")
+        filled = np.pad(seen.frames.numpy(), ((0, 0), (0, 0), *((0, count) for count in more)), mode="reflect")
         padded = np.pad(filled, ((0, 0), (0, 0), (radius, radius), (radius, radius)))
         top, left = y + burst.rim, x + burst.rim
         window = padded[:, :, top : top + 2 * radius + 1, left : left + 2 * radius + 1]
@@ -138,7 +138,7 @@ def test_tiles_change_nothing(photo: NDArray[np.uint8]) -> None:
 def test_rounded_sides_are_filled_alike_for_network_and_kernels(
     photo: NDArray[np.uint8], name: str, height: int, width: int
 ) -> None:
-    """A burst and the burst whose last row and column were repeated up to a multiple of 16 give the same pixels."""
+    """A burst and the burst that was mirrored below and to the right up to a multiple of 16 give the same pixels."""
     burst = mkpn.synthesize(photo[: height + 32, : width + 32], gain=4, seed=0)
     alone = replace(burst, surroundings=None)
     network = perturbed(model_config(name))
@@ -147,8 +147,8 @@ def test_rounded_sides_are_filled_alike_for_network_and_kernels(
         more = (0, -seen.frames.shape[-1] % 16, 0, -seen.frames.shape[-2] % 16)
         filled = replace(
             burst,
-            frames=functional.pad(seen.frames, more, mode="replicate"),
-            noise_std=functional.pad(seen.noise_std, more, mode="replicate"),
+            frames=functional.pad(seen.frames, more, mode="reflect"),
+            noise_std=functional.pad(seen.noise_std, more, mode="reflect"),
             surroundings=None,
         )
         whole = mkpn.Denoiser(network, "cpu")(filled).image

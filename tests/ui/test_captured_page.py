@@ -166,7 +166,7 @@ def test_a_new_burst_of_the_page_closes_the_one_before(store: ModelStore, frames
     nothing, *_ = denoise(frames, "auto", None, None, "auto", [], first.run)
     assert "Models: expected at least one, got none" in nothing.outcome
     second, *rest = denoise(frames, "entered", 0.04, 0.01, "auto", ["kpn-l3"], first.run)
-    assert "Done." in rest[-1].outcome
+    assert "Done." in rest[-1].state
     assert (first.run.closed, second.run.closed) == (True, False)
     second.run.close()
     assert list(tmp_path.iterdir()) == []

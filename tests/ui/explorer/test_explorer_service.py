@@ -78,7 +78,7 @@ def test_arrays_come_back() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_probe_is_the_networks_kernels_and_its_products_the_output(service: Service, run: Run, name: str) -> None:
-    x, y = 68, 57  # the last column, where the kernels read repeated pixels
+    x, y = 68, 57  # the last column, where the kernels read mirrored pixels
     answer = ask(service, run, "probe", model=name, x=x, y=y)
     result = run.panes[name].result
     assert result is not None
