@@ -37,7 +37,7 @@ _CONTENT = 1e-4  # range of band-passed values below which a tile shows nothing
 _LEAST_SEEN = 3  # tiles with content below which no rotation can be told
 _CERTAIN = 0.5  # share of the tiles from which on they settle the motion by themselves
 _ALIKE_BAND = (2.0, 8.0)  # coarser than what is aligned by, so that less of it is noise
-_ALIKE = 0.2  # correlation below which two pictures do not show one scene: it has 0.3 or more, others mostly under 0.1
+_ALIKE = 0.2  # least correlation of pictures of one scene: 580 had 0.31 and more, two thirds of others less than 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
