@@ -220,6 +220,15 @@ def test_the_line_restored_pushes_nothing_down(bare: Any) -> None:
         expect(bare.get_by_text("What it is.")).to_be_visible()
 
 
+def test_what_is_said_about_a_run_does_not_stand_above_other_tabs(bare: Any) -> None:
+    for tab, there in (("captured", False), ("table1", False), ("explore", True)):
+        bare.set_content(
+            f"""<style>{part("layout.css")}</style><div id="results"><div id="notice">Restored.</div>
+            <button id="{tab}-tab-button" class="selected">.</button></div>"""
+        )
+        assert bare.locator("#notice").is_visible() == there, tab
+
+
 def test_all_eight_photographs_of_a_burst_are_seen(bare: Any) -> None:
     rows = "".join(f"<tr><td>photograph-{index}.dng</td></tr>" for index in range(8))
     # As Gradio draws them.
@@ -237,12 +246,14 @@ def test_all_eight_photographs_of_a_burst_are_seen(bare: Any) -> None:
 
 def test_a_white_picture_has_a_frame(shown: Handle, bare: Any) -> None:
     assert "1px" in shown.page.locator(".pane-view").first.evaluate("node => getComputedStyle(node).boxShadow")
-    # The whole image, and a crop.
+    # The chosen picture, the whole image, and a crop.
     bare.set_content(
         f"""<style>{part("layout.css")}{part("app.css")}</style>
         <div class="gradio-container" style="--body-text-color: #000">
+        <div id="source"><img></div>
         <div id="overview"><div class="overview">.</div></div><div class="crops"><a class="window">.</a></div></div>"""
     )
+    assert "1px" in bare.locator("#source img").evaluate("node => getComputedStyle(node).filter")
     for place in (".overview", ".window"):
         assert "1px" in bare.locator(place).evaluate("node => getComputedStyle(node).boxShadow"), place
 

@@ -309,7 +309,7 @@ function createLesson(app) {
     const wasOpen = card.querySelector("details")?.open;
     const parts = [make("p", { class: "lesson-title" }, `${state.lesson + 1} of ${LESSON.length}: ${step.title}`)];
     if (!ready()) {
-      parts.push(make("p", {}, "The lesson reads its numbers from a run of all ten models. Wait for this run to end, or open one of these: "));
+      parts.push(make("p", {}, "The lesson reads its numbers from a finished run of all ten models. Wait for its end, choose all ten and press Run, or open one of these: "));
       parts.push(make("p", { class: "row" }, ...LESSON_PICTURES.map(([image, gain, text]) => make("a", { class: "tool", "data-lesson": `open-${image}`, href: `?image=${image}&gain=${gain}&seed=4#explore=kernels&lesson=1` }, text))));
     } else {
       parts.push(...step.text(app).map((text) => make("p", {}, text)));
