@@ -143,6 +143,128 @@ def test_table_1_is_whole_on_a_laptop_and_says_what_reach_is(shown: Handle) -> N
         page.close()
 
 
+@pytest.fixture
+def bare(shown: Handle) -> Iterator[Any]:
+    """An empty page with an address of its own, on which parts of the app are tried."""
+    page = shown.page.context.new_page()
+    page.route("http://studio.test/**", lambda route: route.fulfill(body="<html></html>", content_type="text/html"))
+    page.goto("http://studio.test/?image=coffee&gain=8")
+    yield page
+    page.close()
+
+
+def part(name: str) -> str:
+    return (CSS / name).read_text(encoding="utf-8")
+
+
+def test_a_window_that_is_enlarged_hides_the_settings_and_has_a_choice_of_its_own(bare: Any) -> None:
+    def settings() -> str:
+        return bare.evaluate("document.documentElement.dataset.settings")
+
+    # Chosen in a wide window, as the two scripts do it.
+    bare.evaluate("localStorage.setItem('mkpn-settings', 'shown')")
+    bare.set_content("<div id='toggle'><button>Settings</button></div>")
+    bare.evaluate(f"(() => {{ {part('settings_head.js')} }})()")
+    bare.evaluate(f"(() => {{ const element = document.querySelector('#toggle'); {part('settings.js')} }})()")
+    button = bare.get_by_role("button")
+    expect(button).to_have_attribute("aria-expanded", "true")
+    try:
+        # 1440 pixels at 200 %.
+        bare.set_viewport_size({"width": 720, "height": 450})
+        expect(button).to_have_attribute("aria-expanded", "false")
+        assert settings() == "hidden"
+        button.click()
+        assert settings() == "shown"
+        assert bare.evaluate("localStorage.getItem('mkpn-settings-narrow')") == "shown"
+        button.click()
+        bare.set_viewport_size({"width": 1280, "height": 900})
+        expect(button).to_have_attribute("aria-expanded", "true")
+        assert settings() == "shown"
+    finally:
+        bare.evaluate("localStorage.clear()")
+        bare.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_a_link_dims_the_first_results_until_its_own_come(bare: Any) -> None:
+    whole = "<div id='overview'><div class='overview' data-run='{run}' data-x='1' data-y='1'><img></div></div>"
+    bare.set_content(f"<style>{part('layout.css')}</style><div id='results'>{whole.format(run='first')}</div>")
+    bare.evaluate(f"(() => {{ {part('settings_head.js')} }})()")
+    opacity = "getComputedStyle(document.querySelector('img')).opacity"
+    assert bare.evaluate(opacity) == "0.45"
+    watched = "const element = document.querySelector('#overview'); const watch = (_, then) => (window.come = then);"
+    bare.evaluate(f"(() => {{ {watched} {part('overview.js')} }})()")
+    assert bare.evaluate(opacity) == "0.45"
+    bare.evaluate("document.querySelector('.overview').dataset.run = 'own'; come()")
+    assert bare.evaluate(opacity) == "1"
+
+
+def test_the_line_restored_pushes_nothing_down(bare: Any) -> None:
+    line = '<p class="notes" role="status" data-state="{state}">Restored.</p>'
+    page = """<style>{css}</style><div id="introduction"><p class="introduction">What it is.</p></div>
+      <div id="results"><div id="notice">{notice}</div><div id="views">Panes</div></div>"""
+
+    def top(notice: str) -> float:
+        bare.set_content(page.format(css=part("layout.css"), notice=notice))
+        return edges(bare, "#views")[0]
+
+    usual = top("")
+    for state in ("busy", "same"):
+        assert top(line.format(state=state)) == usual
+        expect(bare.get_by_text("Restored.")).to_be_in_viewport()
+        # It stands where the introduction was.
+        expect(bare.get_by_text("What it is.")).to_be_hidden()
+    # What has to be read keeps a place of its own.
+    failure = '<div class="failure">KPN L3 is not on this server.</div>'
+    for notice in (line.format(state="waiting"), failure + line.format(state="same")):
+        assert top(notice) > usual
+        expect(bare.get_by_text("What it is.")).to_be_visible()
+
+
+def test_what_is_said_about_a_run_does_not_stand_above_other_tabs(bare: Any) -> None:
+    for tab, there in (("captured", False), ("table1", False), ("explore", True)):
+        bare.set_content(
+            f"""<style>{part("layout.css")}</style><div id="results"><div id="notice">Restored.</div>
+            <button id="{tab}-tab-button" class="selected">.</button></div>"""
+        )
+        assert bare.locator("#notice").is_visible() == there, tab
+
+
+def test_all_eight_photographs_of_a_burst_are_seen(bare: Any) -> None:
+    rows = "".join(f"<tr><td>photograph-{index}.dng</td></tr>" for index in range(8))
+    # As Gradio draws them.
+    bare.set_content(
+        f"""<style>{part("app.css")}</style><style>.file-preview {{ max-height: 240px; overflow-y: auto }}</style>
+        <div id="burst-files" style="height: 150px; overflow: auto"><div class="file-preview-holder"
+        style="overflow: auto"><table class="file-preview" style="display: block; line-height: 4em">{rows}</table></div>
+        </div>"""
+    )
+    scrolls = bare.evaluate(
+        "[...document.querySelectorAll('div, table')].filter((n) => n.scrollHeight > n.clientHeight + 1).length"
+    )
+    assert scrolls == 0
+
+
+def test_a_white_picture_has_a_frame(shown: Handle, bare: Any) -> None:
+    assert "1px" in shown.page.locator(".pane-view").first.evaluate("node => getComputedStyle(node).boxShadow")
+    # The chosen picture, the whole image, and a crop.
+    bare.set_content(
+        f"""<style>{part("layout.css")}{part("app.css")}</style>
+        <div class="gradio-container" style="--body-text-color: #000">
+        <div id="source"><img></div>
+        <div id="overview"><div class="overview">.</div></div><div class="crops"><a class="window">.</a></div></div>"""
+    )
+    assert "1px" in bare.locator("#source img").evaluate("node => getComputedStyle(node).filter")
+    for place in (".overview", ".window"):
+        assert "1px" in bare.locator(place).evaluate("node => getComputedStyle(node).boxShadow"), place
+
+
+def test_a_difference_beside_two_figures_is_theirs(bare: Any) -> None:
+    script = (CSS.parent / "viewer" / "format.js").read_text(encoding="utf-8")
+    # Shown are 31.24 and 31.20.
+    text = bare.evaluate(f"(() => {{ {script} return signedText(shownDifference(31.2449, 31.195), 2); }})()")
+    assert text == "+0.04"
+
+
 @pytest.fixture(scope="module")
 def whole(chromium: Any, address: str) -> Iterator[Any]:
     """The whole page; what runs on it does not matter here."""

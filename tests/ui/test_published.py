@@ -17,7 +17,8 @@ from mkpn.ui.page.published import table1
 from mkpn.ui.run.models import ModelStore
 
 SETTINGS = {"images": ["CBSD68"], "downsample": 2, "crop": 128, "seed": 0}
-FIGURES = {"kpn-l1": (29.0, 0.80), "kpn-l25": (32.10, 0.90), "mkpn": (32.0, 0.91)}
+# Shown as 29.00 and 32.00: the difference that is shown beside them is theirs, 3.00, not 3.01.
+FIGURES = {"kpn-l1": (28.996, 0.80), "kpn-l25": (32.10, 0.90), "mkpn": (32.004, 0.91)}
 
 
 def row(model: str, gain: int, psnr: float, ssim: float) -> dict[str, object]:

@@ -118,7 +118,7 @@ function createAblation(app) {
   }
 
   function tell() {
-    const change = answer.psnr === null || answer.full === null ? null : answer.psnr - answer.full;
+    const change = answer.psnr === null || answer.full === null ? null : shownDifference(answer.psnr, answer.full);
     const { sizes, frames } = config();
     const { asked } = answer;
     const all = asked.sizes.length === sizes.length && asked.frames.length === frames;

@@ -82,7 +82,7 @@ const LESSON = [
     question: "Which single size is best in the flat third?",
     answer(app) {
       const [best, next] = rank(app, "flat");
-      return next ? `${app.label(best.name)}, by ${lead(best.psnr - next.psnr)} over ${app.label(next.name)}. ${bestFirst(app, "flat", "Flat third")} A small lead may turn with other noise: measure three seeds.` : NOT_YET;
+      return next ? `${app.label(best.name)}, by ${lead(shownDifference(best.psnr, next.psnr))} over ${app.label(next.name)}. ${bestFirst(app, "flat", "Flat third")} A small lead may turn with other noise: measure three seeds.` : NOT_YET;
     },
   },
   {
@@ -96,7 +96,7 @@ const LESSON = [
       const flat = rank(app, "flat");
       const texture = rank(app, "texture");
       if (!flat.length) return ["Reading the run \u2026"];
-      const gap = (order) => (order[0].psnr - order[order.length - 1].psnr).toFixed(2);
+      const gap = (order) => shownDifference(order[0].psnr, order[order.length - 1].psnr).toFixed(2);
       return ["In texture a neighbour has another true value: a large kernel must choose its weights well, or it blurs.", `From best to worst single size: ${gap(texture)} dB here, ${gap(flat)} dB in the flat third.`];
     },
     withholds: true,
@@ -198,7 +198,7 @@ const LESSON = [
       if (!still() || !found) return;
       app.lesson.loss = found.places
         .filter((place) => place.psnr.mkpn !== undefined && place.best !== "mkpn")
-        .map((place) => ({ place, by: place.psnr[place.best] - place.psnr.mkpn }))
+        .map((place) => ({ place, by: shownDifference(place.psnr[place.best], place.psnr.mkpn) }))
         .sort((a, b) => b.by - a.by)[0] ?? null;
       const worst = app.lesson.loss?.place;
       if (worst) app.picture.goTo(worst.x, worst.y, 4);
@@ -309,7 +309,7 @@ function createLesson(app) {
     const wasOpen = card.querySelector("details")?.open;
     const parts = [make("p", { class: "lesson-title" }, `${state.lesson + 1} of ${LESSON.length}: ${step.title}`)];
     if (!ready()) {
-      parts.push(make("p", {}, "The lesson reads its numbers from a run of all ten models. Wait for this run to end, or open one of these: "));
+      parts.push(make("p", {}, "The lesson reads its numbers from a finished run of all ten models. Wait for its end, choose all ten and press Run, or open one of these: "));
       parts.push(make("p", { class: "row" }, ...LESSON_PICTURES.map(([image, gain, text]) => make("a", { class: "tool", "data-lesson": `open-${image}`, href: `?image=${image}&gain=${gain}&seed=4#explore=kernels&lesson=1` }, text))));
     } else {
       parts.push(...step.text(app).map((text) => make("p", {}, text)));

@@ -451,8 +451,8 @@ function createSizes(app) {
       const leaders = new Set();
       for (let i = 0; i < seeds; i += 1) leaders.add(points.reduce((a, b) => (b.values[i] > a.values[i] ? b : a)).size);
       const who = leaders.size > 1 ? `a tie over ${seeds} seeds between ${[...leaders].sort((a, b) => a - b).map((s) => `L${s}`).join(" and ")}` : `KPN L${best.size} is best of the single sizes (${best.mean.toFixed(2)} dB)`;
-      const spread = best.size === worst.size ? "" : `, L${worst.size} is ${(best.mean - worst.mean).toFixed(2)} dB below`;
-      const others = mkpn ? `; MKPN ${signedText(mkpn.mean - best.mean, 2)} dB` : "";
+      const spread = best.size === worst.size ? "" : `, L${worst.size} is ${shownDifference(best.mean, worst.mean).toFixed(2)} dB below`;
+      const others = mkpn ? `; MKPN ${signedText(shownDifference(mkpn.mean, best.mean), 2)} dB` : "";
       return `${gainText(gain)}, ${WHERE_TEXT[where()]}: ${who}${spread}${others}.`;
     });
     const off = guess ? ` Your curve was off by ${guessError(list[0]).toFixed(2)} dB on average.` : "";
@@ -466,7 +466,7 @@ function createSizes(app) {
     const parts = each.map(({ gain, points }) => {
       const from3 = points.filter((p) => p.size > 1);
       const best = from3.reduce((a, b) => (b.mean > a.mean ? b : a));
-      return `gain ${gain}: L${best.size}, ${(best.mean - Math.min(...from3.map((p) => p.mean))).toFixed(2)} dB`;
+      return `gain ${gain}: L${best.size}, ${shownDifference(best.mean, Math.min(...from3.map((p) => p.mean))).toFixed(2)} dB`;
     });
     return ` Best single size, and how far the worst from L3 up lies below it, ${parts.join("; ")} (one seed).`;
   }

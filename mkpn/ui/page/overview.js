@@ -68,6 +68,7 @@ function follow() {
   const { x, y, run } = view.dataset;
   const at = `${x} ${y}`;
   const echo = told.indexOf(at);
+  delete document.documentElement.dataset.opening;
   if (run !== shown.run || (echo < 0 && at !== shown.at)) forget();
   else told.splice(0, echo + 1);
   shown = { at, run };

@@ -155,7 +155,8 @@ def _cell(value: float, digits: int, best: float, tie: str) -> str:
 
 def _differences(rows: list[dict[str, Any]]) -> str:
     """MKPN minus each single size, here and in the paper."""
-    psnr = {(row["model"], row["gain"]): row["psnr"] for row in rows}
+    # As the tables show them: a reader who subtracts finds these differences.
+    psnr = {(row["model"], row["gain"]): round(row["psnr"], 2) for row in rows}
     gains = [gain for gain in dict.fromkeys(row["gain"] for row in rows) if ("mkpn", gain) in psnr]
     names = [name for name in MODELS if name != "mkpn" and any((name, gain) in psnr for gain in gains)]
     if not names:

@@ -10,11 +10,10 @@ function say() {
 function toggle() {
   page.dataset.settings = page.dataset.settings === "shown" ? "hidden" : "shown";
   try {
-    localStorage.setItem("mkpn-settings", page.dataset.settings);
+    localStorage.setItem(page.dataset.settingsKey, page.dataset.settings);
   } catch {
     // Storage may be forbidden; the choice then holds until the page is closed.
   }
-  say();
 }
 
 function keysAreOff() {
@@ -33,3 +32,4 @@ document.addEventListener("keydown", (event) => {
   toggle();
 });
 say();
+new MutationObserver(say).observe(page, { attributeFilter: ["data-settings"] });

@@ -15,6 +15,11 @@ function signedText(value, digits = 0) {
   return Number(text) === 0 ? "0" : (value < 0 ? "\u2212" : "+") + text;
 }
 
+/** The difference of two figures as they are shown beside it, for a reader who subtracts them. */
+function shownDifference(more, less, digits = 2) {
+  return Number(more.toFixed(digits)) - Number(less.toFixed(digits));
+}
+
 /** A short number without trailing zeros, for colour bars. */
 function shortText(value) {
   if (value === 0) return "0";
