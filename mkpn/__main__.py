@@ -5,6 +5,12 @@ Results go to stdout, progress and warnings to stderr; exit codes are in `mkpn.c
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until `main` runs, Ctrl+C ends the process at once, without a traceback of imports.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import functools
 import inspect
 import io
@@ -564,6 +570,8 @@ def _path(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.Primit
 
 def main() -> None:
     """Runs the command line; whatever goes wrong ends with a message and an exit code, not with a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Results go to stdout; progress and what mkpn has to say to stderr. Other packages speak from warnings on.
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("mkpn").setLevel(logging.INFO)

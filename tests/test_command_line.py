@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -184,3 +185,10 @@ def test_an_empty_path_is_refused(
     assert ended.value.code == 2
     assert "an empty one" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_during_imports_is_quiet(tmp_path: Path) -> None:
+    # Stands for a slow import that Ctrl+C meets.
+    (tmp_path / "tyro.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", encoding="utf-8")
+    done = run("models", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")
