@@ -5,6 +5,12 @@ Results go to stdout, progress and warnings to stderr; exit codes are in `mkpn.c
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until `main` runs, Ctrl+C ends the process at once, without a traceback of imports.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import functools
 import inspect
 import io
@@ -539,8 +545,33 @@ def _with_examples(command: Callable[..., None], examples: tuple[str, ...]) -> C
     return same
 
 
+_paths = tyro.constructors.ConstructorRegistry()
+
+
+@_paths.primitive_rule
+def _path(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Path] | None:
+    """An empty path, as of a variable of the shell that is not set, would be the current folder."""
+    if info.type is not Path:
+        return None
+
+    def read(words: list[str]) -> Path:
+        if not words[0]:
+            raise ValueError("expected a path, got an empty one; the current folder is .")
+        return Path(words[0])
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda path: [str(path)],
+    )
+
+
 def main() -> None:
     """Runs the command line; whatever goes wrong ends with a message and an exit code, not with a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     # Results go to stdout; progress and what mkpn has to say to stderr. Other packages speak from warnings on.
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("mkpn").setLevel(logging.INFO)
@@ -561,9 +592,9 @@ def main() -> None:
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
     if asked in commands:
         commands[asked] = _with_examples(commands[asked], EXAMPLES[asked])
-    code = exit_code(
-        lambda: tyro.extras.subcommand_cli_from_dict(commands, prog="mkpn", description=f"{_ABOUT}\n\n{EXIT_CODES}")
-    )
+    about = f"{_ABOUT}\n\n{EXIT_CODES}"
+    with _paths:
+        code = exit_code(lambda: tyro.extras.subcommand_cli_from_dict(commands, prog="mkpn", description=about))
     if code != DONE:
         sys.exit(code)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -170,3 +171,24 @@ def test_a_name_does_not_break_the_lines_of_the_table(tmp_path: Path, folder: Pa
     assert lines[0].startswith(str(Path("images", "a\ufffdb.png")) + ": PSNR and SSIM")
     assert [line.split()[0] for line in lines[1:]] == ["noisy", "mean", "kpn-l1"]
     assert done.stderr.decode().count("\n") == 1
+
+
+@pytest.mark.parametrize("option", [("--out", ""), ("--out", "out", "--burst", "")])
+def test_an_empty_path_is_refused(
+    option: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A variable of the shell that is not set gives one, and Python reads it as the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["mkpn", "denoise", "a.png", *option])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "an empty one" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_during_imports_is_quiet(tmp_path: Path) -> None:
+    # Stands for a slow import that Ctrl+C meets.
+    (tmp_path / "tyro.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", encoding="utf-8")
+    done = run("models", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")

@@ -16,7 +16,7 @@ from mkpn.capture.light import decode, encode, slope
 from mkpn.capture.motion import Motion, bring, estimate_motion
 from mkpn.capture.noise import estimate_noise
 from mkpn.capture.raw import RawFrame, is_raw, read_raw
-from mkpn.checks import choice, number, one_line, whole
+from mkpn.checks import choice, number, one_line, shown, whole
 from mkpn.synthesis.burst import RIM, NoisyBurst, Surroundings
 from mkpn.synthesis.datasets import SUFFIXES
 from mkpn.synthesis.files import OWN_MEGAPIXELS, RAW_SUFFIXES
@@ -152,7 +152,7 @@ def read_burst(
             For raw files they are those of linear light between black and white after the first one's white balance.
             Given ones hold for the frames after downsampling.
         light: what the networks see of raw files. `auto` takes linear light, and display values where the noise at
-            middle grey is below 0.02.
+            middle grey is below 0.02. Photographs are used as stored, and take `auto` only.
         downsample: box-downsampling factor; of raw files after their 2x2 blocks have become pixels.
         crop: longest side of the centred part that is kept, in pixels; all of it by default.
         tolerance: largest relative difference of brightness to the reference; frames within it are scaled.
@@ -171,8 +171,13 @@ def read_burst(
         choice("noise", noise, ("auto", "estimate"))
     if isinstance(paths, (str, Path)):
         raise ValueError(f"paths: expected a list of files, got the one path {one_line(str(paths))}")
-    files = [Path(path) for path in paths]
+    try:
+        files = [Path(path) for path in paths]
+    except TypeError as error:
+        raise ValueError(f"paths: expected a list of files, got {shown(paths)}") from error
     names = _check(files)
+    if light != "auto" and not is_raw(files[0]):
+        raise ValueError("light: expected raw files, got photographs, whose values are used as stored")
     first = _read(files[0], downsample, crop, max_megapixels)
     if min(first.pixels.shape[:2]) < _SMALLEST:
         raise ValueError(

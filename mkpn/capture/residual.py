@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from mkpn.capture.burst import CapturedBurst
+from mkpn.checks import shown
 
 BORDER = 8
 LAGS = 4
@@ -85,8 +86,13 @@ def residual(burst: CapturedBurst, image: torch.Tensor) -> Residual:
         image: `[C,H,W]`, the network's result.
 
     Raises:
-        ValueError: if the image has another shape than the burst's frames, is too small, or holds NaN or infinity.
+        ValueError: if the burst is none of photographs, or the image has another shape than the burst's frames, is too
+            small, or holds NaN or infinity.
     """
+    if not isinstance(burst, CapturedBurst):
+        raise ValueError(f"burst: expected a burst as `read_burst` makes it, got {shown(burst)}")
+    if not isinstance(image, torch.Tensor):
+        raise ValueError(f"image: expected a tensor, got {shown(image)}")
     if image.shape != burst.frames.shape[1:]:
         raise ValueError(f"image: expected {list(burst.frames.shape[1:])}, got {list(image.shape)}")
     if min(image.shape[-2:]) < 2 * BORDER + 4 * LAGS:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from mkpn.checks import shown
 from mkpn.device import keep_large_blocks, select_device
 from mkpn.geometry import Rectangle
 from mkpn.inference.blockwise import (
@@ -151,8 +152,8 @@ class Denoiser:
             stop: asked before every layer whether to give up.
 
         Raises:
-            ValueError: if the shapes do not fit, a number is NaN or infinite, or not even the smallest tile fits into
-                the memory budget.
+            ValueError: if it is no burst, the shapes do not fit, a number is NaN or infinite, or not even the smallest
+                tile fits into the memory budget.
             Stopped: if `stop` said so.
         """
         started = time.perf_counter()
@@ -262,6 +263,8 @@ class Denoiser:
 
     def _prepared(self, burst: NoisyBurst) -> tuple[Tensor, Tensor]:
         """Checks a burst and brings it to the device; the copy of the last burst is kept for the next model."""
+        if not isinstance(burst, NoisyBurst):
+            raise ValueError(f"burst: expected a burst as `synthesize` and `read_burst` make it, got {shown(burst)}")
         config = self.config
         shape = tuple(burst.frames.shape)
         if len(shape) != 4 or shape[:2] != (config.frames, config.colors) or 0 in shape:
@@ -350,6 +353,8 @@ def load(model: str | Path, device: str = "auto") -> Denoiser:
         >>> mkpn.load("mkpn", device="cpu").config.sizes
         (1, 3, 5, 7, 9, 11)
     """
+    if not isinstance(model, str | Path):
+        raise ValueError(f"model: expected a name or a path, got {shown(model)}")
     shipped = shipped_models()
     path = shipped.get(str(model), Path(model))
     if str(model) not in shipped and path.suffix != ".safetensors":

@@ -109,6 +109,10 @@ def test_bad_input_is_named(burst: mkpn.Burst, mkpn_network: KernelPredictionNet
         mkpn.load("kpn-l2")
     with pytest.raises(ValueError, match="got no file of this name"):
         mkpn.load("missing.safetensors")
+    with pytest.raises(ValueError, match=r"^model: expected a name or a path, got None$"):
+        mkpn.load(None)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ValueError, match=r"^device: expected auto, cpu, cuda, cuda:N or mps, got None$"):
+        mkpn.load("mkpn", device=None)  # pyright: ignore[reportArgumentType]
     with pytest.raises(ValueError, match="device"):
         mkpn.Denoiser(mkpn_network, "toaster")
     if not torch.cuda.is_available():
@@ -358,6 +362,8 @@ def test_wrong_bursts_are_named(burst: mkpn.Burst, mkpn_network: KernelPredictio
         denoiser(replace(burst, frames=burst.frames.byte(), surroundings=None))
     with pytest.raises(ValueError, match=r"noise_std: expected floating-point intensities, got torch\.int64"):
         denoiser(replace(burst, noise_std=burst.noise_std.long(), surroundings=None))
+    with pytest.raises(ValueError, match=r"^burst: expected a burst as .*, got tensor"):
+        denoiser(burst.frames)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e300])

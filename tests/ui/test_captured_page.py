@@ -79,6 +79,7 @@ def test_bad_calls_are_told_what_is_wrong(client, frames: list[Path]) -> None:
         ((uploads, [], 0.1, None, "auto"), "sigma_r and sigma_s: expected both or none of them, got one"),
         ((uploads, [], 7, 0.1, "auto"), "sigma_r: expected a number from 0 to 1, got 7"),
         ((uploads, [], None, None, "dark"), "light: expected one of auto, linear, display, got 'dark'"),
+        ((uploads, [], None, None, "linear"), "light: expected raw files, got photographs"),
         (("/etc/passwd", [], None, None, "auto"), "photographs: expected a list of uploaded files"),
         ((["/etc/passwd", "/etc/hosts"], [], None, None, "auto"), "photographs: expected an uploaded file, got '/etc"),
     ):
@@ -158,7 +159,8 @@ def test_a_new_burst_of_the_page_closes_the_one_before(store: ModelStore, frames
         wire_captured(captured_panel(store, 60), store, tmp_path)
     (denoise,) = (function.fn for function in page.fns.values() if function.name == "denoise")
     assert denoise is not None
-    first, *_ = denoise(frames, "auto", None, None, "auto", ["kpn-l3"], None)
+    # What is set for raw files is of no matter to photographs.
+    first, *_ = denoise(frames, "auto", None, None, "linear", ["kpn-l3"], None)
     assert not first.run.closed
     refused, *_ = denoise(frames[:1], "auto", None, None, "auto", ["kpn-l3"], first.run)
     assert refused.run == KEEP

@@ -11,6 +11,7 @@ from typing import Literal
 
 import gradio as gr
 
+from mkpn.capture.raw import is_raw
 from mkpn.checks import number
 from mkpn.model.config import model_config
 from mkpn.synthesis.files import RAW_SUFFIXES
@@ -150,7 +151,9 @@ def wire_captured(panel: CapturedPanel, store: ModelStore, root: Path) -> None:
             known = noise
             if known == "entered":
                 known = Noise(number("sigma_r", sigma_r, 0, 1), number("sigma_s", sigma_s, 0, 1))
-            run = start_captured(files or [], models, store, root, noise=known, light=light)
+            # Its label speaks of raw files only, so that it may stay as it is for photographs.
+            of_raw = light if any(is_raw(Path(file)) for file in files or []) else "auto"
+            run = start_captured(files or [], models, store, root, noise=known, light=of_raw)
         except ValueError as error:
             warn(str(error))
             failure = f'<p class="failure">{escape(worded(str(error)))}</p>'
