@@ -63,6 +63,8 @@ def test_border_and_luma_are_parameters() -> None:
         pure = a.copy()
         pure[channel] = 0.5
         assert mkpn.psnr(a, pure, MetricDefinition(channels="luma")) == pytest.approx(-20 * math.log10(weight * 0.5))
+        # Each channel is clipped before luma weighs it.
+        assert mkpn.psnr(a, 6 * pure, MetricDefinition(channels="luma")) == pytest.approx(-20 * math.log10(weight))
 
 
 def test_small_images_are_measured_without_a_border() -> None:

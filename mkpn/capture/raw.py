@@ -65,7 +65,7 @@ def read_raw(path: str | Path, max_megapixels: float, white: tuple[float, ...] |
         ValueError: `NAME: expected ..., got ...`, if it is damaged, too large or of another kind of sensor, or if the
             extra `raw` is not installed.
     """
-    rawpy, tifffile = _package("rawpy", path), _package("tifffile", path)
+    rawpy = _rawpy(path)
     with named(path):
         file = Path(path)
         if not file.is_file():
@@ -80,7 +80,7 @@ def read_raw(path: str | Path, max_megapixels: float, white: tuple[float, ...] |
             balance = balance / balance.min() if balance.min() > 0 else np.ones(3, np.float32)
             matrix = _to_srgb(raw)
             flip = raw.sizes.flip
-        profile = _noise_profile(tifffile, file)
+        profile = _noise_profile(file)
     noise = None
     if profile is not None:
         # A gain g makes b * intensity of S * x, with b = g * S, and g^2 * O of O. The mean of two greens halves both.
@@ -147,8 +147,9 @@ def _between(values: NDArray[np.float32], black: Any, white: float) -> NDArray[n
     return ((values - black) / (white - black)).astype(np.float32)
 
 
-def _noise_profile(tifffile: Any, path: Path) -> NDArray[np.float64] | None:
+def _noise_profile(path: Path) -> NDArray[np.float64] | None:
     """(S, O) of red, green and blue `[3,2]`; None where the file has no profile that can be used."""
+    tifffile: Any = importlib.import_module("tifffile")  # here, because most photographs are no raw files
     try:
         with tifffile.TiffFile(path) as file:
             pages = [page for top in file.pages for page in (*(top.pages or ()), top)]
@@ -165,10 +166,10 @@ def _noise_profile(tifffile: Any, path: Path) -> NDArray[np.float64] | None:
     return np.broadcast_to(profile, (3, 2))
 
 
-def _package(name: str, path: str | Path) -> Any:
+def _rawpy(path: str | Path) -> Any:
     try:
-        return importlib.import_module(name)
+        return importlib.import_module("rawpy")
     except ImportError as error:
         raise ValueError(
-            f'{Path(path).name}: expected {name} to read raw files, got none; pip install "mkpn-studio[raw]"'
+            f'{Path(path).name}: expected rawpy to read raw files, got none; pip install "mkpn-studio[raw]"'
         ) from error

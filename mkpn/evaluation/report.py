@@ -74,7 +74,7 @@ def interval_table(rows: Rows) -> str:
     lines.append("| --- |" + " --- |" * len(gains))
     for model in models:
         texts = [
-            f"{_signed(row['difference'])} {_ends(row)}" + (f" {TIE}" if row["tie"] else "")
+            f"{signed(row['difference'])} {_ends(row)}" + (f" {TIE}" if row["tie"] else "")
             for row in (cells[model, gain] for gain in gains)
         ]
         lines.append(f"| {label(model)} | " + " | ".join(texts) + " |")
@@ -148,8 +148,8 @@ def spread_table(rows: Rows) -> str:
         group = [row for row in rows if row["gain"] == gain]
         shown = group if len(group) <= 2 * _LISTED else [*group[:_LISTED], *group[-_LISTED:]]
         for row in shown:
-            small = _signed(row["mkpn_minus_kpn-l5"]) if "mkpn_minus_kpn-l5" in row else ""
-            figures = f"{_signed(row['mkpn_minus_best_single'])} | {small}"
+            small = signed(row["mkpn_minus_kpn-l5"]) if "mkpn_minus_kpn-l5" in row else ""
+            figures = f"{signed(row['mkpn_minus_best_single'])} | {small}"
             lines.append(f"| {gain} | {row['image']} | {row['mkpn']:.2f} | {label(row['best_single'])} | {figures} |")
     return "\n".join(lines) + "\n"
 
@@ -210,7 +210,8 @@ def _fixed(value: float, sign: str = "-") -> str:
     return f"{round(value, 2) + 0.0:{sign}.2f}".replace("-", "−")  # + 0.0: no negative zero
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
+    """Returns a difference with two digits and its sign, a true minus."""
     return _fixed(value, "+")
 
 
@@ -219,7 +220,7 @@ def _axes(rows: Rows) -> tuple[list[int], list[str]]:
 
 
 def _ends(row: Mapping[str, Any]) -> str:
-    return "[–]" if row["low"] is None else f"[{_signed(row['low'])}, {_signed(row['high'])}]"
+    return "[–]" if row["low"] is None else f"[{signed(row['low'])}, {signed(row['high'])}]"
 
 
 def _note(against: Rows | None) -> str:

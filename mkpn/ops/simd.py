@@ -4,8 +4,6 @@ Plain numba loops leave register blocking to LLVM's vectoriser, which gives up o
 rows. Here a `<n x float>` is a value of its own: `load16(a, i)` reads `a[i:i+16]`, `fma16(x, y, z)` is `x*y + z`.
 LLVM maps a vector to as many registers as the machine needs (AVX2: 16 floats are two registers, NEON: four).
 Nothing here checks bounds: the caller's buffers carry guard zones.
-
-numba's cache watches only the file of the cached function: after a change here, delete `__pycache__`.
 """
 
 # numba inspects the parameters of intrinsics and calls code generators with all of theirs, used or not.
@@ -170,5 +168,5 @@ def odds(typing_context: Any, a: Any) -> Any:
 load8, load16, load32 = _make_load(VEC8), _make_load(VEC16), _make_load(VEC32)
 store8, store16, store32 = _make_store(VEC8), _make_store(VEC16), _make_store(VEC32)
 fma8, fma16, fma32 = _make_fma(VEC8), _make_fma(VEC16), _make_fma(VEC32)
-mul8, mul16, mul32 = _make_mul(VEC8), _make_mul(VEC16), _make_mul(VEC32)
+mul8, mul16 = _make_mul(VEC8), _make_mul(VEC16)
 splat8, splat16, splat32 = _make_splat(VEC8), _make_splat(VEC16), _make_splat(VEC32)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,24 +134,6 @@ def _write_noisy(out: NDArray[np.float32], clean: NDArray[np.float32], noise: No
             out[channel, rows] = add_noise(clean[channel, rows], noise, rng)
 
 
-def check_scene(shape: Sequence[int], config: BurstConfig | None = None) -> None:
-    """Checks whether a burst can be made of a scene.
-
-    Args:
-        shape: of the scene.
-        config: motion settings.
-
-    Raises:
-        ValueError: if it is not [C,H,W] with an inner part of at least one pixel.
-    """
-    margin = (config or BurstConfig()).margin
-    if len(shape) != 3 or min(shape[1:]) <= 2 * margin:
-        raise ValueError(
-            f"scene: expected [C,H,W] with sides over {2 * margin} (a margin of {margin} pixels on each side is used "
-            f"for the displacements), got {list(shape)}"
-        )
-
-
 def make_burst(
     scene: NDArray[np.float32], noise: Noise, rng: np.random.Generator, config: BurstConfig | None = None
 ) -> Burst:
@@ -172,7 +153,11 @@ def make_burst(
     """
     config = config or BurstConfig()
     margin = config.margin
-    check_scene(scene.shape, config)
+    if scene.ndim != 3 or min(scene.shape[1:]) <= 2 * margin:
+        raise ValueError(
+            f"scene: expected [C,H,W] with sides over {2 * margin} (a margin of {margin} pixels on each side is used "
+            f"for the displacements), got {list(scene.shape)}"
+        )
     offsets = sample_offsets(rng, config)
     height, width = scene.shape[1] - 2 * margin, scene.shape[2] - 2 * margin
     rim = rim_of(height, width)

@@ -59,6 +59,11 @@ def noise_for_gain(gain: int) -> Noise:
     return GAINS[choice("gain", gain, tuple(GAINS))]
 
 
+def gain_of(noise: Noise) -> int | None:
+    """Returns the gain that has this noise, None for noise of one's own."""
+    return next((gain for gain, known in GAINS.items() if known == noise), None)
+
+
 LOG_RANGES = ((-2.6, -1.0), (-3.0, -1.3))
 """Of `gains`: exponents of ten of sigma_r and sigma_s, uniform."""
 

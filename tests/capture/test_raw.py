@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from mkpn.synthesis.noise import Noise
 
 pytest.importorskip("rawpy")
-pytest.importorskip("tifffile")
 
 from capture_scenes import BLACK, NEUTRAL, WHITE, mosaic, noisy, to_counts, write_dng
 

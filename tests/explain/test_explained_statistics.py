@@ -208,6 +208,17 @@ def test_places_are_where_they_were_put() -> None:
         find_places(errors[0], regions, blur)
 
 
+def test_no_patch_is_two_places_and_no_two_that_differ_are_neighbours() -> None:
+    errors = np.full((2, 96, 160), 0.01, np.float32)
+    errors[1, 32:64, 32:64], errors[1, 32:64, 64:96], errors[1, 64:, 128:] = 0.1, 0.09, 0.02
+    regions = np.full((96, 160), FLAT, np.uint8)
+    # All of the first place is texture, and half of another patch.
+    regions[32:64, 32:64], regions[:32, 128:144] = TEXTURE, TEXTURE
+    found = find_places(errors, regions, np.zeros((96, 160), np.float32), side=32, count=2)
+    assert [(place.kind, place.x, place.y) for place in found[:2]] == [("differ", 48, 48), ("differ", 144, 80)]
+    assert [(place.x, place.y) for place in found if place.kind == "texture"] == [(144, 16)]
+
+
 @pytest.mark.parametrize("shape", [(64, 64), (64, 95), (64, 96), (127, 64), (64, 320), (96, 96)])
 def test_the_smallest_study_has_a_flat_and_an_edge_place(shape: tuple[int, int]) -> None:
     assert min(shape) >= LEAST_SIDE

@@ -61,7 +61,8 @@ def test_the_chart_of_table_1() -> None:
 def test_the_bars_are_the_intervals_below_mkpn(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Any] = []
     monkeypatch.setattr("mkpn.figures.table1.save_figure", lambda figure, _: drawn.append(figure) or b"")
-    rows = [{"model": "kpn-l9", "gain": 8, "psnr": 29.8}, {"model": "mkpn", "gain": 8, "psnr": 30.0}]
+    figures = {"kpn-l9": 29.8, "mkpn": 30.0, "oracle-12": 29.5, "oracle-4": 29.0}
+    rows = [{"model": name, "gain": 8, "psnr": psnr} for name, psnr in figures.items()]
     table1_chart(rows, [{"model": "kpn-l9", "gain": 8, "low": 0.1, "high": 0.4}], "Test images.")
     own, paper = drawn[0].axes
     (bar,) = [line for line in own.get_lines() if str(line.get_label()).startswith("95 % interval")]
@@ -69,6 +70,9 @@ def test_the_bars_are_the_intervals_below_mkpn(monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_allclose(bar.get_xdata(), 9)
     np.testing.assert_allclose(sorted(bar.get_ydata()), [29.6, 29.9])
     assert not any(str(line.get_label()).startswith("95 % interval") for line in paper.get_lines())
+    # A kernel of 9 pixels reaches 4.
+    (aligned,) = [line for line in own.get_lines() if str(line.get_label()).startswith("mean of the frames")]
+    np.testing.assert_array_equal([aligned.get_xdata(), aligned.get_ydata()], [[9, 25], [29.0, 29.5]])
 
 
 def write_run(folder: Path, model: str, level: float, validate: bool = False) -> Path:

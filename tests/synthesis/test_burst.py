@@ -72,8 +72,8 @@ def test_training_noise_covers_its_range(noise_range: str) -> None:
 
 
 def test_offsets_follow_section_3_1() -> None:
-    config, count = BurstConfig(), 20_000
-    offsets = np.stack([sample_offsets(rng_for(0, index), config) for index in range(count)])
+    config, count, rng = BurstConfig(), 20_000, rng_for(0)
+    offsets = np.stack([sample_offsets(rng, config) for _ in range(count)])
     assert not offsets[:, 0].any()
     moving = offsets[:, 1:].reshape(-1, 2)
     assert moving.min() == -16

@@ -153,3 +153,15 @@ def test_drawn_scenes_of_one_kind_differ_and_are_the_same_at_every_gain() -> Non
     for index in range(len(KINDS)):
         assert not torch.equal(low[index].clean, low[index + len(KINDS)].clean), names[index]
         assert torch.equal(low[index].clean, high[index].clean)
+
+
+def test_frames_that_are_not_seen_are_copies_of_the_reference() -> None:
+    settings = {"downsample": 1, "crop": 32, "seed": 0, "burst": BurstConfig(rate=8), "drawn": True}
+    whole, part = (
+        TestSet(files=(Path("text 0"),), noise=GAINS[4], gain=4, seen=seen, **settings)[0] for seen in (None, 3)
+    )
+    assert torch.equal(part.frames[:3], whole.frames[:3])
+    assert torch.equal(part.offsets[:3], whole.offsets[:3])
+    assert whole.offsets[3:].any(1).all()
+    assert all(torch.equal(frame, part.frames[0]) for frame in part.frames[3:])
+    assert not part.offsets[3:].any()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.synthesis.datasets import Batch
 from mkpn.training.config import TrainConfig
-from mkpn.training.journal import Validation, write_sample
+from mkpn.training.journal import Statistics, Validation, write_sample
 
 
 def test_validation_is_the_psnr_without_a_border_of_eight_pixels(photo_folder: Path, tmp_path: Path) -> None:
@@ -52,3 +54,21 @@ def test_a_sample_shows_noisy_mean_denoised_and_clean(tmp_path: Path) -> None:
     pixels = np.asarray(Image.open(tmp_path / "made" / "sample.png"))
     expected = np.array([[40, 80], [100, 120], [25, 30], [200, 240]], np.uint8)
     np.testing.assert_array_equal(pixels, np.kron(expected, np.ones((16, 16), np.uint8))[..., None].repeat(3, 2))
+
+
+def test_the_time_of_a_step_is_without_that_of_a_validation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("mkpn.training.journal.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("mkpn.training.journal._tensorboard", lambda _: None)
+    statistics = Statistics(TrainConfig(images=(tmp_path,), run=tmp_path, log_every=2), 0, [])
+    now[0] = 3.0
+    statistics.add(1, 1.0, 1e-3)
+    now[0] = 10.0
+    statistics.validated(1, {4: 30.0}, 7.0)
+    now[0] = 12.0
+    statistics.add(2, 2.0, 1e-3)
+    lines = [json.loads(line) for line in (tmp_path / "stats.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert lines == [
+        {"step": 1, "psnr": {"4": 30.0}},
+        {"step": 2, "loss": 1.5, "lr": 1e-3, "seconds_per_step": 2.5},
+    ]

@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -421,6 +422,37 @@ def test_the_start_has_its_share_in_what_is_exported(config: TrainConfig) -> Non
     state = TrainingState(model_config("kpn-l3"), mixed, torch.device("cpu"), [], saved)
     state.export(exported, 1)
     assert all(torch.equal(tensor, between[name]) for name, tensor in load_model(exported)[0].state_dict().items())
+
+
+def test_a_run_counts_the_hours_before_it_was_resumed(config: TrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("mkpn.training.train.time", SimpleNamespace(monotonic=lambda: now[0]))
+    settings = model_config("kpn-l1"), config, torch.device("cpu"), list[np.ndarray[Any, Any]]()
+    saved, exported = config.run / "state.safetensors", config.run / "kpn-l1.safetensors"
+    begun = TrainingState(*settings)
+    now[0] = 3600.0
+    begun.save(saved)
+    now[0] = 99_000.0
+    resumed = TrainingState(*settings, saved)
+    now[0] += 1800
+    resumed.export(exported, 1)
+    assert load_model(exported)[1]["training"]["hours"] == 1.5
+
+
+def test_the_moving_average_forgets_its_start(config: TrainConfig) -> None:
+    """Early steps weigh more; after twenty the decay itself would have left 0.96 of the start."""
+    state = TrainingState(model_config("kpn-l1"), config, torch.device("cpu"), [])
+    for ours, own in zip(state.averaged.values(), state.network.state_dict().values(), strict=True):
+        ours.zero_()
+        own.fill_(1)
+    for state.step in range(20):
+        state.average(0.998)
+    assert all((tensor - 1).abs().max() < 1e-5 for tensor in state.averaged.values())
+    state.step = 100_000
+    for own in state.network.state_dict().values():
+        own.zero_()
+    state.average(0.998)
+    assert all((tensor - 0.998).abs().max() < 1e-5 for tensor in state.averaged.values())
 
 
 def test_a_step_balances_its_bursts_and_notes_their_plain_loss(config: TrainConfig) -> None:

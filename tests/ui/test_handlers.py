@@ -130,7 +130,39 @@ def test_figures_of_the_square_are_of_one_square(store: ModelStore, tmp_path: Pa
     expected = psnr(pane.image[:, rows, columns].clamp(0, 1), clean, CROP_DEFINITION)
     assert measured is not None
     assert measured[0] == pytest.approx(expected)
+    # Of the square that it has become since, the figures are new.
+    assert square_metrics(cast("Run", moving), pane) != measured
+    assert pane.measured[0] == Rectangle(20, 0, 24, 24)
     close_run(run)
+
+
+def test_frames_that_have_moved_far_are_marked(store: ModelStore, tmp_path: Path) -> None:
+    pixels, settings = example_source(EXAMPLE, tmp_path).pixels(), Settings(noise=GAINS[4], models=(), seed=4)
+    run = start_run(pixels, "letters", settings, store, tmp_path)
+    moved = run.burst.offsets.abs().amax(1).tolist()
+    assert 2 in moved  # the largest usual displacement
+    assert max(moved) > 2
+    figures = views.burst_frames(run).split("<figure")[1:]
+    assert [" strong" in figure for figure in figures] == ["· large" in figure for figure in figures]
+    assert [" strong" in figure for figure in figures] == [largest > 2 for largest in moved]
+    close_run(run)
+
+
+def test_a_region_ends_with_the_picture_and_stays_where_the_next_one_is_as_large(handlers: Handlers) -> None:
+    run = next(press_run(handlers)).run
+    width, height = run.size
+    sent = {"x": width - 4, "y": 2, "w": 10, "h": 5}
+    handlers.measure_region(run, SimpleNamespace(_data=sent))  # pyright: ignore[reportArgumentType]
+    assert run.region == Rectangle(width - 4, 2, 4, 5)
+    same = next(press_run(handlers, run, seed=8)).run
+    assert same.region == run.region
+    other = next(press_run(handlers, same, downsample=1)).run
+    assert other.region is None
+    sent = {"x": 0, "y": height, "w": 10, "h": 5}
+    handlers.measure_region(same, SimpleNamespace(_data=sent))  # pyright: ignore[reportArgumentType]
+    assert same.region is None
+    for each in (run, same, other):
+        close_run(each)
 
 
 def test_all_parts_of_an_answer_show_one_square(handlers: Handlers, monkeypatch: pytest.MonkeyPatch) -> None:

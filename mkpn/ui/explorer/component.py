@@ -29,14 +29,13 @@ _WAITING = 8  # other questions that are computed or wait for each other; more w
 _SHARED = ("format", "pixels", "view", "colormaps", "draw")  # scripts of the comparison viewer
 
 
-def explorer(answer: Callable[[Any], dict[str, Any]], *, elem_id: str = "explorer") -> gr.HTML:
+def explorer(answer: Callable[[Any], dict[str, Any]]) -> gr.HTML:
     """Builds the explorer inside the current Gradio layout.
 
     Use the component as an output of `Service.value`; its event `pick` {x, y} tells where the pixel came to rest.
 
     Args:
         answer: `Service.answer`.
-        elem_id: id of the element on the page.
     """
     # Importing Gradio takes seconds; answering questions must not.
     import gradio
@@ -55,7 +54,7 @@ def explorer(answer: Callable[[Any], dict[str, Any]], *, elem_id: str = "explore
         css_template="".join(path.read_text(encoding="utf-8") for path in _styles()),
         js_on_load=_script(),
         apply_default_css=False,
-        elem_id=elem_id,
+        elem_id="explorer",
         label="Kernel explorer",
         server_functions=[explore],
     )

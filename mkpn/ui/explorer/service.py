@@ -26,7 +26,7 @@ from mkpn.metrics import psnr
 from mkpn.model.config import MODELS, model_config
 from mkpn.synthesis.burst import Burst, burst_of, rng_for
 from mkpn.synthesis.images import to_uint8
-from mkpn.synthesis.noise import GAINS
+from mkpn.synthesis.noise import GAINS, gain_of
 from mkpn.ui.explorer.cache import Cache
 from mkpn.ui.explorer.packing import packed, quantised
 from mkpn.ui.run.models import ModelStore
@@ -90,7 +90,7 @@ class Service:
             "pixel": list(run.pixel),
             "square": [run.square.x, run.square.y, run.square.w],
             "seed": run.settings.seed,
-            "gain": next((gain for gain, noise in GAINS.items() if noise == run.settings.noise), None),
+            "gain": gain_of(run.settings.noise),
             "small": run.settings.motion.small,
             "offsets": run.burst.offsets.tolist(),
             "frames": [picture_url(path) for path in run.frames],

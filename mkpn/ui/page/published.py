@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from mkpn.evaluation.report import measured_on
+from mkpn.evaluation.report import measured_on, signed
 from mkpn.methods import DENOISED, is_oracle, label
 from mkpn.metrics import MetricDefinition
 from mkpn.model.config import MODELS
@@ -164,8 +164,8 @@ def _differences(rows: list[dict[str, Any]]) -> str:
     body = ""
     for name in names:
         cells = "".join(
-            f"<td>{_signed(psnr['mkpn', gain] - psnr[name, gain]) if (name, gain) in psnr else '–'}</td>"
-            f"<td>{_signed(PAPER['mkpn', gain][0] - PAPER[name, gain][0])}</td>"
+            f"<td>{signed(psnr['mkpn', gain] - psnr[name, gain]) if (name, gain) in psnr else '–'}</td>"
+            f"<td>{signed(PAPER['mkpn', gain][0] - PAPER[name, gain][0])}</td>"
             for gain in gains
         )
         body += f'<tr><th scope="row">{label(name)}</th>{cells}</tr>'
@@ -178,7 +178,3 @@ def _differences(rows: list[dict[str, Any]]) -> str:
         f"<tr>{'<th scope=col>here</th><th scope=col>paper</th>' * len(gains)}</tr></thead>"
         f"<tbody>{body}</tbody></table></div></section>"
     )
-
-
-def _signed(value: float) -> str:
-    return f"{round(value, 2) + 0.0:+.2f}".replace("-", "−")

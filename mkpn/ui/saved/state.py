@@ -16,7 +16,7 @@ from mkpn.geometry import Rectangle
 from mkpn.model.config import MODELS
 from mkpn.synthesis.images import EXAMPLES
 from mkpn.synthesis.motion import BurstConfig
-from mkpn.synthesis.noise import GAINS, Noise, noise_for_gain
+from mkpn.synthesis.noise import GAINS, Noise, gain_of, noise_for_gain
 from mkpn.ui.run.settings import FIRST_GAIN, FIRST_SEED, LARGEST_SEED, ImageRef, Recorded, Settings
 from mkpn.ui.saved.checked import NOTHING, Record, check, decibel, digest, number, one_of, some_of, text, whole, wholes
 from mkpn.ui.saved.look import PANES, Look
@@ -61,7 +61,7 @@ class State:
     @property
     def gain(self) -> int | None:
         """The gain whose noise this is, None for noise of one's own."""
-        return next((gain for gain, noise in GAINS.items() if noise == self.settings.noise), None)
+        return gain_of(self.settings.noise)
 
     def to_record(self) -> dict[str, Any]:
         """Returns JSON values."""
