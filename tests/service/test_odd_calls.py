@@ -124,3 +124,8 @@ def test_a_large_file_of_nothing_is_no_burden(server: Server, client: httpx.Clie
         body = {"fn_index": take, "data": [None], "event_data": data, "session_hash": f"flat{index}"}
         perform(client, Call("flat", "POST", f"{API}/queue/join", json.dumps(body).encode(), event=True), "")
     assert server.memory() - before < 400
+
+
+def test_an_endpoint_that_there_is_not_is_named(client: httpx.Client) -> None:
+    answer = client.post(f"{API}/call/nothing", json={"data": []})
+    assert (answer.status_code, "endpoint" in answer.json()["detail"]) == (404, True)

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
+from gradio.route_utils import FnIndexInferError
+
 from mkpn.ui.run.pictures import PICTURES
 from mkpn.ui.service.logs import LOGGER, REQUEST_ID, request_id
 from mkpn.ui.service.options import FILES_AT_ONCE, ServiceOptions
@@ -148,6 +150,8 @@ class Guard:
         # Gradio looks the event up in a dictionary without having asked whether it is there.
         if scope["path"].rstrip("/") == _JOIN and any(isinstance(cause, KeyError) for cause in causes):
             return Refusal(404, "fn_index: expected the number of an event of this page")
+        if any(isinstance(cause, FnIndexInferError) for cause in causes):
+            return Refusal(404, "path: expected the name of an endpoint; /gradio_api/info lists them")
         if isinstance(error, Refusal) and error.status != 500:
             return error
         return Refusal(500, f"The server failed; its log has request {request_id.get()}.")
