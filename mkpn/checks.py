@@ -73,6 +73,22 @@ def choice(field: str, value: Any, choices: Sequence[Choice]) -> Choice:
     raise ValueError(f"{field}: expected one of {', '.join(map(str, choices))}, got {shown(value)}")
 
 
+def kind(field: str, value: Any, kinds: type | tuple[type, ...], expected: str) -> None:
+    """Refuses what is of another type.
+
+    Args:
+        field: name for the message.
+        value: of any type.
+        kinds: what is accepted.
+        expected: its name for the message.
+
+    Raises:
+        ValueError: if the value is none of them.
+    """
+    if not isinstance(value, kinds):
+        raise ValueError(f"{field}: expected {expected}, got {shown(value)}")
+
+
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 

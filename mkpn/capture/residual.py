@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from mkpn.capture.burst import CapturedBurst
-from mkpn.checks import shown
+from mkpn.checks import kind
 
 BORDER = 8
 LAGS = 4
@@ -89,10 +89,8 @@ def residual(burst: CapturedBurst, image: torch.Tensor) -> Residual:
         ValueError: if the burst is none of photographs, or the image has another shape than the burst's frames, is too
             small, or holds NaN or infinity.
     """
-    if not isinstance(burst, CapturedBurst):
-        raise ValueError(f"burst: expected a burst as `read_burst` makes it, got {shown(burst)}")
-    if not isinstance(image, torch.Tensor):
-        raise ValueError(f"image: expected a tensor, got {shown(image)}")
+    kind("burst", burst, CapturedBurst, "a burst as `read_burst` makes it")
+    kind("image", image, torch.Tensor, "a tensor")
     if image.shape != burst.frames.shape[1:]:
         raise ValueError(f"image: expected {list(burst.frames.shape[1:])}, got {list(image.shape)}")
     if min(image.shape[-2:]) < 2 * BORDER + 4 * LAGS:

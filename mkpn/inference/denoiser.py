@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from mkpn.checks import shown
+from mkpn.checks import kind
 from mkpn.device import keep_large_blocks, select_device
 from mkpn.geometry import Rectangle
 from mkpn.inference.blockwise import (
@@ -263,8 +263,7 @@ class Denoiser:
 
     def _prepared(self, burst: NoisyBurst) -> tuple[Tensor, Tensor]:
         """Checks a burst and brings it to the device; the copy of the last burst is kept for the next model."""
-        if not isinstance(burst, NoisyBurst):
-            raise ValueError(f"burst: expected a burst as `synthesize` and `read_burst` make it, got {shown(burst)}")
+        kind("burst", burst, NoisyBurst, "a burst as `synthesize` and `read_burst` make it")
         config = self.config
         shape = tuple(burst.frames.shape)
         if len(shape) != 4 or shape[:2] != (config.frames, config.colors) or 0 in shape:
@@ -353,8 +352,7 @@ def load(model: str | Path, device: str = "auto") -> Denoiser:
         >>> mkpn.load("mkpn", device="cpu").config.sizes
         (1, 3, 5, 7, 9, 11)
     """
-    if not isinstance(model, str | Path):
-        raise ValueError(f"model: expected a name or a path, got {shown(model)}")
+    kind("model", model, (str, Path), "a name or a path")
     shipped = shipped_models()
     path = shipped.get(str(model), Path(model))
     if str(model) not in shipped and path.suffix != ".safetensors":
