@@ -9,8 +9,6 @@ import platform
 
 import torch
 
-from mkpn.checks import shown
-
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
 
@@ -31,7 +29,7 @@ def select_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(name)
     except (RuntimeError, TypeError) as error:
-        raise ValueError(f"device: expected auto, cpu, cuda, cuda:N or mps, got {shown(name)}") from error
+        raise ValueError(f"device: expected auto, cpu, cuda, cuda:N or mps, got {name!r}") from error
     counts = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (device.index or 0) >= counts.get(device.type, 0):
         raise ValueError(f"device: expected auto, cpu or a device that this machine has, got {name!r}")

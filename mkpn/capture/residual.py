@@ -86,10 +86,9 @@ def residual(burst: CapturedBurst, image: torch.Tensor) -> Residual:
         image: `[C,H,W]`, the network's result.
 
     Raises:
-        ValueError: if the burst is none of photographs, or the image has another shape than the burst's frames, is too
-            small, or holds NaN or infinity.
+        ValueError: if the image is no tensor, has another shape than the burst's frames, is too small, or holds NaN or
+            infinity.
     """
-    kind("burst", burst, CapturedBurst, "a burst as `read_burst` makes it")
     kind("image", image, torch.Tensor, "a tensor")
     if image.shape != burst.frames.shape[1:]:
         raise ValueError(f"image: expected {list(burst.frames.shape[1:])}, got {list(image.shape)}")
