@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from mkpn.console import DONE, EXIT_CODES, Failed, Output, exit_code, keeping
+from mkpn.console import DONE, EXIT_CODES, PATHS, Failed, Output, exit_code, keeping
 from mkpn.evaluation.config import EvaluateConfig
 from mkpn.model.config import MODELS, model_config
 from mkpn.training.config import RegisterConfig, TrainConfig
@@ -545,29 +545,6 @@ def _with_examples(command: Callable[..., None], examples: tuple[str, ...]) -> C
     return same
 
 
-_paths = tyro.constructors.ConstructorRegistry()
-
-
-@_paths.primitive_rule
-def _path(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Path] | None:
-    """An empty path, as of a variable of the shell that is not set, would be the current folder."""
-    if info.type is not Path:
-        return None
-
-    def read(words: list[str]) -> Path:
-        if not words[0]:
-            raise ValueError("expected a path, got an empty one; the current folder is .")
-        return Path(words[0])
-
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="PATH",
-        instance_from_str=read,
-        is_instance=lambda value: isinstance(value, Path),
-        str_from_instance=lambda path: [str(path)],
-    )
-
-
 def main() -> None:
     """Runs the command line; whatever goes wrong ends with a message and an exit code, not with a traceback."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
@@ -593,7 +570,7 @@ def main() -> None:
     if asked in commands:
         commands[asked] = _with_examples(commands[asked], EXAMPLES[asked])
     about = f"{_ABOUT}\n\n{EXIT_CODES}"
-    with _paths:
+    with PATHS:
         code = exit_code(lambda: tyro.extras.subcommand_cli_from_dict(commands, prog="mkpn", description=about))
     if code != DONE:
         sys.exit(code)

@@ -10,7 +10,10 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import tyro
 
 DONE, FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 
@@ -132,3 +135,26 @@ def _say(sentence: str, code: int) -> int:
     before = "\n" if code == STOPPED else ""
     print(f"{before}mkpn: {sentence}", file=sys.stderr)
     return code
+
+
+PATHS = tyro.constructors.ConstructorRegistry()
+"""How the options that are paths are read: an empty one, as of a shell variable that is not set, is refused."""
+
+
+@PATHS.primitive_rule
+def _path(info: tyro.constructors.PrimitiveTypeInfo) -> tyro.constructors.PrimitiveConstructorSpec[Path] | None:
+    if info.type is not Path:
+        return None
+
+    def read(words: list[str]) -> Path:
+        if not words[0]:
+            raise ValueError("expected a path, got an empty one; the current folder is .")
+        return Path(words[0])
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PATH",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, Path),
+        str_from_instance=lambda path: [str(path)],
+    )

@@ -171,6 +171,8 @@ def test_the_lesson_asks_before_it_answers(page) -> None:
 def test_what_is_missing_is_measured_and_its_bar_moves_nothing(page) -> None:
     view(page, "sizes")
     page.evaluate(MEASURED)
+    # Not by its sentence, which may be an earlier test's: ten networks and the mean of the aligned frames.
+    page.wait_for_function("() => window.asked.length === 11")
     expect(ui(page, "sizes-words")).to_contain_text("is best of the single sizes")
     page.locator('[data-gain="8"]').click()
     top = ui(page, "chart").bounding_box()["y"]
