@@ -135,7 +135,8 @@ def denoise(
     """
     synthetic = options.each or len(images) == 1 or any(image.is_dir() for image in images)
     if options.burst is None and not images:
-        raise ValueError("images: expected an image, several photographs, a folder, or --burst DIR, got nothing")
+        expected = "an image, several photographs or a folder, before --models, or --burst DIR"
+        raise ValueError(f"images: expected {expected}, got nothing")
     with output.results() as results, keeping(lambda: _kept_in(options.out)):
         if synthetic and options.burst is None:
             results.value = _denoise_synthetic(images, options)

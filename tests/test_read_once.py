@@ -60,8 +60,10 @@ def opens(hooked: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Opens]:  # 
 def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ def test_a_burst_is_named_once(
     assert (code, text) == (2, "mkpn: images: expected photographs or --burst DIR, got both\n")
     code, text = run(monkeypatch, capsys, "--out", folder / "a")
     assert code == 2
-    assert text.startswith("mkpn: images: expected an image, several photographs, a folder, or --burst DIR")
+    assert text.startswith("mkpn: images: expected an image, several photographs or a folder, before --models")
     assert not (folder / "a").exists()
 
 

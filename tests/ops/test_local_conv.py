@@ -318,9 +318,12 @@ print(kilobytes("VmHWM") - before)
     assert int(done.stdout) < 64 * 1024
 
 
-def test_warm_up_can_be_called_again() -> None:
+def test_warm_up_compiles_all_kernels_those_for_inference_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[str] = []
+    monkeypatch.setattr("importlib.import_module", compiled.append)
     warm_up()
-    warm_up()
+    names = ["mkpn.ops.cpu_forward", "mkpn.ops.cpu_backward_coeffs", "mkpn.ops.cpu_backward_frames"]
+    assert list(dict.fromkeys(compiled)) == names
 
 
 # --- choice of back end, bad input ----------------------------------------------------------------------------------
