@@ -129,10 +129,12 @@ def test_probabilities_and_their_truth() -> None:
     assert h.tolist() == pytest.approx([0.1, 0.2, 0.3, 0.4, 0.0])
 
 
-def test_a_small_registration_beats_chance(photo_folder: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def registered(photo_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[RegisterConfig, dict[str, float]]:
+    """A small registration and its figures."""
     config = RegisterConfig(
         images=(photo_folder,),
-        out=tmp_path / "a.safetensors",
+        out=tmp_path_factory.mktemp("registered") / "a.safetensors",
         downsample=1,
         bursts=96,
         patches=(64,),
@@ -141,7 +143,11 @@ def test_a_small_registration_beats_chance(photo_folder: Path, tmp_path: Path) -
         lr=6e-3,
         threads=1,
     )
-    figures = register(config)
+    return config, register(config)
+
+
+def test_a_small_registration_beats_chance(registered: tuple[RegisterConfig, dict[str, float]]) -> None:
+    config, figures = registered
     assert min(figures["accuracy_x"], figures["accuracy_y"]) > 0.5  # chance: 0.2
     assert figures["left_out"] < figures["kept"] - 0.3
     assert load_model(config.out)[1]["training"]["registration"]["accuracy_x"] == figures["accuracy_x"]
@@ -165,10 +171,10 @@ def test_the_reader_is_read_back() -> None:
     torch.testing.assert_close(again(evidence, scene), reader(evidence, scene), atol=1e-5, rtol=1e-5)
 
 
-def test_a_registration_goes_on_from_another(photo_folder: Path, tmp_path: Path) -> None:
-    settings = {"images": (photo_folder,), "downsample": 1, "bursts": 96, "patches": (64,), "batch": 128, "threads": 1}
-    first = RegisterConfig(out=tmp_path / "a.safetensors", steps=300, lr=6e-3, **settings)
-    learned = register(first)
+def test_a_registration_goes_on_from_another(
+    registered: tuple[RegisterConfig, dict[str, float]], tmp_path: Path
+) -> None:
+    first, learned = registered
     # A rate that moves nothing: what is measured is what the first training has learned.
     on = register(replace(first, out=tmp_path / "b.safetensors", init=first.out, steps=1, lr=1e-9))
     assert on == pytest.approx(learned, abs=2e-3)
