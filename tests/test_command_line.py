@@ -190,5 +190,10 @@ def test_an_empty_path_is_refused(
 def test_ctrl_c_during_imports_is_quiet(tmp_path: Path) -> None:
     # Stands for a slow import that Ctrl+C meets.
     (tmp_path / "tyro.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n", encoding="utf-8")
-    done = run("models", cwd=tmp_path)
+    # Where the tests run in the background of a script the signal is ignored, and would be in what they start.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        done = run("models", cwd=tmp_path)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (done.returncode, done.stderr) == (-signal.SIGINT, b"")

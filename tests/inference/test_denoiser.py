@@ -267,8 +267,11 @@ def test_stop_ends_a_running_network_at_the_next_layer(burst: mkpn.Burst, name: 
 
 
 @pytest.mark.parametrize("name", ["kpn", "mkpn"])
-def test_stop_is_asked_every_half_second(photo: NDArray[np.uint8], name: str) -> None:
-    """In time of one processor, so that it does not matter what else the machine does; KPN 5x5 computes longest."""
+def test_stop_is_asked_again_and_again(photo: NDArray[np.uint8], name: str) -> None:
+    """Between any two layers: the longest, of KPN 5x5, takes a fifth of the run's three seconds on one processor.
+
+    In parts of the run, since a processor that others use, too, is slower.
+    """
     denoiser = mkpn.load(name, device="cpu")
     wide = mkpn.synthesize(np.pad(photo, ((0, 244), (0, 93), (0, 0)), "reflect"), gain=4, seed=0)
     assert wide.clean.shape[-2:] == (512, 512)
@@ -286,7 +289,8 @@ def test_stop_is_asked_every_half_second(photo: NDArray[np.uint8], name: str) ->
         denoiser(wide, stop=stop)
     finally:
         torch.set_num_threads(threads)
-    assert np.diff([*asked, time.process_time()]).max() < 0.5
+    waited = np.diff([*asked, time.process_time()])
+    assert waited.max() < 0.3 * waited.sum()
 
 
 def test_stop_is_asked_between_the_last_convolution_and_the_local_one(
