@@ -5,7 +5,7 @@ const PLACE_WORDS = {
   flat: (place) => `flat (${Math.round(100 * place.value)} % of the patch): a large kernel may average widely`,
   edge: (place) => `edge (${Math.round(100 * place.value)} %): averaging across it would blur`,
   texture: (place) => `texture (${Math.round(100 * place.value)} %): detail in all directions`,
-  misaligned: (place) => `misaligned: the plain mean of the burst is off by ${(255 * place.value).toFixed(0)} levels of 255 here`,
+  misaligned: (place) => `misaligned: motion alone puts the plain mean of the burst off by ${(255 * place.value).toFixed(0)} levels of 255`,
   behind: (place, name) => `MKPN is behind here: ${name(place.best)} is better by ${place.value.toFixed(1)} dB`,
 };
 const PLACE_ZOOM = 6;

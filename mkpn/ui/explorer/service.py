@@ -16,7 +16,7 @@ from mkpn.explain import probe
 from mkpn.explain.estimates import Estimates, estimate, recompose
 from mkpn.explain.maps import Behaviour, behaviour
 from mkpn.explain.oracle import aligned_mean
-from mkpn.explain.places import find_places
+from mkpn.explain.places import find_places, motion_error
 from mkpn.explain.rebuild import neighbourhood, true_place
 from mkpn.explain.regions import REGIONS, RULE, classify
 from mkpn.explain.statistics import kernel_statistics
@@ -255,10 +255,9 @@ class Service:
         if len(names) < 2:
             raise ValueError("Places need two models or more that have run.")
         errors = np.stack([self._error(run, OWN, run.settings.seed, name) for name in names])
-        mean_error = squared_error(run.burst.frames.mean(0), run.burst.clean)
         side = min(32, *run.size)
         subject = names.index("mkpn") if "mkpn" in names else None
-        found = find_places(errors, self._regions(run), mean_error, side=side, subject=subject)
+        found = find_places(errors, self._regions(run), motion_error(run.burst), side=side, subject=subject)
         places: list[dict[str, Any]] = []
         for place in found:
             area = (slice(None), *_around(place.x, place.y, side, errors.shape[1:]))
