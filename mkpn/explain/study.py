@@ -121,8 +121,8 @@ def study(
         progress: told what is being done.
 
     Raises:
-        ValueError: if a network is missing, the burst shows less than `LEAST_SIDE` pixels on a side, or no patch is left
-            for an edge, or for a flat spot.
+        ValueError: if a network is missing, the burst shows less than `LEAST_SIDE` pixels on a side, or no patch is
+            left for an edge, or for a flat spot.
     """
     missing = [name for name in MODELS if name not in denoisers]
     if missing:
