@@ -74,8 +74,8 @@ function createPlaces(app) {
       const unit = pixelUnit();
       const type = (unit * parseFloat(getComputedStyle(app.root).fontSize)) / 13;
       for (const [index, { x, y }] of answer.places.entries()) {
-        const cx = place.originX + (x + 0.5) * place.scale;
-        const cy = place.originY + (y + 0.5) * place.scale;
+        // Of an even side the centre lies between two pixels.
+        const [cx, cy] = [place.originX + (x + (answer.side % 2) / 2) * place.scale, place.originY + (y + (answer.side % 2) / 2) * place.scale];
         const half = (answer.side / 2) * place.scale;
         context.lineWidth = 3 * unit;
         context.strokeStyle = "#000";

@@ -255,7 +255,8 @@ function createSizes(app) {
     if (!list.length) {
       context.fillStyle = ink.soft;
       context.font = `${13 * type()}px sans-serif`;
-      context.fillText("Nothing measured yet: choose gains and press Measure.", 10, 40);
+      const text = [...gains].some(measured) ? "This picture has no such pixels." : "Nothing measured yet: choose gains and press Measure.";
+      context.fillText(text, 10, 40);
       ui("sizes-table").replaceChildren();
       setText(ui("sizes-words"), "");
       plot = null;
@@ -450,7 +451,8 @@ function createSizes(app) {
       const seeds = Math.min(...points.map((p) => p.values.length));
       const leaders = new Set();
       for (let i = 0; i < seeds; i += 1) leaders.add(points.reduce((a, b) => (b.values[i] > a.values[i] ? b : a)).size);
-      const who = leaders.size > 1 ? `a tie over ${seeds} seeds between ${[...leaders].sort((a, b) => a - b).map((s) => `L${s}`).join(" and ")}` : `KPN L${best.size} is best of the single sizes (${best.mean.toFixed(2)} dB)`;
+      const alike = points.filter((p) => asShown(p.mean) === asShown(best.mean)).map((p) => `L${p.size}`);
+      const who = leaders.size > 1 ? `a tie over ${seeds} seeds between ${[...leaders].sort((a, b) => a - b).map((s) => `L${s}`).join(" and ")}` : `KPN ${alike.join(" and ")} ${alike.length > 1 ? "are" : "is"} best of the single sizes (${best.mean.toFixed(2)} dB)`;
       const spread = best.size === worst.size ? "" : `, L${worst.size} is ${shownDifference(best.mean, worst.mean).toFixed(2)} dB below`;
       const others = mkpn ? `; MKPN ${signedText(shownDifference(mkpn.mean, best.mean), 2)} dB` : "";
       return `${gainText(gain)}, ${WHERE_TEXT[where()]}: ${who}${spread}${others}.`;
@@ -484,8 +486,8 @@ function createSizes(app) {
     const rows = list.map((one) => {
       const { gain, points, full, mkpn } = one;
       const values = [...BASELINES.map((name) => points.find((p) => p.name === name)), full, mkpn];
-      const best = complete(one) && !app.lesson.withholds() ? Math.max(...values.map((v) => v?.mean ?? -1)) : null;
-      return make("tr", { class: scrubbed !== null && gain === shown ? "now" : "" }, make("th", { scope: "row" }, gainText(gain).toLowerCase()), ...values.map((v) => make("td", { class: v && v.mean === best ? "best" : "" }, v ? v.mean.toFixed(2) : "\u2013")));
+      const best = complete(one) && !app.lesson.withholds() ? Math.max(...values.map((v) => asShown(v?.mean ?? -1))) : null;
+      return make("tr", { class: scrubbed !== null && gain === shown ? "now" : "" }, make("th", { scope: "row" }, gainText(gain).toLowerCase()), ...values.map((v) => make("td", { class: v && asShown(v.mean) === best ? "best" : "" }, v ? v.mean.toFixed(2) : "\u2013")));
     });
     ui("sizes-table").replaceChildren(make("table", { class: "numbers" }, make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)))), make("tbody", {}, ...rows)));
   }
