@@ -200,6 +200,43 @@ def test_the_frame_of_a_place_is_around_the_pixels_that_were_measured(page) -> N
         assert (left % 64, top % 64) == (0, 0)
 
 
+def test_places_tell_small_differences_and_shares(page) -> None:
+    behind = {"x": 16, "y": 16, "best": "kpn-l7", "worst": "kpn-l1", "psnr": {"kpn-l7": 31.24, "mkpn": 31.2}}
+    kinds = [{**behind, "kind": "behind", "value": 0.04}, {**behind, "kind": "edge", "value": 0.004}]
+    page.evaluate(ANSWERS, {"places": {"side": 32, "places": kinds}})
+    page.evaluate(f"() => ({EXPLORER}.parts.places.reset(), {EXPLORER}.setView('places'))")
+    buttons = ui(page, "places-list").locator("button")
+    expect(buttons.nth(0)).to_contain_text("KPN L7 is better by 0.04 dB")
+    expect(buttons.nth(0)).to_contain_text("best here: KPN L7 31.24, MKPN 31.20 dB")
+    expect(buttons.nth(1)).to_contain_text("edge (<1 %)")
+    page.evaluate(f"() => {EXPLORER}.parts.places.reset()")
+
+
+def test_few_pixels_that_stay_are_not_called_none(page) -> None:
+    page.evaluate(ANSWERS, {"ablate": {"stayed": 0.0001}})
+    view(page, "ablation")
+    ui(page, "reference-only").click()
+    expect(ui(page, "ablation-words")).to_contain_text("In less than 0.1 % of the pixels")
+    ui(page, "all-on").click()
+
+
+def test_the_note_of_the_square_tells_of_the_square(page) -> None:
+    view(page, "sizes")
+    for where, told in (("square", "no border is removed"), ("whole", "border removed"), ("flat", "structure tensor")):
+        ui(page, "where").select_option(where)
+        expect(ui(page, "sizes-note")).to_contain_text(told)
+    ui(page, "where").select_option("whole")
+
+
+def test_a_guess_that_was_not_drawn_is_not_right(page) -> None:
+    view(page, "sizes")
+    for _ in range(2):
+        ui(page, "predict").click()
+    expect(ui(page, "sizes-words")).to_contain_text("the single sizes")
+    expect(ui(page, "sizes-words")).not_to_contain_text("Your curve")
+    ui(page, "predict").click()
+
+
 def test_only_the_fused_sums_are_said_to_be_about_eight(page) -> None:
     """The sums of one of MKPN's sizes may be anything."""
     view(page, "kernels")

@@ -31,7 +31,7 @@ from mkpn.ui.explorer.cache import Cache
 from mkpn.ui.explorer.packing import packed, quantised
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import picture_url
-from mkpn.ui.run.session import Pane, Run
+from mkpn.ui.run.session import Pane, Run, square_metrics
 
 KEPT_BYTES = 2**29
 """For all sessions together; the estimates of MKPN at 512x512 are 202 MB, an error map half a megabyte."""
@@ -47,6 +47,9 @@ STOPS = 64
 
 OWN = "run"
 """Stands for the run's own noise where a gain is named."""
+
+_HIGHEST = 100.0
+"""Decibels that are shown at most, also of a picture without an error."""
 
 FORGOTTEN = "This run is no longer kept. Press Run again."
 
@@ -309,12 +312,17 @@ class Service:
         error = self._error(run, gain, seed, name, stop)
         regions, border = self._regions(run), run.definition.border
         inner = (slice(border, error.shape[0] - border), slice(border, error.shape[1] - border))
-        square = error[run.square.slices]
-        return {
+        figures = {
             "whole": _decibels(float(error[inner].mean())),
-            "square": _decibels(float(square.mean())),
+            "square": _decibels(float(error[run.square.slices].mean())),
             **{region: _decibels(_mean(error[inner], regions[inner] == index)) for index, region in enumerate(REGIONS)},
         }
+        pane = run.panes.get(name)
+        if pane and pane.psnr is not None and seed == run.settings.seed and _own(run, gain) == OWN:
+            # What is kept of the errors is rounded, and could round to another figure than the page shows.
+            shown = square_metrics(run, pane) or (figures["square"],)
+            figures |= {"whole": min(pane.psnr, _HIGHEST), "square": min(shown[0], _HIGHEST)}
+        return figures
 
     def _regions(self, run: Run) -> NDArray[np.uint8]:
         def compute() -> tuple[NDArray[np.uint8], int]:
@@ -419,7 +427,7 @@ def _mean(values: NDArray[Any], inside: NDArray[np.bool_]) -> float | None:
 
 
 def _decibels(error: float | None) -> float | None:
-    return None if error is None else float(-10 * np.log10(max(error, 1e-10)))
+    return None if error is None else min(_HIGHEST, float(-10 * np.log10(max(error, 1e-10))))
 
 
 def _finite(value: float) -> float | None:

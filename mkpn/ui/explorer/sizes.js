@@ -438,7 +438,7 @@ function createSizes(app) {
     if (secret) return setText(ui("sizes-words"), "Draw where you expect the curve of KPN L1 to L25: drag in the chart, or focus it and use the arrow keys. Then press Reveal.");
     if (app.lesson.withholds()) setText(ui("sizes-words"), "The lesson asks what the curve says. Press Reveal in it, and the sentence stands here.");
     else sentences(list);
-    setText(ui("sizes-note"), `Dotted: mean of the truly aligned frames within reach, without a network; no bound, since a network may also average neighbours. Diamond: full 5\u00d75. Dashed: MKPN. At the lower edge: what lies further below, with its value. Bars: lowest and highest over the seeds. ${where() === "whole" ? state.value.metric.split(";")[0] : state.value.rule}`);
+    setText(ui("sizes-note"), `Dotted: mean of the truly aligned frames within reach, without a network; no bound, since a network may also average neighbours. Diamond: full 5\u00d75. Dashed: MKPN. At the lower edge: what lies further below, with its value. Bars: lowest and highest over the seeds. ${where() === "whole" ? state.value.metric.split(";")[0] : where() === "square" ? "Of the square no border is removed." : state.value.rule}`);
   }
 
   function sentences(list) {
@@ -457,7 +457,7 @@ function createSizes(app) {
       const others = mkpn ? `; MKPN ${signedText(shownDifference(mkpn.mean, best.mean), 2)} dB` : "";
       return `${gainText(gain)}, ${WHERE_TEXT[where()]}: ${who}${spread}${others}.`;
     });
-    const off = guess ? ` Your curve was off by ${guessError(list[0]).toFixed(2)} dB on average.` : "";
+    const off = guess && Object.keys(guess.values).length ? ` Your curve was off by ${guessError(list[0]).toFixed(2)} dB on average.` : "";
     setText(ui("sizes-words"), each.join(" ") + overGains() + off);
   }
 
