@@ -237,6 +237,24 @@ def test_a_guess_that_was_not_drawn_is_not_right(page) -> None:
     ui(page, "predict").click()
 
 
+def test_the_chart_calls_the_truly_aligned_mean_as_table_1_does(page) -> None:
+    """Its `aligned mean` is another: there the motion is estimated."""
+    view(page, "sizes")
+    expect(ui(page, "sizes-words")).to_contain_text("the single sizes")
+    written = page.evaluate(
+        f"""() => {{
+          const {{ fillText }} = CanvasRenderingContext2D.prototype;
+          const texts = [];
+          CanvasRenderingContext2D.prototype.fillText = function (text) {{ texts.push(text); }};
+          {EXPLORER}.parts.sizes.draw();
+          CanvasRenderingContext2D.prototype.fillText = fillText;
+          return texts;
+        }}"""
+    )
+    assert "truly aligned" in written
+    assert "aligned mean" not in written
+
+
 def test_only_the_fused_sums_are_said_to_be_about_eight(page) -> None:
     """The sums of one of MKPN's sizes may be anything."""
     view(page, "kernels")

@@ -264,7 +264,7 @@ function createSizes(app) {
     }
     const [low, high] = scrubbed === null ? rangeOf(list) : rangeWhileScrubbing(list);
     context.font = `${12 * type()}px sans-serif`;
-    const aside = Math.max(...["aligned mean", "MKPN 30.00"].map((text) => context.measureText(text).width));
+    const aside = Math.max(...["truly aligned", "MKPN 30.00"].map((text) => context.measureText(text).width));
     const [left, right, upper, lower] = [22 + 34 * type(), width - aside - 6, 12, height - 26 - 14 * type()];
     const atX = (size) => left + 14 + ((right - left - 28) * BASELINES.indexOf(`kpn-l${size}`)) / (BASELINES.length - 1);
     const atY = (value) => lower - ((lower - upper) * (value - low)) / (high - low);
@@ -377,12 +377,12 @@ function createSizes(app) {
     const { right, upper, lower, low, high, atX, atY } = area;
     if (alone && oracle.length) {
       const last = oracle[oracle.length - 1];
-      if (last.mean >= low && last.mean <= high) labels.write("aligned mean", right + 3, atY(last.mean), ink.soft);
+      if (last.mean >= low && last.mean <= high) labels.write("truly aligned", right + 3, atY(last.mean), ink.soft);
       else {
         const below = last.mean < low;
         context.fillStyle = ink.soft;
         context.textAlign = "left";
-        context.fillText(`aligned mean`, right + 3, below ? lower - 22 * type() : upper + 4);
+        context.fillText("truly aligned", right + 3, below ? lower - 22 * type() : upper + 4);
         context.fillText(`${last.mean.toFixed(2)} ${below ? "\u2193" : "\u2191"}`, right + 3, below ? lower - 7 * type() : upper + 4 + 15 * type());
       }
     }
