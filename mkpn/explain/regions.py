@@ -2,7 +2,8 @@
 
 The rule: gradients of the luma by central differences, their structure tensor averaged by a Gaussian of two pixels,
 its eigenvalues a >= b. The third of the pixels with the lowest a + b is flat. Of the others the half with the higher
-coherence (a - b) / (a + b) is edge, one direction prevails; the other half is texture.
+coherence (a - b) / (a + b) is edge, one direction prevails; the other half is texture. All that is even is flat, and
+all of one direction only is edge, as of bars, also where that is more than a third or a half.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ FLAT, EDGE, TEXTURE = 0, 1, 2
 REGIONS = ("flat", "edge", "texture")
 RULE = (
     "By the structure tensor of the clean picture (luma, Gaussian of 2 px): flat is the third of the pixels with the "
-    "weakest gradients; of the others, edge is the half where one direction prevails, texture the other half."
+    "weakest gradients, or all that is even; of the others, edge is the half where one direction prevails, or all "
+    "where there is only one; texture is the rest."
 )
 _SIGMA = 2.0
+_ONE_DIRECTION = 0.99
+"""Coherence above which there is one direction only; medians of photographs are below it."""
 
 
 def classify(clean: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -45,6 +49,6 @@ def classify(clean: NDArray[np.float32]) -> NDArray[np.uint8]:
     lively = energy > max(float(np.quantile(energy, 1 / 3)), 1e-10)
     regions = np.full(luma.shape, FLAT, np.uint8)
     if lively.any():
-        middle = np.median(coherence[lively])
+        middle = min(np.median(coherence[lively]), _ONE_DIRECTION)
         regions[lively] = np.where(coherence[lively] > middle, EDGE, TEXTURE)
     return regions

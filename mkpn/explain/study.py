@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from mkpn.explain.kernels import PixelKernels, probe
 from mkpn.explain.maps import Behaviour, behaviour
-from mkpn.explain.places import find_places
+from mkpn.explain.places import find_places, motion_error
 from mkpn.explain.rebuild import true_place
-from mkpn.explain.regions import REGIONS, classify
+from mkpn.explain.regions import EDGE, REGIONS, classify
 from mkpn.explain.statistics import KernelStatistics, kernel_statistics
 from mkpn.explain.winners import Winners, area_shares, squared_error, winners
 from mkpn.inference.denoiser import Denoiser, Result
@@ -121,7 +121,8 @@ def study(
         progress: told what is being done.
 
     Raises:
-        ValueError: if a network is missing or the burst shows less than `LEAST_SIDE` pixels on a side.
+        ValueError: if a network is missing, the burst shows less than `LEAST_SIDE` pixels on a side, or no patch is
+            left for an edge, or for a flat spot.
     """
     missing = [name for name in MODELS if name not in denoisers]
     if missing:
@@ -138,6 +139,8 @@ def study(
                 f"image: expected at least {LEAST_SIDE}x{LEAST_SIDE} shown pixels (after downsampling by {downsample}, "
                 f"without the margin that feeds the displaced frames), got {width}x{height}"
             )
+        if not (classify(made.clean.numpy()) == EDGE).any():
+            raise ValueError("image: expected a picture with edges, got an even one")
         definition = definition_for(height, width)
         figures[each] = {}
         for name in MODELS:
@@ -150,12 +153,14 @@ def study(
     if burst is None or result is None:
         raise ValueError(f"gain: expected one of {', '.join(map(str, GAINS))}, got {gain}")
     stacked, regions = np.stack(errors), classify(burst.clean.numpy())
-    places = find_places(stacked, regions, squared_error(burst.frames.mean(0), burst.clean), side=PATCH)
+    places = find_places(stacked, regions, motion_error(burst), side=PATCH)
     dy, dx = np.gradient(burst.clean.mean(0).numpy())
     steep = dx**2 + dy**2
     spots: list[Spot] = []
     for kind in ("flat", "edge"):
-        place = next(place for place in places if place.kind == kind)
+        place = next((place for place in places if place.kind == kind), None)
+        if place is None:
+            raise ValueError(f"image: expected a patch of {kind} pixels besides those where the networks differ most")
         # Of the place's patch the pixel with the weakest gradient if it is to be flat, else the one with the strongest.
         top, left = (max(0, centre - PATCH // 2) for centre in (place.y, place.x))
         patch = steep[top : top + PATCH, left : left + PATCH].copy()

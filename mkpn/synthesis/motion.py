@@ -18,7 +18,7 @@ class BurstConfig:
 
     Attributes:
         frames: length N of the burst; frame 0 is the reference.
-        rate: lambda of the Poisson law of the number of strongly displaced frames.
+        rate: lambda of the Poisson law of n; a frame but the reference is strongly displaced with probability n/N.
         small: largest usual displacement in pixels, per axis.
         large: largest displacement of a strongly displaced frame in pixels, per axis.
         far: displace every frame but the reference by more than `small` pixels, at least in one axis.

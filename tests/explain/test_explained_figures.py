@@ -75,6 +75,14 @@ def test_a_picture_without_room_for_both_spots_is_refused_before_any_run(sides: 
         study(np.zeros((*sides, 3), np.uint8), dict.fromkeys(MODELS, never))  # pyright: ignore[reportArgumentType]
 
 
+def test_an_even_picture_which_has_no_edge_is_refused_before_any_run() -> None:
+    def never(*_: object) -> Any:
+        raise AssertionError("a network ran")
+
+    with pytest.raises(ValueError, match=r"^image: expected a picture with edges, got an even one$"):
+        study(np.full((200, 200, 3), 90, np.uint8), dict.fromkeys(MODELS, never))  # pyright: ignore[reportArgumentType]
+
+
 def test_the_tables_are_the_stored_numbers() -> None:
     sizes = rows("gain")
     names = [name for name in MODELS if name in ("kpn", "mkpn") or name in SINGLE]

@@ -11,7 +11,7 @@ import torch
 from mkpn.explain.estimates import Estimates, recompose
 from mkpn.explain.maps import Described, describe
 from mkpn.explain.oracle import aligned_mean, average
-from mkpn.explain.places import find_places
+from mkpn.explain.places import find_places, motion_error
 from mkpn.explain.rebuild import neighbourhood, true_place
 from mkpn.explain.regions import EDGE, FLAT, REGIONS, TEXTURE, classify
 from mkpn.explain.statistics import kernel_statistics
@@ -19,7 +19,7 @@ from mkpn.explain.study import LEAST_SIDE, PATCH
 from mkpn.explain.winners import TIE, area_shares, patch_means, winners
 from mkpn.synthesis.burst import Burst, Surroundings, make_burst, rng_for
 from mkpn.synthesis.motion import BurstConfig
-from mkpn.synthesis.noise import Noise
+from mkpn.synthesis.noise import GAINS, Noise
 
 
 def test_a_delta_reads_one_value() -> None:
@@ -208,6 +208,30 @@ def test_places_are_where_they_were_put() -> None:
         find_places(errors[0], regions, blur)
 
 
+@pytest.mark.parametrize("still", [True, False])
+def test_what_a_picture_has_nowhere_is_no_place(still: bool) -> None:
+    """Noise alone is no misalignment: neither in a still burst nor where a picture is even."""
+    motion = BurstConfig(rate=0, small=0, large=8) if still else BurstConfig(rate=8)
+    scene = np.full((3, 128, 128), 0.5, np.float32)
+    if still:
+        scene[:, :, 70:] = 0.9
+    burst = make_burst(scene, GAINS[8], rng_for(1), motion)
+    regions, errors = classify(burst.clean.numpy()), np.ones((2, *burst.clean.shape[1:]), np.float32)
+    kinds = [place.kind for place in find_places(errors, regions, motion_error(burst), side=32)]
+    assert kinds == (["flat", "edge"] if still else ["flat"])
+
+
+def test_what_motion_does_to_the_mean_is_told_without_the_noise() -> None:
+    scene = np.random.default_rng(3).random((3, 96, 96), dtype=np.float32)
+    burst = make_burst(scene, Noise(0, 0), rng_for(2), BurstConfig())
+    # Inside of the border, the frames without noise are what is computed.
+    exact = np.square(burst.frames.mean(0).numpy() - burst.clean.numpy()).mean(0)
+    found, inner = motion_error(burst), slice(16, -16)
+    np.testing.assert_allclose(found[inner, inner], exact[inner, inner], atol=1e-6)
+    loud = make_burst(scene, GAINS[8], rng_for(2), BurstConfig())
+    np.testing.assert_array_equal(motion_error(loud), found)
+
+
 def test_no_patch_is_two_places_and_no_two_that_differ_are_neighbours() -> None:
     errors = np.full((2, 96, 160), 0.01, np.float32)
     errors[1, 32:64, 32:64], errors[1, 32:64, 64:96], errors[1, 64:, 128:] = 0.1, 0.09, 0.02
@@ -287,6 +311,16 @@ def test_noise_far_below_a_level_is_no_structure() -> None:
     clean = (0.3 + 1e-7 * rng_for(0).standard_normal((3, 32, 32))).astype(np.float32)
     assert np.ptp(clean) > 0
     assert (classify(clean) == FLAT).all()
+
+
+@pytest.mark.parametrize("slope", [0, 0.6])
+def test_bars_of_one_direction_are_edges(slope: float) -> None:
+    """All of them are as coherent as the median, which divides nothing."""
+    rows, columns = np.mgrid[:96, :96]
+    clean = np.stack([0.5 + 0.3 * np.sin((columns + slope * rows) / 3)] * 3).astype(np.float32)
+    regions = classify(clean)[16:-16, 16:-16]
+    assert (regions != TEXTURE).all()
+    assert (regions == EDGE).mean() > 0.6
 
 
 def test_gradients_are_averaged_over_two_pixels() -> None:

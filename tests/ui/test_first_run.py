@@ -216,7 +216,7 @@ def test_results_of_other_settings_or_another_picture_are_marked(
         assert "other settings. Stop it, then Run." in handlers.fits(run, own, *chosen._replace(gain="1"))
     # What cannot be run says why, before it is tried; an empty field is no zero.
     for change, said in (
-        ({"rate": 99.0}, "Frames that move far, on average: expected a number from 0 to 64, got 99"),
+        ({"rate": 99.0}, "Frames that move far, λ: expected a number from 0 to 64, got 99"),
         ({"seed": -3}, "Seed: expected a whole number, 0 to 9007199254740991, got -3"),
         ({"seed": None}, "Seed: expected a whole number, 0 to 9007199254740991, got None"),
         ({"gain": CUSTOM}, "Read noise σr: expected a number from 0 to 1, got None"),

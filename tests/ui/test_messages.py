@@ -21,7 +21,7 @@ from mkpn.ui.service.events import Page
     ("make", "said"),
     [
         (lambda: Noise(2, 0), "Read noise σr: expected a number from 0 to 1, got 2"),
-        (lambda: BurstConfig(rate=99), "Frames that move far, on average: expected a number from 0 to 64, got 99"),
+        (lambda: BurstConfig(rate=99), "Frames that move far, λ: expected a number from 0 to 64, got 99"),
         (
             lambda: Settings(noise=Noise(0, 0), seed=-1),
             "Seed: expected a whole number, 0 to 9007199254740991, got -1",

@@ -123,7 +123,7 @@ function createAblation(app) {
     const { asked } = answer;
     const all = asked.sizes.length === sizes.length && asked.frames.length === frames;
     setText(ui("ablation-psnr"), `${figureText(answer.psnr, 2)} dB, ${app.label(on.model)} whole: ${figureText(answer.full, 2)} dB (${change === null ? "\u2013" : signedText(change, 2)})`);
-    const stayed = answer.stayed > 0 ? ` In ${(100 * answer.stayed).toFixed(1)} % of the pixels too little weight is left to renormalise; they stay as they are.` : "";
+    const stayed = answer.stayed > 0 ? ` In ${answer.stayed < 0.0005 ? "less than 0.1" : (100 * answer.stayed).toFixed(1)} % of the pixels too little weight is left to renormalise; they stay as they are.` : "";
     setText(ui("ablation-words"), all
       ? "Everything is on: this is the network's own picture."
       : `On: ${asked.sizes.map((s) => `${s}\u00d7${s}`).join(", ") || "no size"}; ${asked.frames.length === 1 ? "frame" : "frames"} ${asked.frames.join(", ") || "none"}.${stayed}`);

@@ -11,7 +11,7 @@ const GLOSSARY = [
   ["full", "a kernel whose K times K weights are all free"],
   ["fused", "the mean of one frame's kernels of all sizes, the small ones padded with zeros: one kernel that gives the same picture as the six"],
   ["MKPN", "multi-kernel prediction network: predicts separable kernels of six sizes for each pixel and frame, and fuses them"],
-  ["PSNR", "peak signal-to-noise ratio: how small the squared error is, in decibels; 3 dB more is half the error"],
+  ["PSNR", "peak signal-to-noise ratio: how small the squared error is, in decibels; 3 dB more is half of it"],
   ["SSIM", "structural similarity: how alike local brightness, contrast and structure are; 1 is equal"],
 ];
 
@@ -33,6 +33,7 @@ function rank(app, region) {
 }
 
 const NOT_YET = "Wait for the figures.";
+const NO_TEXTURE = "This picture has no texture: try another one.";
 
 /** A region's figures, in the answers of two steps. */
 function bestFirst(app, region, text) {
@@ -53,11 +54,11 @@ const LESSON = [
       const { offsets, small, gain } = app.state.value;
       const far = offsets.filter(([x, y]) => Math.max(Math.abs(x), Math.abs(y)) > small).length;
       const { frame, reach } = farthest(offsets);
-      return [`A burst: eight frames of one scene${gain ? ` at gain ${gain}` : ""}. ${far ? `${far} of them moved by more than ${small} px; frame ${frame} moved farthest, ${reach} px.` : `All moved by at most ${reach} px.`} Above a frame's kernels stands its offset, or that it is out of reach.`];
+      return [`A burst: eight frames of one scene${gain ? ` at gain ${gain}` : ""}. ${far ? `${far} of them moved by more than ${small} px; frame ${frame} moved farthest, ${reach} px.` : reach ? `All moved by at most ${reach} px.` : "None has moved."} Above a frame's kernels stands its offset, or that it is out of reach.`];
     },
     burst: true,
     question: "The plain mean of all eight frames has less noise. Why is it not the answer?",
-    answer: (app) => `It blurs what has moved. Here it reaches ${decibels(app.pane("mean")?.psnr)}; the noisy frame has ${decibels(app.pane("noisy")?.psnr)} and MKPN ${decibels(app.pane("mkpn")?.psnr)}.`,
+    answer: (app) => `${farthest(app.state.value.offsets).reach ? "It blurs what has moved." : "It would blur what moves; here nothing has, and only noise is left."} Here it reaches ${decibels(app.pane("mean")?.psnr)}; the noisy frame has ${decibels(app.pane("noisy")?.psnr)} and MKPN ${decibels(app.pane("mkpn")?.psnr)}.`,
   },
   {
     title: "What one kernel does",
@@ -66,7 +67,7 @@ const LESSON = [
       app.state.step = 1;
       app.setView("rebuild");
     },
-    text: () => ["KPN L3 predicts nine weights for each frame, for this very pixel. Each weight is multiplied by the noisy value under it; the products of a frame add up, and the mean over the frames is the pixel. Press Play and watch the sum grow."],
+    text: () => ["KPN L3 has nine weights for each frame, for this very pixel. Each weight is multiplied by the noisy value under it; the products of a frame add up, and the mean over the frames is the pixel. Press Play and watch the sum grow."],
     question: "How many products make one colour of one pixel here?",
     answer: () => "8 frames times 9 weights: 72. KPN L1 has 8, KPN L25 has 8 times 625, which is 5,000.",
   },
@@ -96,6 +97,7 @@ const LESSON = [
       const flat = rank(app, "flat");
       const texture = rank(app, "texture");
       if (!flat.length) return ["Reading the run \u2026"];
+      if (!texture.length) return [NO_TEXTURE];
       const gap = (order) => shownDifference(order[0].psnr, order[order.length - 1].psnr).toFixed(2);
       return ["In texture a neighbour has another true value: a large kernel must choose its weights well, or it blurs.", `From best to worst single size: ${gap(texture)} dB here, ${gap(flat)} dB in the flat third.`];
     },
@@ -104,7 +106,7 @@ const LESSON = [
     answer(app) {
       const [flat] = rank(app, "flat");
       const [texture] = rank(app, "texture");
-      return flat && texture ? `${flat.name === texture.name ? "No" : "Yes"}. Flat: ${app.label(flat.name)}; texture: ${app.label(texture.name)}. ${bestFirst(app, "texture", "Texture third")}` : NOT_YET;
+      return flat && texture ? `${flat.name === texture.name ? "No" : "Yes"}. Flat: ${app.label(flat.name)}; texture: ${app.label(texture.name)}. ${bestFirst(app, "texture", "Texture third")}` : flat ? NO_TEXTURE : NOT_YET;
     },
   },
   {
@@ -123,7 +125,7 @@ const LESSON = [
       const { x, y } = app.state;
       const here = app.answer?.model === "kpn-l5" && app.answer.x === x && app.answer.y === y;
       const sum = here ? ` At this pixel KPN L5 gives frame ${frame} a sum of ${plainText(app.answer.kernels.fused.sum[frame], 2)}.` : "";
-      return [`Frame ${frame} has moved ${reach} px. KPN L5 reaches 2 px, MKPN 5, KPN L25 12: ${reach > 12 ? "no kernel reaches its true place" : reach > 5 ? "only KPN L25 reaches its true place" : reach > 2 ? "MKPN and KPN L25 reach its true place" : "all three reach its true place"}.${sum}`];
+      return [`Frame ${frame} has moved ${reach} px. KPN L5 reaches 2 px, MKPN 5, KPN L25 12: of these, ${reach > 12 ? "none reaches its true place" : reach > 5 ? "only KPN L25 reaches its true place" : reach > 2 ? "MKPN and KPN L25 reach its true place" : "all three reach its true place"}.${sum}`];
     },
     question: "What should a kernel do with a frame whose true place is out of reach?",
     answer: () => "Leave it out, with weights near zero or weights that cancel: what it reads there is another part of the scene. Compare its sum with the other frames'.",
@@ -137,7 +139,7 @@ const LESSON = [
       app.controls();
       app.probe();
     },
-    text: (app) => [`A full kernel of side 25 has 625 weights per frame, its two factors have 50; MKPN's six sizes have 286 weights and 72 numbers. Beside this: the same pixel with a separable and a full 5\u00d75. Whole image: KPN L5 ${decibels(app.pane("kpn-l5")?.psnr)}, full KPN 5\u00d75 ${decibels(app.pane("kpn")?.psnr)}.`],
+    text: (app) => [`A full kernel of side 25 has 625 weights per frame, the two factors of a separable one 50; MKPN's six sizes have 286 weights and 72 numbers. Beside this: the same pixel with a separable and a full 5\u00d75. Whole image: KPN L5 ${decibels(app.pane("kpn-l5")?.psnr)}, full KPN 5\u00d75 ${decibels(app.pane("kpn")?.psnr)}.`],
     question: "Which shape can a product of a column and a row not take?",
     answer: () => "A slanted line: the product is always aligned with rows and columns. The sum of several sizes is less restricted than one product.",
     leave(app) {
@@ -156,7 +158,7 @@ const LESSON = [
         const sizes = app.pane("mkpn").sizes.filter((other) => other !== size);
         const found = await app.ask({ what: "ablate", model: "mkpn", sizes, frames: app.state.value.frames.map((_, i) => i), renormalise: true });
         if (!still()) return;
-        if (found) costs.push({ size, cost: found.full - found.psnr });
+        if (typeof found?.psnr === "number" && typeof found.full === "number") costs.push({ size, cost: shownDifference(found.full, found.psnr) });
       }
       app.lesson.costs = costs;
     },
@@ -186,7 +188,7 @@ const LESSON = [
     answer(app) {
       const gain = app.parts.maps.means("mkpn")?.noise_gain;
       if (!gain) return NOT_YET;
-      const lowest = gain.indexOf(Math.min(...gain));
+      const lowest = gain.indexOf(Math.min(...gain.filter((value) => value !== null)));
       return `By noise gain, most in ${["the flat third", "edges", "texture"][lowest]} (${gain[lowest].toFixed(3)}). Move the pixel across an edge and read the values.`;
     },
   },

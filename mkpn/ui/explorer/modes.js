@@ -68,10 +68,12 @@ function createBlind(app) {
     if (!pair || pair.guessed) return;
     pair.guessed = name;
     ui("blind-next").focus({ preventScroll: true }); // the answers are disabled now
-    const better = pair.a.psnr >= pair.b.psnr ? "a" : "b";
-    tally = { right: tally.right + (name === better), all: tally.all + 1 };
+    const ahead = shownDifference(pair.a.psnr, pair.b.psnr);
+    const right = name === "a" ? ahead > 0 : ahead < 0;
+    // Of two that are shown to be equal neither answer is wrong, nor is it right.
+    if (ahead) tally = { right: tally.right + right, all: tally.all + 1 };
     const words = (pane) => `${pane.label} ${pane.psnr.toFixed(2)} dB`;
-    setText(ui("blind-result"), `${name === better ? "Right." : "No."} A is ${words(pair.a)}, B is ${words(pair.b)}: ${Math.abs(pair.a.psnr - pair.b.psnr).toFixed(2)} dB apart over the whole image.`);
+    setText(ui("blind-result"), `${ahead === 0 ? "Neither." : right ? "Right." : "No."} A is ${words(pair.a)}, B is ${words(pair.b)}: ${Math.abs(ahead).toFixed(2)} dB apart over the whole image.`);
     sync();
   }
 

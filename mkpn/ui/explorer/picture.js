@@ -161,13 +161,6 @@ function createPicture(app) {
     return { x, y };
   }
 
-  function levels(id) {
-    const image = store.image(urlOf(id));
-    if (!image) return null;
-    const at = 4 * (state.y * image.width + state.x);
-    return [...image.data.subarray(at, at + 3)].map((v) => (v / 255).toFixed(3)).join(" ");
-  }
-
   /** What stands below the picture. */
   function describe() {
     const parts = [`Pixel x ${state.x}, y ${state.y}`];
@@ -177,9 +170,8 @@ function createPicture(app) {
     if (special) parts.push(special);
     else if (app.answer && app.answer.x === state.x && app.answer.y === state.y) {
       const three = (values) => values.map((v) => v.toFixed(3).replace("-", "\u2212")).join(" ");
-      parts.push(`${app.label(app.answer.model)} ${three(app.answer.output)}`, `truth ${three(app.answer.truth)}`);
-      const noisy = levels("frame-0");
-      if (noisy) parts.push(`noisy ${noisy}`);
+      const noisy = [0, 1, 2].map((channel) => valuesOf(app.answer.values, 0, channel, 1)[0]);
+      parts.push(`${app.label(app.answer.model)} ${three(app.answer.output)}`, `truth ${three(app.answer.truth)}`, `noisy ${three(noisy)}`);
     }
     return parts.join(" \u00b7 ");
   }

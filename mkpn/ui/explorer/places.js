@@ -2,11 +2,11 @@
 
 const PLACE_WORDS = {
   differ: (place, name) => `models differ by ${place.value.toFixed(1)} dB: ${name(place.best)} best, ${name(place.worst)} worst`,
-  flat: (place) => `flat (${Math.round(100 * place.value)} % of the patch): a large kernel may average widely`,
-  edge: (place) => `edge (${Math.round(100 * place.value)} %): averaging across it would blur`,
-  texture: (place) => `texture (${Math.round(100 * place.value)} %): detail in all directions`,
-  misaligned: (place) => `misaligned: the plain mean of the burst is off by ${(255 * place.value).toFixed(0)} levels of 255 here`,
-  behind: (place, name) => `MKPN is behind here: ${name(place.best)} is better by ${place.value.toFixed(1)} dB`,
+  flat: (place) => `flat (${percentText(place.value)} of the patch): a large kernel may average widely`,
+  edge: (place) => `edge (${percentText(place.value)}): averaging across it would blur`,
+  texture: (place) => `texture (${percentText(place.value)}): detail in all directions`,
+  misaligned: (place) => `misaligned: motion alone puts the plain mean of the burst off by ${(255 * place.value).toFixed(0)} levels of 255`,
+  behind: (place, name) => `MKPN is behind here: ${name(place.best)} is better by ${lead(shownDifference(place.psnr[place.best], place.psnr.mkpn))}`,
 };
 const PLACE_ZOOM = 6;
 
@@ -42,7 +42,7 @@ function createPlaces(app) {
     current = answer.places.findIndex(({ x, y }) => x === was?.x && y === was?.y);
     listed = answer;
     ui("places-list").replaceChildren(...answer.places.map((place, index) => {
-      const numbers = Object.entries(place.psnr).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, value]) => `${app.label(name)} ${value.toFixed(1)}`).join(", ");
+      const numbers = Object.entries(place.psnr).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([name, value]) => `${app.label(name)} ${value.toFixed(2)}`).join(", ");
       const button = make("button", { type: "button", class: "place", "data-place": index, "aria-pressed": String(index === current) },
         make("b", {}, String(index + 1)), make("span", {}, PLACE_WORDS[place.kind](place, app.label), make("small", {}, ` x ${place.x}, y ${place.y}; best here: ${numbers} dB`)));
       button.addEventListener("click", () => go(index));
@@ -74,8 +74,8 @@ function createPlaces(app) {
       const unit = pixelUnit();
       const type = (unit * parseFloat(getComputedStyle(app.root).fontSize)) / 13;
       for (const [index, { x, y }] of answer.places.entries()) {
-        const cx = place.originX + (x + 0.5) * place.scale;
-        const cy = place.originY + (y + 0.5) * place.scale;
+        // Of an even side the centre lies between two pixels.
+        const [cx, cy] = [place.originX + (x + (answer.side % 2) / 2) * place.scale, place.originY + (y + (answer.side % 2) / 2) * place.scale];
         const half = (answer.side / 2) * place.scale;
         context.lineWidth = 3 * unit;
         context.strokeStyle = "#000";

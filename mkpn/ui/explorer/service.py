@@ -16,7 +16,7 @@ from mkpn.explain import probe
 from mkpn.explain.estimates import Estimates, estimate, recompose
 from mkpn.explain.maps import Behaviour, behaviour
 from mkpn.explain.oracle import aligned_mean
-from mkpn.explain.places import find_places
+from mkpn.explain.places import find_places, motion_error
 from mkpn.explain.rebuild import neighbourhood, true_place
 from mkpn.explain.regions import REGIONS, RULE, classify
 from mkpn.explain.statistics import kernel_statistics
@@ -31,7 +31,7 @@ from mkpn.ui.explorer.cache import Cache
 from mkpn.ui.explorer.packing import packed, quantised
 from mkpn.ui.run.models import ModelStore
 from mkpn.ui.run.pictures import picture_url
-from mkpn.ui.run.session import Pane, Run
+from mkpn.ui.run.session import Pane, Run, square_metrics
 
 KEPT_BYTES = 2**29
 """For all sessions together; the estimates of MKPN at 512x512 are 202 MB, an error map half a megabyte."""
@@ -47,6 +47,9 @@ STOPS = 64
 
 OWN = "run"
 """Stands for the run's own noise where a gain is named."""
+
+_HIGHEST = 100.0
+"""Decibels that are shown at most, also of a picture without an error."""
 
 FORGOTTEN = "This run is no longer kept. Press Run again."
 
@@ -255,10 +258,9 @@ class Service:
         if len(names) < 2:
             raise ValueError("Places need two models or more that have run.")
         errors = np.stack([self._error(run, OWN, run.settings.seed, name) for name in names])
-        mean_error = squared_error(run.burst.frames.mean(0), run.burst.clean)
         side = min(32, *run.size)
         subject = names.index("mkpn") if "mkpn" in names else None
-        found = find_places(errors, self._regions(run), mean_error, side=side, subject=subject)
+        found = find_places(errors, self._regions(run), motion_error(run.burst), side=side, subject=subject)
         places: list[dict[str, Any]] = []
         for place in found:
             area = (slice(None), *_around(place.x, place.y, side, errors.shape[1:]))
@@ -310,12 +312,17 @@ class Service:
         error = self._error(run, gain, seed, name, stop)
         regions, border = self._regions(run), run.definition.border
         inner = (slice(border, error.shape[0] - border), slice(border, error.shape[1] - border))
-        square = error[run.square.slices]
-        return {
+        figures = {
             "whole": _decibels(float(error[inner].mean())),
-            "square": _decibels(float(square.mean())),
+            "square": _decibels(float(error[run.square.slices].mean())),
             **{region: _decibels(_mean(error[inner], regions[inner] == index)) for index, region in enumerate(REGIONS)},
         }
+        pane = run.panes.get(name)
+        if pane and pane.psnr is not None and seed == run.settings.seed and _own(run, gain) == OWN:
+            # What is kept of the errors is rounded, and could round to another figure than the page shows.
+            shown = square_metrics(run, pane) or (figures["square"],)
+            figures |= {"whole": min(pane.psnr, _HIGHEST), "square": min(shown[0], _HIGHEST)}
+        return figures
 
     def _regions(self, run: Run) -> NDArray[np.uint8]:
         def compute() -> tuple[NDArray[np.uint8], int]:
@@ -420,7 +427,7 @@ def _mean(values: NDArray[Any], inside: NDArray[np.bool_]) -> float | None:
 
 
 def _decibels(error: float | None) -> float | None:
-    return None if error is None else float(-10 * np.log10(max(error, 1e-10)))
+    return None if error is None else min(_HIGHEST, float(-10 * np.log10(max(error, 1e-10))))
 
 
 def _finite(value: float) -> float | None:

@@ -255,7 +255,8 @@ function createSizes(app) {
     if (!list.length) {
       context.fillStyle = ink.soft;
       context.font = `${13 * type()}px sans-serif`;
-      context.fillText("Nothing measured yet: choose gains and press Measure.", 10, 40);
+      const text = [...gains].some(measured) ? "This picture has no such pixels." : "Nothing measured yet: choose gains and press Measure.";
+      context.fillText(text, 10, 40);
       ui("sizes-table").replaceChildren();
       setText(ui("sizes-words"), "");
       plot = null;
@@ -263,7 +264,7 @@ function createSizes(app) {
     }
     const [low, high] = scrubbed === null ? rangeOf(list) : rangeWhileScrubbing(list);
     context.font = `${12 * type()}px sans-serif`;
-    const aside = Math.max(...["aligned mean", "MKPN 30.00"].map((text) => context.measureText(text).width));
+    const aside = Math.max(...["truly aligned", "MKPN 30.00"].map((text) => context.measureText(text).width));
     const [left, right, upper, lower] = [22 + 34 * type(), width - aside - 6, 12, height - 26 - 14 * type()];
     const atX = (size) => left + 14 + ((right - left - 28) * BASELINES.indexOf(`kpn-l${size}`)) / (BASELINES.length - 1);
     const atY = (value) => lower - ((lower - upper) * (value - low)) / (high - low);
@@ -376,12 +377,12 @@ function createSizes(app) {
     const { right, upper, lower, low, high, atX, atY } = area;
     if (alone && oracle.length) {
       const last = oracle[oracle.length - 1];
-      if (last.mean >= low && last.mean <= high) labels.write("aligned mean", right + 3, atY(last.mean), ink.soft);
+      if (last.mean >= low && last.mean <= high) labels.write("truly aligned", right + 3, atY(last.mean), ink.soft);
       else {
         const below = last.mean < low;
         context.fillStyle = ink.soft;
         context.textAlign = "left";
-        context.fillText(`aligned mean`, right + 3, below ? lower - 22 * type() : upper + 4);
+        context.fillText("truly aligned", right + 3, below ? lower - 22 * type() : upper + 4);
         context.fillText(`${last.mean.toFixed(2)} ${below ? "\u2193" : "\u2191"}`, right + 3, below ? lower - 7 * type() : upper + 4 + 15 * type());
       }
     }
@@ -437,7 +438,7 @@ function createSizes(app) {
     if (secret) return setText(ui("sizes-words"), "Draw where you expect the curve of KPN L1 to L25: drag in the chart, or focus it and use the arrow keys. Then press Reveal.");
     if (app.lesson.withholds()) setText(ui("sizes-words"), "The lesson asks what the curve says. Press Reveal in it, and the sentence stands here.");
     else sentences(list);
-    setText(ui("sizes-note"), `Dotted: mean of the truly aligned frames within reach, without a network; no bound, since a network may also average neighbours. Diamond: full 5\u00d75. Dashed: MKPN. At the lower edge: what lies further below, with its value. Bars: lowest and highest over the seeds. ${where() === "whole" ? state.value.metric.split(";")[0] : state.value.rule}`);
+    setText(ui("sizes-note"), `Dotted: mean of the truly aligned frames within reach, without a network; no bound, since a network may also average neighbours. Diamond: full 5\u00d75. Dashed: MKPN. At the lower edge: what lies further below, with its value. Bars: lowest and highest over the seeds. ${where() === "whole" ? state.value.metric.split(";")[0] : where() === "square" ? "Of the square no border is removed." : state.value.rule}`);
   }
 
   function sentences(list) {
@@ -450,12 +451,13 @@ function createSizes(app) {
       const seeds = Math.min(...points.map((p) => p.values.length));
       const leaders = new Set();
       for (let i = 0; i < seeds; i += 1) leaders.add(points.reduce((a, b) => (b.values[i] > a.values[i] ? b : a)).size);
-      const who = leaders.size > 1 ? `a tie over ${seeds} seeds between ${[...leaders].sort((a, b) => a - b).map((s) => `L${s}`).join(" and ")}` : `KPN L${best.size} is best of the single sizes (${best.mean.toFixed(2)} dB)`;
+      const alike = points.filter((p) => asShown(p.mean) === asShown(best.mean)).map((p) => `L${p.size}`);
+      const who = leaders.size > 1 ? `a tie over ${seeds} seeds between ${[...leaders].sort((a, b) => a - b).map((s) => `L${s}`).join(" and ")}` : `KPN ${alike.join(" and ")} ${alike.length > 1 ? "are" : "is"} best of the single sizes (${best.mean.toFixed(2)} dB)`;
       const spread = best.size === worst.size ? "" : `, L${worst.size} is ${shownDifference(best.mean, worst.mean).toFixed(2)} dB below`;
       const others = mkpn ? `; MKPN ${signedText(shownDifference(mkpn.mean, best.mean), 2)} dB` : "";
       return `${gainText(gain)}, ${WHERE_TEXT[where()]}: ${who}${spread}${others}.`;
     });
-    const off = guess ? ` Your curve was off by ${guessError(list[0]).toFixed(2)} dB on average.` : "";
+    const off = guess && Object.keys(guess.values).length ? ` Your curve was off by ${guessError(list[0]).toFixed(2)} dB on average.` : "";
     setText(ui("sizes-words"), each.join(" ") + overGains() + off);
   }
 
@@ -484,8 +486,8 @@ function createSizes(app) {
     const rows = list.map((one) => {
       const { gain, points, full, mkpn } = one;
       const values = [...BASELINES.map((name) => points.find((p) => p.name === name)), full, mkpn];
-      const best = complete(one) && !app.lesson.withholds() ? Math.max(...values.map((v) => v?.mean ?? -1)) : null;
-      return make("tr", { class: scrubbed !== null && gain === shown ? "now" : "" }, make("th", { scope: "row" }, gainText(gain).toLowerCase()), ...values.map((v) => make("td", { class: v && v.mean === best ? "best" : "" }, v ? v.mean.toFixed(2) : "\u2013")));
+      const best = complete(one) && !app.lesson.withholds() ? Math.max(...values.map((v) => asShown(v?.mean ?? -1))) : null;
+      return make("tr", { class: scrubbed !== null && gain === shown ? "now" : "" }, make("th", { scope: "row" }, gainText(gain).toLowerCase()), ...values.map((v) => make("td", { class: v && asShown(v.mean) === best ? "best" : "" }, v ? v.mean.toFixed(2) : "\u2013")));
     });
     ui("sizes-table").replaceChildren(make("table", { class: "numbers" }, make("thead", {}, make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)))), make("tbody", {}, ...rows)));
   }

@@ -104,7 +104,7 @@ function createWinners(app) {
       const fill = name ? color : `repeating-linear-gradient(135deg, ${color} 0 3px, transparent 3px 6px)`;
       return make("tr", {},
         make("th", { scope: "row" }, make("i", { class: "swatch", style: `background:${fill}` }), name ? `${app.label(name)}${name === "mkpn" ? " (M)" : ""}` : "tie"),
-        ...columns.map(([key], c) => make("td", { class: name && answer.shares[key][i] === best[c] && best[c] > 0 ? "best" : "" }, percentText(answer.shares[key][i]))),
+        ...columns.map(([key], c) => make("td", { class: name && best[c] > 0 && percentText(answer.shares[key][i]) === percentText(best[c]) ? "best" : "" }, percentText(answer.shares[key][i]))),
       );
     });
     ui("winners-table").replaceChildren(

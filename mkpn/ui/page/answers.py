@@ -126,7 +126,7 @@ _CONTROLS = {
     "gain": "Noise level",
     "sigma_r": "Read noise σr",
     "sigma_s": "Shot noise σs",
-    "rate": "Frames that move far, on average",
+    "rate": "Frames that move far, λ",
     "small": "Usual motion",
     "large": "Far motion",
     "seed": "Seed",

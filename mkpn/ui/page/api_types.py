@@ -56,7 +56,7 @@ class Compared(TypedDict):
 
 
 class Probed(TypedDict):
-    """The kernels of one pixel: by size `[N,K,K]`, fused, the sum of each frame's weights, the frames' offsets."""
+    """The kernels of one pixel: by size `[N,K,K]`, fused, the sum of each frame's fused weights over N, the offsets."""
 
     by_size: dict[str, list[list[list[float]]]]
     fused: list[list[list[float]]]

@@ -206,8 +206,8 @@ def controls(store: ModelStore, root: Path) -> Controls:
                 motion.frames,
                 motion.rate,
                 step=0.1,
-                label="Frames that move far, on average",
-                info="Their number is drawn from a Poisson distribution with this rate.",
+                label="Frames that move far, λ",
+                info="n is drawn from Poisson(λ); each frame but the first moves far with probability n/8.",
             )
             small = gr.Slider(0, 16, motion.small, step=1, label="Usual motion, up to ± px")
             large = gr.Slider(0, 64, motion.large, step=1, label="Far motion, up to ± px")

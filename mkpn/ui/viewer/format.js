@@ -15,9 +15,14 @@ function signedText(value, digits = 0) {
   return Number(text) === 0 ? "0" : (value < 0 ? "\u2212" : "+") + text;
 }
 
+/** A figure as it is shown: two that look equal are equally good. */
+function asShown(value, digits = 2) {
+  return Number(value.toFixed(digits));
+}
+
 /** The difference of two figures as they are shown beside it, for a reader who subtracts them. */
 function shownDifference(more, less, digits = 2) {
-  return Number(more.toFixed(digits)) - Number(less.toFixed(digits));
+  return asShown(more, digits) - asShown(less, digits);
 }
 
 /** A short number without trailing zeros, for colour bars. */

@@ -59,7 +59,7 @@ function createRegion(app, signal) {
     const cells = COLUMNS.map((column) => {
       const text = cellText(row, column, compared);
       const value = row[column.key] ?? null;
-      const good = !compared && value !== null && value === best[column.key];
+      const good = !compared && value !== null && asShown(value, column.digits) === best[column.key];
       const cell = make("td", { class: good ? "number best" : "number", "data-column": column.key });
       if (column.key !== "worst" || !row.place) cell.append(text);
       else {

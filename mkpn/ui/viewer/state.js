@@ -62,11 +62,11 @@ function assignKeys(panes) {
   return new Map(keyed.map((pane, i) => ["1234567890"[i], pane.id]));
 }
 
-/** The panes with the highest figure, among those that were denoised: the truth is no competitor. */
-function bestPanes(panes, key) {
+/** The panes with the highest figure as captions show it, among those that were denoised: the truth is no competitor. */
+function bestPanes(panes, key, digits) {
   const rivals = panes.filter((pane) => pane.group !== "truth" && pane[key] !== null && pane.url);
-  const highest = Math.max(...rivals.map((pane) => pane[key]));
-  return new Set(rivals.length > 1 ? rivals.filter((pane) => pane[key] === highest).map((pane) => pane.id) : []);
+  const highest = Math.max(...rivals.map((pane) => asShown(pane[key], digits)));
+  return new Set(rivals.length > 1 ? rivals.filter((pane) => asShown(pane[key], digits) === highest).map((pane) => pane.id) : []);
 }
 
 function rectFrom(value, width, height) {

@@ -41,9 +41,9 @@ function sortedRows(rows, { key, descending }, base) {
   });
 }
 
-/** Returns the best figure of a column, or null where nothing competes. */
-function bestFigure(rows, { key, better }) {
-  const values = rows.map((row) => row[key] ?? null).filter((value) => value !== null);
+/** Returns the best figure of a column as it is shown, or null where nothing competes. */
+function bestFigure(rows, { key, digits, better }) {
+  const values = rows.map((row) => row[key] ?? null).filter((value) => value !== null).map((value) => asShown(value, digits));
   if (!better || values.length < 2) return null;
   return better > 0 ? Math.max(...values) : Math.min(...values);
 }

@@ -228,7 +228,7 @@ function createViewer(root) {
     // Whoever chose panes that are all gone would look at nothing.
     if (state.panes.length && state.panes.every((pane) => state.hidden.has(pane.id))) state.hidden = new Set();
     keys = assignKeys(panes);
-    best = { psnr: bestPanes(panes, "psnr"), ssim: bestPanes(panes, "ssim") };
+    best = { psnr: bestPanes(panes, "psnr", 2), ssim: bestPanes(panes, "ssim", 3) };
     for (const pane of state.panes) app.store.request(pane.url, true);
     prune();
     app.surfaces.forgetAllBut(new Set(byId.keys()));
