@@ -208,6 +208,7 @@ def test_a_dialog_gives_the_focus_back_to_what_opened_it(shown: Handle, name: st
     shown.page.keyboard.press("Enter")
     expect(shown.ui(dialog)).to_be_visible()
     shown.page.keyboard.press("Escape")
+    shown.drawn()
     expect(shown.ui(name)).to_be_focused()
     # After a mouse press the keys are the pictures'.
     shown.ui(name).click()
