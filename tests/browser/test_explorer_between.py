@@ -187,6 +187,14 @@ def test_the_lesson_card_keeps_the_focus_when_it_is_written_anew(page) -> None:
     ui(page, "lesson-toggle").click()
 
 
+def test_the_end_of_the_lesson_hands_the_focus_to_its_button(page) -> None:
+    page.evaluate(f"() => {EXPLORER}.lesson.open(8)")
+    page.locator('[data-lesson="next"]').focus()
+    page.keyboard.press("Enter")
+    expect(ui(page, "lesson")).to_be_hidden()
+    expect(ui(page, "lesson-toggle")).to_be_focused()
+
+
 def test_two_fingers_zoom_and_leave_the_pixel_where_it_is(page) -> None:
     view(page, "kernels")
     place = f"() => [{EXPLORER}.state.x, {EXPLORER}.state.y]"

@@ -83,6 +83,20 @@ def test_nothing_is_asked_before_there_is_something_to_compare(page) -> None:
         assert ui(page, "live").inner_text() == ""
 
 
+def test_kernels_and_rebuild_say_what_they_wait_for(page) -> None:
+    """A run that was stopped before its first network left half of the view empty."""
+    value = page.evaluate_handle(f"() => {EXPLORER}.state.value")
+    again(page, NOTHING)
+    for name in ("kernels", "rebuild"):
+        view(page, name)
+        panel = page.locator(f'[data-panel="{name}"]')
+        said = panel.evaluate("p => ['content', 'visibility'].map((key) => getComputedStyle(p, '::before')[key])")
+        assert said == ['"No model has run yet."', "visible"]
+    page.evaluate(f"(value) => {EXPLORER}.ingest(value)", value)
+    page.wait_for_function("() => !document.querySelector('.mkpn-explorer').hasAttribute('data-waiting')")
+    assert page.locator('[data-panel="rebuild"]').evaluate("p => getComputedStyle(p, '::before').content") == "none"
+
+
 def test_switching_off_outlives_a_run_without_a_model(page) -> None:
     everything = "mkpn; 1,3,5,7,9,11; 0,1,2,3,4,5,6,7; renormalised"
     view(page, "ablation")

@@ -200,3 +200,31 @@ def test_the_value_at_the_cursor_stands_in_every_pane(shown: Handle) -> None:
     shown.page.mouse.move(2, 2)
     expect(value).to_be_hidden()
     shown.page.set_viewport_size({"width": 1280, "height": 900})
+
+
+@pytest.mark.parametrize(("name", "dialog"), [("help", "help-dialog"), ("commands", "palette")])
+def test_a_dialog_gives_the_focus_back_to_what_opened_it(shown: Handle, name: str, dialog: str) -> None:
+    shown.ui(name).focus()
+    shown.page.keyboard.press("Enter")
+    expect(shown.ui(dialog)).to_be_visible()
+    shown.page.keyboard.press("Escape")
+    shown.drawn()
+    expect(shown.ui(name)).to_be_focused()
+    # After a mouse press the keys are the pictures'.
+    shown.ui(name).click()
+    expect(shown.ui(dialog)).to_be_visible()
+    shown.page.keyboard.press("Escape")
+    expect(shown.ui("stage")).to_be_focused()
+
+
+def test_a_control_that_is_hidden_hands_its_focus_to_the_pictures(shown: Handle) -> None:
+    shown.page.locator('[data-mode-to="blink"]').focus()
+    shown.page.keyboard.press("Enter")
+    shown.ui("blink-play").focus()
+    shown.page.keyboard.press("Escape")
+    expect(shown.ui("blink-play")).to_be_hidden()
+    expect(shown.ui("stage")).to_be_focused()
+    shown.ui("false-color").focus()
+    shown.page.keyboard.press("e")
+    expect(shown.ui("false-color")).to_be_hidden()
+    expect(shown.ui("stage")).to_be_focused()

@@ -280,6 +280,7 @@ function createLesson(app) {
     current?.leave?.(app);
     current = null;
     state.lesson = null;
+    if (card.contains(document.activeElement)) ui("lesson-toggle").focus({ preventScroll: true });
     card.hidden = true;
     ui("lesson-toggle").setAttribute("aria-pressed", "false");
     app.remember();

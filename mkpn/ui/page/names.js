@@ -8,6 +8,7 @@ let asked = false;
 function giveNames() {
   asked = false;
   for (const box of document.querySelectorAll(TOOLTIP_ONLY)) box.setAttribute("aria-label", box.title);
+  for (const group of document.querySelectorAll("fieldset")) nameGroup(group);
   for (const button of document.querySelectorAll(PICTURES)) {
     const label = button.closest(".figure").querySelector("[data-testid=block-label]")?.textContent.trim();
     if (!label || !button.querySelector("img")) continue;
@@ -16,9 +17,17 @@ function giveNames() {
   }
 }
 
+/** Gradio makes a group of its own of every radio button, anew at each change: Tab would stop at each, and arrow keys move nothing. */
+function nameGroup(group) {
+  const label = group.querySelector("[data-testid=block-info]")?.textContent.trim();
+  if (label) group.setAttribute("aria-label", label);
+  const [first, ...others] = group.querySelectorAll("input[type=radio]");
+  for (const radio of others) if (radio.name !== first.name) radio.name = first.name;
+}
+
 const arrivals = new MutationObserver(() => {
   if (!asked) requestAnimationFrame(giveNames);
   asked = true;
 });
-arrivals.observe(document.body, { childList: true, subtree: true });
+arrivals.observe(document.body, { childList: true, subtree: true, attributeFilter: ["name"] });
 giveNames();

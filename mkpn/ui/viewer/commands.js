@@ -139,7 +139,6 @@ function createPalette(app, signal) {
     },
     { signal },
   );
-  dialog.addEventListener("close", () => app.stage.focus({ preventScroll: true }), { signal });
 
   return {
     open() {

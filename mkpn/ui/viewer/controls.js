@@ -49,13 +49,16 @@ function createControls(app, signal) {
   on("hold", "keyup", () => app.hold(false));
   on("side-toggle", "click", () => app.toggleSide());
   on("fullscreen", "click", () => app.toggleFullscreen());
-  on("commands", "click", () => app.palette.open());
+  // A dialog that closes gives the focus back to where it was: after a mouse press that is the stage.
+  const opener = (open) => (event) => {
+    if (event.detail > 0) ui("stage").focus({ preventScroll: true });
+    open();
+  };
+  on("commands", "click", opener(() => app.palette.open()));
   on("inset-add", "click", () => app.addInset());
   on("inset-clear", "click", () => app.clearInsets());
-  on("help", "click", () => app.openHelp());
+  on("help", "click", opener(() => app.openHelp()));
   on("help-close", "click", () => ui("help-dialog").close());
-  // A native dialog closes on Escape by itself; its focus returns to where it was.
-  on("help-dialog", "close", () => ui("stage").focus({ preventScroll: true }));
   on("keys", "change", (event) => app.setKeys(event.target.checked));
   on("panes-all", "click", () => app.setHidden([]));
   on("panes-story", "click", () => app.start.showStory());
@@ -79,7 +82,7 @@ function createControls(app, signal) {
     "click",
     (event) => {
       const button = event.target.closest("button");
-      if (button && event.detail > 0 && !button.closest("dialog") && !ui("help-dialog").open) {
+      if (button && event.detail > 0 && !button.closest("dialog") && !root.querySelector("dialog[open]")) {
         ui("stage").focus({ preventScroll: true });
       }
     },

@@ -56,8 +56,9 @@ function createViewer(root) {
       app.histogram.render();
       dirty.region = false;
     }
-    // A button that has just disabled itself would take the keys along.
-    if (document.activeElement?.disabled && root.contains(document.activeElement)) app.stage.focus({ preventScroll: true });
+    // A control that has just been disabled or hidden would take the focus and the keys along.
+    const focused = root.contains(document.activeElement) ? document.activeElement : null;
+    if (focused?.disabled || focused?.closest("[hidden]")) app.stage.focus({ preventScroll: true });
     if (!app.view.state.width) return;
     app.panes.draw();
     app.minimap.draw();
