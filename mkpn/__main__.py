@@ -354,6 +354,7 @@ def curves(
     with output.results() as results:
         from mkpn.checks import writable_folder
         from mkpn.figures.learning_curves import learning_curves, read_curve
+        from mkpn.whole_files import written_whole
 
         if out.is_dir():
             raise ValueError(f"out: expected a file, got the folder {out}")
@@ -361,7 +362,8 @@ def curves(
             raise ValueError(f"out: expected a .png file, got {out}")
         writable_folder(out.parent, "out")
         figure = learning_curves([read_curve(run) for run in runs])
-        out.write_bytes(figure)
+        with written_whole(out) as temporary:
+            temporary.write_bytes(figure)
         print(f"wrote {out}")
         results.value = {"out": str(out)}
 
@@ -399,6 +401,7 @@ def explain(
         from mkpn.explain.study import study
         from mkpn.synthesis.files import OWN_MEGAPIXELS
         from mkpn.synthesis.images import example_image, load_image
+        from mkpn.whole_files import written_whole
 
         pixels = example_image("Coffee cup") if image is None else load_image(image, max_megapixels=OWN_MEGAPIXELS)
         if image is not None:
@@ -413,10 +416,12 @@ def explain(
             progress=lambda text: None if output.quiet else print(text, file=sys.stderr, flush=True),
         )
         for name, draw in FIGURES.items():
-            (out / f"explain-{name}.png").write_bytes(draw(made))
+            with written_whole(out / f"explain-{name}.png") as temporary:
+                temporary.write_bytes(draw(made))
             print(f"wrote {out / f'explain-{name}.png'}")
         record = {"gain": gain, "seed": seed, "downsample": downsample, **made.record()}
-        (out / "explain.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        with written_whole(out / "explain.json") as temporary:
+            temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(f"wrote {out / 'explain.json'}")
         results.value = record
 

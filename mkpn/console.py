@@ -64,16 +64,16 @@ class Output:
 
 @contextmanager
 def _silence() -> Generator[None]:
-    logger = logging.getLogger("mkpn")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    # Of other packages, too: matplotlib warns where there is no home folder.
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     # Read by tqdm when it is imported, and by `mkpn.distributed.shows_progress` for every progress bar.
     os.environ["TQDM_DISABLE"] = "1"
     try:
         yield
     finally:
         os.environ.pop("TQDM_DISABLE")
-        logger.setLevel(level)
+        logging.disable(before)
 
 
 @dataclass
@@ -121,7 +121,8 @@ def exit_code(command: Callable[[], object]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except OSError as error:
-        return _say(f"{error.filename or 'a file'}: {error.strerror or error}", FAILED)
+        code = REFUSED if isinstance(error, PermissionError) else FAILED
+        return _say(f"{error.filename or 'a file'}: {error.strerror or error}", code)
     except (MemoryError, RuntimeError) as error:
         # PyTorch's own errors for want of memory are RuntimeErrors, on the CPU without a class of their own.
         if not isinstance(error, MemoryError) and not re.search("out of memory|allocate memory", str(error)):

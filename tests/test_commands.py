@@ -70,6 +70,7 @@ def mkpn_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         (["register", "--images", "PHOTOS", "--out", "OUT/a.safetensors", "--threads", "-3"], "threads"),
         (["evaluate", "--images", "PHOTOS", "--out", "OUT", "--threads", "-3"], "threads"),
         (["register", "--images", "PHOTOS", "--out", "/proc/none/a.safetensors"], "out"),
+        (["train", "mkpn", "--images", "PHOTOS", "--run", "/proc/none/run", "--recipe", "tiny"], "run"),
         (["bench", "--quick", "--out", "OUT"], "out"),
         (["curves", "--out", "OUT/a.png"], "runs"),
         (["curves", "PHOTOS", "--out", "OUT/a.png"], "runs"),
@@ -123,6 +124,7 @@ NO_MEMORY = "out of memory; a larger --downsample needs less, and --device cpu u
         (FloatingPointError("lr: too large"), 1, "mkpn: lr: too large\n"),
         (Failed("not as it should be"), 1, "mkpn: not as it should be\n"),
         (OSError(28, "No space left on device", "out/a.png"), 1, "mkpn: out/a.png: No space left on device\n"),
+        (PermissionError(13, "Permission denied", "a.png"), 2, "mkpn: a.png: Permission denied\n"),
         (MemoryError(), 1, f"mkpn: {NO_MEMORY}\n"),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 GB"), 1, f"mkpn: {NO_MEMORY}\n"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB."), 1, f"mkpn: {NO_MEMORY}\n"),
@@ -202,7 +204,7 @@ def test_json_and_quiet(mkpn_command: Mkpn) -> None:
 def test_quiet_keeps_errors(caplog: pytest.LogCaptureFixture) -> None:
     with Output(quiet=True).results():
         assert os.environ["TQDM_DISABLE"] == "1"
-        synthetic.log.warning("left out")
+        synthetic.log.root.warning("left out")
         synthetic.log.error("lost")
     synthetic.log.warning("said again")
     assert "TQDM_DISABLE" not in os.environ

@@ -29,6 +29,14 @@ def test_a_failure_keeps_the_old_content_and_leaves_nothing_behind(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.parametrize("named", [None, "temporary"])
+def test_an_error_names_the_file(tmp_path: Path, named: str | None) -> None:
+    """Of a full disk the system names no file, otherwise the temporary one."""
+    with pytest.raises(OSError, match="No space") as found, written_whole(tmp_path / "a.json") as temporary:
+        raise OSError(28, "No space left on device", *([str(temporary)] if named else []))
+    assert found.value.filename == str(tmp_path / "a.json")
+
+
 def _write_half(path: Path) -> None:
     path.write_text("half", encoding="utf-8")
     raise OSError("the disk is full")

@@ -39,6 +39,7 @@ from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import noise_for_gain
 from mkpn.synthesis.read_once import ReadOnce
 from mkpn.synthesis.scenes import KINDS
+from mkpn.whole_files import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -179,12 +180,14 @@ def _write(config: EvaluateConfig, report: dict[str, Any]) -> None:
         "images.csv": csv_table(spread(report["images"])),
     }
     for name, text in texts.items():
-        # A file's name may be anything but UTF-8.
-        (out / name).write_text(text, encoding="utf-8", errors="backslashreplace")
+        with written_whole(out / name) as temporary:
+            # A file's name may be anything but UTF-8.
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     where = measured_on(report["settings"], rows[0]["images"])
     if any(row["model"] in MODELS for row in rows):
-        (out / "table1.png").write_bytes(table1_chart(rows, against, where, "png"))
-        (out / "table1.pdf").write_bytes(table1_chart(rows, against, where, "pdf"))
+        for kind in ("png", "pdf"):
+            with written_whole(out / f"table1.{kind}") as temporary:
+                temporary.write_bytes(table1_chart(rows, against, where, kind))
     if config.stamp:
         shared = {"metric": report["metric"], "settings": report["settings"]}
         ties = {(row["model"], row["gain"]) for row in against if row["tie"]}

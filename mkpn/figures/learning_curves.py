@@ -57,21 +57,30 @@ def read_curve(run: Path) -> Curve:
     if not path.is_file():
         raise ValueError(f"runs: expected folders of training runs with a stats.jsonl, got {run}")
     records: list[dict[str, Any]] = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue  # the last line of a run that is being written
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        record = _json_object(line)  # none: the last line of a run that is being written, or of one that was cut off
+        if "step" in record:
+            records.append(record)
     losses = [(record["step"], record["loss"]) for record in records if "loss" in record]
     if not losses:
         raise ValueError(f"runs: expected losses in {path}, got none yet")
     checks = [(record["step"], float(np.mean([*record["psnr"].values()]))) for record in records if "psnr" in record]
     settings = run / "config.json"
-    model = json.loads(settings.read_text(encoding="utf-8"))["model"] if settings.is_file() else ""
+    text = settings.read_text(encoding="utf-8", errors="replace") if settings.is_file() else ""
+    model = str(_json_object(text).get("model", ""))
     steps, loss = np.array(losses, np.float64).T
     validated, psnr = np.array(checks, np.float64).reshape(-1, 2).T
     name = run.resolve().name
     return Curve(name=name, model=model, steps=steps, loss=loss, validated=validated, psnr=psnr)
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    """The object that a text holds; an empty one if it holds none."""
+    try:
+        value: Any = json.loads(text)
+    except json.JSONDecodeError:
+        value = None
+    return value if isinstance(value, dict) else {}
 
 
 def learning_curves(curves: Sequence[Curve]) -> bytes:

@@ -59,6 +59,8 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 @contextmanager
 def _opened(path: Path) -> Generator[tuple[Any, dict[str, Any]]]:
     try:
+        # It would call a file missing that may not be read.
+        path.open("rb").close()
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
@@ -69,6 +71,8 @@ def _opened(path: Path) -> Generator[tuple[Any, dict[str, Any]]]:
             yield file, metadata
     except FileNotFoundError as error:
         raise ValueError(f"{path}: expected a checkpoint, got no file of this name") from error
+    except PermissionError as error:
+        raise ValueError(f"{path}: expected a checkpoint that may be read, got one that may not") from error
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"{path}: expected a safetensors checkpoint, but it is damaged or foreign ({error})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,8 @@ def image_files(folders: Sequence[Path], without: Path | None = None) -> list[Pa
         without: a folder that is left out, e.g. one that a command writes pictures into.
 
     Raises:
-        ValueError: if a folder does not exist or nothing is found.
+        ValueError: if a folder does not exist or may not be read, or nothing is found. Closed folders below are named
+            in the log and left out.
     """
     for folder in folders:
         if not folder.is_dir():
@@ -66,8 +68,8 @@ def image_files(folders: Sequence[Path], without: Path | None = None) -> list[Pa
         # A file counts once, though its folder may be named twice or lie in another one.
         path.resolve(): path
         for folder in reversed(folders)
-        for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and path.is_file() and not _is_hidden(path.relative_to(folder))
+        for path in _files_below(folder)
+        if path.suffix.lower() in SUFFIXES and path.is_file()
     }
     if without is not None:
         found = {place: path for place, path in found.items() if without.resolve() not in place.parents}
@@ -77,9 +79,17 @@ def image_files(folders: Sequence[Path], without: Path | None = None) -> list[Pa
     return files
 
 
-def _is_hidden(path: Path) -> bool:
-    """Tells whether a file or a folder on its way begins with a dot, as what other systems put beside photographs."""
-    return any(part.startswith(".") for part in path.parts)
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Yields files; not what begins with a dot, as what other systems put beside photographs, nor what lies in such."""
+
+    def closed(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise ValueError(f"images: expected a folder that may be read, got {folder} ({error.strerror})") from error
+        log.warning("left out %s: %s", one_line(str(error.filename)), error.strerror)
+
+    for where, below, names in os.walk(folder, onerror=closed):
+        below[:] = [name for name in below if not name.startswith(".")]
+        yield from (Path(where, name) for name in names if not name.startswith("."))
 
 
 def load_photographs(

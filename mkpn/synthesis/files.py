@@ -106,6 +106,8 @@ def named(source: str | Path | bytes | Image.Image) -> Generator[None]:
         raise ValueError(f"{name}: expected an image ({COMMON}), got another file") from error
     except Image.DecompressionBombError as error:
         raise ValueError(f"{name}: expected a picture of fewer pixels, got far more than are read") from error
+    except PermissionError as error:
+        raise ValueError(f"{name}: expected a file that may be read, got one that may not") from error
     # Damaged files end in any of Pillow's errors: OSError, SyntaxError, TypeError, struct.error, ...
     except Exception as error:
         # Where the file lies is nobody's business who reads the message over the network.

@@ -45,7 +45,8 @@ class Statistics:
         self.writer = _tensorboard(config.run)
         if self.path.exists():
             # Lines behind the step that is resumed from would be written twice, the last one may be cut short.
-            kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _line_step(line) <= step]
+            text = self.path.read_text(encoding="utf-8", errors="replace")
+            kept = [line for line in text.splitlines() if _line_step(line) <= step]
             with written_whole(self.path) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
 

@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields, replace
 from pathlib import Path
 from typing import Any
 
+from mkpn.checks import writable_folder
 from mkpn.distributed import local_device, process_group, wait_for_all
 from mkpn.model.checkpoint import read_metadata
 from mkpn.model.config import Preset, model_config
@@ -108,6 +109,7 @@ def _start(config: TrainConfig, settings: Any) -> None:
         options["patches"] = tuple(options["patches"])
     own = RegisterConfig(out=start, **options)
     if not start.exists():
+        writable_folder(config.run, "run")
         log.info("registered: %s", register(own))
         return
     defaults = recorded(RegisterConfig(images=own.images, out=start))

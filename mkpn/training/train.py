@@ -339,7 +339,9 @@ class TrainingState:
         groups: _Groups = {"weights": {}, "averaged": {}, "first": {}, "optimizer": {}}
         for name, tensor in tensors.items():
             group, _, rest = name.partition("/")
-            groups[group][rest] = tensor
+            groups.setdefault(group, {})[rest] = tensor
+        if len(groups) > 4 or not {"step", "seconds", "ancestry"} <= metadata.keys():
+            raise ValueError(f"run: expected in {path} what a run writes there to go on, got another file")
         own = self.network.state_dict()
         wrong = [name for name, tensor in groups["weights"].items() if name in own and own[name].shape != tensor.shape]
         if wrong:

@@ -196,7 +196,8 @@ def _host(host: str | None) -> str:
             attempt.bind(place)
     except (OSError, UnicodeError) as error:
         raise ValueError(f"{name}: expected an address of this machine, got {shown(value)}") from error
-    return value
+    # Gradio puts it into addresses of the page, where one of IPv6 stands in brackets.
+    return f"[{value}]" if ":" in value and not value.startswith("[") else value
 
 
 def _port(port: int | None) -> int | None:

@@ -72,3 +72,15 @@ def test_flops_are_counted_by_hand() -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="existing folder"):
         bench(out=tmp_path / "nowhere" / "bench.json", quick=True)
+
+
+def test_the_file_is_there_from_the_beginning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl+C says that it keeps what was measured, and a file that cannot be written is found before the work."""
+
+    def stopped(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mkpn.evaluation.speed.bench.bench_ops", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        bench(out=tmp_path / "bench.json", only="ops", device="cpu", quick=True)
+    assert json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))["rows"] == []

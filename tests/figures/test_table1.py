@@ -99,6 +99,16 @@ def test_curves_are_read(tmp_path: Path) -> None:
         read_curve(tmp_path)
 
 
+def test_damaged_lines_and_settings_lose_no_curve(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "one", "kpn-l5", 0.03)
+    with (run / "stats.jsonl").open("ab") as file:
+        file.write(b"\n7\nnull\n[1]\n{}\n\0\0\n\xff\xfe\n")
+    for text in ("{", "[]", "{}"):
+        (run / "config.json").write_text(text)
+        curve = read_curve(run)
+        assert (curve.model, len(curve.steps)) == ("", 40)
+
+
 def test_a_curve_that_falls_again_is_drawn_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = write_run(tmp_path / "one", "mkpn", 0.02)
     lines = [{"step": step, "psnr": {"1": psnr}} for step, psnr in ((500, 30), (1000, 35), (2000, 33))]

@@ -185,6 +185,15 @@ def test_a_failed_write_keeps_the_old_file(saved: Path, monkeypatch: pytest.Monk
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
 
+def test_a_file_that_may_not_be_read_is_not_called_missing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*_: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", forbidden)
+    with pytest.raises(ValueError, match="expected a checkpoint that may be read, got one that may not"):
+        read_tensors(saved)
+
+
 def steps_in_line(training: dict[str, Any] | None) -> int:
     """Steps of a run and of all those that its weights come from."""
     if training is None:

@@ -16,6 +16,7 @@ import httpx
 import pytest
 from serving import Server
 
+from mkpn.ui.launch import _host
 from mkpn.ui.service import logs
 from mkpn.ui.service.guard import Guard
 from mkpn.ui.service.logins import VARIABLE, login_check
@@ -137,6 +138,13 @@ def test_a_named_site_may_send_the_headers_of_gradio_s_own_client() -> None:
     for origins, allowed in (((lab,), "content-type,x-gradio-user"), ((), None)):
         answer = ask("OPTIONS", JOIN, headers=asks, origins=origins)
         assert answer.headers.get("access-control-allow-headers") == allowed
+
+
+@pytest.mark.parametrize("given", ["::1", "[::1]"])
+def test_an_address_of_ipv6_is_taken_with_and_without_brackets(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The machine may have no IPv6.
+    monkeypatch.setattr("socket.socket.bind", lambda *_: None)
+    assert _host(given) == "[::1]"
 
 
 def test_hosts() -> None:
@@ -283,6 +291,8 @@ def test_a_line_of_the_log_is_json_of_one_line() -> None:
     line = logs.JsonLines().format(record)
     logs.request_id.reset(token)
     assert "\n" not in line
+    # A pipe of another encoding would write a letter beyond ASCII as an escape that JSON does not know.
+    assert line.isascii()
     fields = json.loads(line)
     assert fields.pop("time").endswith("+00:00")
     expected = {"level": "info", "logger": "mkpn.service", "message": "a\nb ü", "request_id": "7", "status": 200}

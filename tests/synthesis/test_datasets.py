@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,26 @@ def test_hidden_files_and_a_folder_that_is_left_out_are_no_photographs(photo_fol
     assert len(load_photographs([tmp_path], without=tmp_path / "run", **SETTINGS)) == 1
     # Where the photographs lie below a hidden folder, that was asked for.
     assert len(image_files([tmp_path / ".thumbnails"])) == 1
+
+
+def test_a_folder_that_may_not_be_read_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Figures of fewer photographs than were asked for would pass for those of all."""
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "a.png").touch()
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    assert image_files([tmp_path]) == [tmp_path / "a.png"]
+    assert f"left out {tmp_path / 'closed'}: Permission denied" in caplog.text
+    with pytest.raises(ValueError, match=r"^images: expected a folder that may be read, got .*closed \(Perm"):
+        image_files([tmp_path / "closed"])
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:

@@ -259,3 +259,14 @@ def test_a_tiff_that_pillow_cannot_read_is_called_one() -> None:
         mkpn.load_image(stream.getvalue())
     with pytest.raises(ValueError, match=r"expected an image .* got another file"):
         mkpn.load_image(b"no picture at all")
+
+
+def test_a_picture_that_may_not_be_read_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png")
+
+    def forbidden(*_: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", forbidden)
+    with pytest.raises(ValueError, match=r"^a\.png: expected a file that may be read, got one that may not$"):
+        mkpn.load_image(tmp_path / "a.png")

@@ -19,7 +19,7 @@ from PIL import Image
 from torch.distributed.run import get_args_parser
 
 import mkpn
-from mkpn.model.checkpoint import load_model, read_tensors
+from mkpn.model.checkpoint import load_model, read_tensors, write_tensors
 from mkpn.model.config import model_config
 from mkpn.model.network import KernelPredictionNetwork
 from mkpn.ops import local_conv
@@ -307,6 +307,17 @@ def test_damaged_settings_of_a_run_are_named(config: TrainConfig, text: str | No
         settings.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"run: expected the settings of the run in .*config\.json"):
         train("kpn-l1", short)
+
+
+def test_another_file_in_the_place_of_the_state_is_named(config: TrainConfig) -> None:
+    short = replace(config, steps=1, sample_every=0)
+    exported, state = train("kpn-l1", short), config.run / "state.safetensors"
+    tensors, metadata = read_tensors(state)
+    del metadata["step"]
+    for write in (lambda: state.write_bytes(exported.read_bytes()), lambda: write_tensors(state, tensors, metadata)):
+        write()
+        with pytest.raises(ValueError, match=r"^run: expected in .*state\.safetensors what a run writes there"):
+            train("kpn-l1", short)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 import pytest
+from gradio.exceptions import InvalidPathError
 
 from mkpn.synthesis.motion import BurstConfig
 from mkpn.synthesis.noise import Noise
@@ -56,6 +57,18 @@ def test_a_number_beyond_its_range_is_named_as_on_the_page(value: Any, said: str
     with pytest.raises(gr.Error) as refused:
         asyncio.run(page.preprocess_data(event, [value], None))
     assert str(refused.value.message).startswith(said)
+
+
+def test_a_path_of_the_server_is_refused_in_words_of_a_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuses(*_: object) -> None:
+        raise InvalidPathError("Cannot move /srv/secret to the gradio cache dir")
+
+    monkeypatch.setattr(gr.Blocks, "preprocess_data", refuses)
+    with Page() as page:
+        gr.Button().click(lambda file: file, [gr.JSON()], None)
+    with pytest.raises(gr.Error) as refused:
+        asyncio.run(page.preprocess_data(next(iter(page.fns.values())), [{"path": "/srv/secret"}], None))
+    assert refused.value.message == "data: expected uploaded files, got a path of the server"
 
 
 def test_a_full_disk_is_told_and_nothing_else_of_the_server() -> None:

@@ -26,6 +26,7 @@ from mkpn.evaluation.speed.local_conv import bench_ops
 from mkpn.evaluation.speed.measure import Clock, Row, timed_by
 from mkpn.evaluation.speed.networks import bench_large, bench_models, bench_training
 from mkpn.model.config import model_config
+from mkpn.whole_files import written_whole
 
 Part = Literal["ops", "models", "large"]
 
@@ -100,9 +101,17 @@ def bench(
             f"{torch.get_num_threads()} threads on {where}"
         )
     head = {**environment(where), "clock": clock}
+    rows: list[Row] = []
+
+    def keep() -> None:
+        if out is not None:
+            with written_whole(out) as temporary:
+                temporary.write_text(json.dumps({**head, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+    # Now, so that a file that cannot be written is found before the work.
+    keep()
     for key, value in head.items():
         print(f"{key:10} {value}")
-    rows: list[Row] = []
     parts: list[Callable[[], Iterator[Row]]] = []
     # First, while the process is small: its peak is taken from the system, which remembers everything before.
     if only in (None, "large"):
@@ -116,8 +125,7 @@ def bench(
             for row in part():
                 rows.append(row)
                 # Kept while it goes on: a long run that is stopped leaves what it has measured.
-                if out is not None:
-                    out.write_text(json.dumps({**head, "rows": rows}, indent=1) + "\n", encoding="utf-8")
+                keep()
     return {**head, "rows": rows}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.block_function import BlockFunction
+from gradio.exceptions import InvalidPathError
 
 from mkpn.ui.service.logs import LOGGER, REQUEST_ID, request_id
 
@@ -71,6 +72,8 @@ class Page(gr.Blocks):
         ]
         try:
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
+        except InvalidPathError as error:
+            raise refusal("data: expected uploaded files, got a path of the server") from error
         # A client that is not the page may send anything; each component fails at it in its own way and words.
         except Exception as error:
             for block, value in zip(block_fn.inputs, inputs, strict=True):

@@ -33,7 +33,8 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False, default=str)
+        # ASCII only: a terminal or pipe of another encoding would make escapes of the rest that JSON does not know.
+        return json.dumps(fields, default=str)
 
 
 def configure(kind: str) -> None:
