@@ -11,8 +11,8 @@ from mkpn.explain.regions import REGIONS
 from mkpn.explain.winners import patch_means
 from mkpn.synthesis.burst import Burst
 
-_LEAST_BLUR = 0.5 / 255
-"""What rounds to no level at all is no misalignment."""
+_LEAST_BLUR = 0.002
+"""Half a level of 8 bits: what rounds to nothing is no misalignment."""
 
 
 @dataclass(frozen=True)
