@@ -317,10 +317,9 @@ class Service:
             "square": _decibels(float(error[run.square.slices].mean())),
             **{region: _decibels(_mean(error[inner], regions[inner] == index)) for index, region in enumerate(REGIONS)},
         }
-        pane = run.panes.get(name)
-        if pane and pane.psnr is not None and seed == run.settings.seed and _own(run, gain) == OWN:
+        pane = run.panes.get(name) if seed == run.settings.seed and _own(run, gain) == OWN else None
+        if pane and pane.psnr is not None and (shown := square_metrics(run, pane)):
             # What is kept of the errors is rounded, and could round to another figure than the page shows.
-            shown = square_metrics(run, pane) or (figures["square"],)
             figures |= {"whole": min(pane.psnr, _HIGHEST), "square": min(shown[0], _HIGHEST)}
         return figures
 
