@@ -59,8 +59,6 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 @contextmanager
 def _opened(path: Path) -> Generator[tuple[Any, dict[str, Any]]]:
     try:
-        # It would call a file missing that may not be read.
-        path.open("rb").close()
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
@@ -70,9 +68,10 @@ def _opened(path: Path) -> Generator[tuple[Any, dict[str, Any]]]:
                 raise ValueError(f"{path}: expected a JSON object as metadata, got {type(metadata).__name__}")
             yield file, metadata
     except FileNotFoundError as error:
+        # safetensors says this of a file that may not be read, too.
+        if path.exists():
+            raise ValueError(f"{path}: expected a checkpoint that may be read, got one that may not") from error
         raise ValueError(f"{path}: expected a checkpoint, got no file of this name") from error
-    except PermissionError as error:
-        raise ValueError(f"{path}: expected a checkpoint that may be read, got one that may not") from error
     except (SafetensorError, OSError, KeyError, json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"{path}: expected a safetensors checkpoint, but it is damaged or foreign ({error})"

@@ -186,10 +186,11 @@ def test_a_failed_write_keeps_the_old_file(saved: Path, monkeypatch: pytest.Monk
 
 
 def test_a_file_that_may_not_be_read_is_not_called_missing(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(*_: object) -> object:
-        raise PermissionError(13, "Permission denied")
+    def forbidden(*_: object, **__: object) -> object:
+        # As safetensors does where a file may not be read.
+        raise FileNotFoundError(f"No such file or directory: {saved}")
 
-    monkeypatch.setattr("pathlib.Path.open", forbidden)
+    monkeypatch.setattr("mkpn.model.checkpoint.safe_open", forbidden)
     with pytest.raises(ValueError, match="expected a checkpoint that may be read, got one that may not"):
         read_tensors(saved)
 
