@@ -259,8 +259,8 @@ def test_only_the_fused_sums_are_said_to_be_about_eight(page) -> None:
     """The sums of one of MKPN's sizes may be anything."""
     view(page, "kernels")
     title = ui(page, "kernel-words").locator("dt").first
-    expect(title).to_have_attribute("title", "fused, the sums of all frames together are about eight where the "
-                                    "brightness is kept: the result is their mean")  # fmt: skip
+    expect(title).to_have_attribute("title", "of the fused kernels, the sums of all frames together are about "
+                                    "eight where the brightness is kept: the result is their mean")  # fmt: skip
     ui(page, "model").select_option("kpn-l5")
     expect(title).to_have_attribute("title", "the sums of all frames together are about eight where the brightness is "
                                     "kept: the result is their mean")  # fmt: skip

@@ -6,15 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-WAIT_MS = 120_000
-
-
-def expect(locator: Any) -> Any:  # Playwright may be missing where these tests are skipped.
-    from playwright.sync_api import expect as wait_for
-
-    wait_for.set_options(timeout=WAIT_MS)
-    return wait_for(locator)
+from test_first_minute import WAIT_MS, expect
 
 
 @pytest.fixture(scope="module")

@@ -285,7 +285,7 @@ function createKernels(app) {
     const gain = kernel.noise_gain[frame];
     const number = (value, digits = 2) => plainText(value, digits);
     const pairs = [
-      ["sum", number(kernel.sum[frame], 3), `${rowsOf(answer).length > 1 ? "fused, " : ""}the sums of all frames together are about eight where the brightness is kept: the result is their mean`],
+      ["sum", number(kernel.sum[frame], 3), `${rowsOf(answer).length > 1 ? "of the fused kernels, " : ""}the sums of all frames together are about eight where the brightness is kept: the result is their mean`],
       ["noise gain", number(gain, 3), gain > 0 ? `sum of squares: the noise's variance is multiplied by it, as by a mean of ${number(1 / gain, 1)} equal values` : ""],
       ["radius", `${number(kernel.radius[frame])} px`, "effective radius: how far around its centroid it gathers, weights by their squares"],
       ["centroid", `x ${signedText(kernel.x[frame], 1)}, y ${signedText(kernel.y[frame], 1)} px`, "where it looks, relative to the pixel"],
